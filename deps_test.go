@@ -1,0 +1,315 @@
+package sealpost_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/sealpost/sealpost"
+
+// A rule says what one package of the module may import outside its tests. All paths of
+// the module are relative to its root. The standard library is open unless banned.
+type rule struct {
+	may     []string // packages of this module
+	modules []string // third-party modules
+	ban     []string // standard packages that would break what the package promises
+	why     string
+}
+
+// Third-party modules, named once.
+const (
+	modBadger    = "github.com/dgraph-io/badger/v4"
+	modCBOR      = "github.com/fxamacker/cbor/v2"
+	modCirc      = "github.com/cloudflare/circl"
+	modCoder     = "github.com/coder/websocket"
+	modCrypto    = "golang.org/x/crypto"
+	modGobwas    = "github.com/gobwas/ws"
+	modGWS       = "github.com/lxzan/gws"
+	modKong      = "github.com/alecthomas/kong"
+	modNet       = "golang.org/x/net"
+	modNoise     = "github.com/flynn/noise"
+	modPorcupine = "github.com/anishathalye/porcupine"
+	modRapid     = "pgregory.net/rapid"
+	modSQLite    = "github.com/ncruces/go-sqlite3"
+	modSync      = "golang.org/x/sync"
+	modSys       = "golang.org/x/sys"
+	modTOML      = "github.com/BurntSushi/toml"
+	modTools     = "golang.org/x/tools"
+	modScript    = "github.com/rogpeppe/go-internal"
+)
+
+// pureBan keeps a protocol pure: bytes and events in, bytes and events out. log/slog is not
+// in it because types that hold secrets redact themselves for it (slog.LogValuer).
+var pureBan = []string{"os", "net", "net/http", "log", "os/exec", "database/sql"}
+
+// rules is the import policy. A package that is not in it fails the test: whoever adds a
+// package says here what it may know, and why.
+var rules = map[string]rule{
+	"": {why: "the root carries tests and no code"},
+	"internal/wire": {
+		ban: pureBan,
+		why: "the codec knows no protocol: every protocol is written in it",
+	},
+	"internal/shard": {
+		may:     []string{"internal/wire"},
+		modules: []string{modBadger, modCrypto, modSys},
+		ban:     []string{"net", "net/http"},
+		why:     "one storing goroutine for any state machine; it knows none of them, so relay and key server share its durability",
+	},
+	"internal/certpin": {
+		why: "certificates and pins for whoever listens or dials; knows no protocol",
+	},
+	"mls": {
+		may:     []string{"internal/wire"},
+		modules: []string{modCrypto, modCirc},
+		ban:     pureBan,
+		why:     "RFC 9420 and nothing else: no I/O, storage or log, so that one seed replays one run",
+	},
+	"relay": {
+		may: []string{"internal/wire"},
+		ban: []string{"net/http", "log", "os"},
+		why: "the vocabulary and the frames, the same for both ends",
+	},
+	"relay/session": {
+		may:     []string{"relay", "internal/wire"},
+		modules: []string{modNoise},
+		ban:     []string{"net/http", "log", "os"},
+		why:     "Noise over any ordered stream: knows frames, no transport",
+	},
+	"relay/internal/queue": {
+		may:     []string{"relay", "internal/shard", "internal/wire"},
+		modules: []string{modCrypto},
+		ban:     []string{"net", "net/http"},
+		why:     "the state machine behind the relay: storage below it, no connection above it",
+	},
+	"relay/relayserver": {
+		may:     []string{"relay", "relay/session", "relay/internal/queue", "internal/wire", "internal/certpin"},
+		modules: []string{modGobwas, modGWS, modCoder, modNoise},
+		why:     "connections in front of the queues; its WebSocket library is chosen by memory for each idle connection",
+	},
+	"relay/relayclient": {
+		may:     []string{"relay", "relay/session", "internal/wire", "internal/certpin"},
+		modules: []string{modCoder, modNoise},
+		why:     "what a client speaks to a relay; links no storage and no server, for it goes into apps",
+	},
+	"keyserver": {
+		may:     []string{"mls", "internal/wire", "internal/certpin"},
+		modules: []string{modCrypto},
+		why:     "vocabulary and client; of MLS only KeyPackage, PublicGroup and parsers",
+	},
+	"keyserver/directory": {
+		may: []string{"keyserver", "mls", "internal/shard", "internal/wire"},
+		ban: []string{"net"},
+		why: "accounts and KeyPackage pools as a state machine",
+	},
+	"keyserver/groupstate": {
+		may: []string{"keyserver", "internal/shard", "internal/wire"},
+		ban: []string{"net"},
+		why: "sealed chunks by hash: it has no idea what is in them",
+	},
+	"clientlib": {
+		may: []string{
+			"mls", "relay", "relay/session", "relay/relayclient", "keyserver", "internal/wire", "internal/certpin",
+			"clientlib/content", "clientlib/history", "clientlib/internal/state",
+		},
+		modules: []string{modCrypto},
+		why:     "the one place where ids of relay, key server and MLS meet, because unlinkability could leak there",
+	},
+	"clientlib/content": {
+		modules: []string{modCBOR},
+		ban:     pureBan,
+		why:     "MIMI content, bytes to values and back",
+	},
+	"clientlib/history": {
+		may:     []string{"clientlib/content"},
+		modules: []string{modSQLite},
+		ban:     []string{"net", "net/http"},
+		why:     "messages and their search: knows neither MLS nor the relay, and outlives both",
+	},
+	"clientlib/internal/state": {
+		may:     []string{"clientlib/history", "internal/wire"},
+		modules: []string{modSQLite, modCrypto},
+		ban:     []string{"net", "net/http"},
+		why:     "the client's encrypted store and its one transaction; rows are opaque to it",
+	},
+	"cmd/sealpost": {
+		may: []string{
+			"mls", "relay", "relay/relayserver", "relay/relayclient", "keyserver", "keyserver/directory", "keyserver/groupstate",
+			"clientlib", "clientlib/content", "clientlib/history", "internal/certpin",
+		},
+		modules: []string{modKong, modTOML, modBadger, modSys},
+		why:     "wiring only; badger because the demo opens the servers' stores to scan them",
+	},
+}
+
+// never lists pairs that must not meet even through other packages. The rules above allow
+// none of them; this says so when somebody edits the rules. Servers keep apart in their
+// tests too; a client's tests run against real servers.
+var never = []struct{ from, to, why string }{
+	{"relay", "mls", "the relay carries ciphertext; a server that can parse MLS will one day log it"},
+	{"relay", "keyserver", "accounts and queues must not meet on a server"},
+	{"relay", "clientlib", "a server does not depend on its clients"},
+	{"keyserver", "relay", "accounts and queues must not meet on a server"},
+	{"keyserver", "clientlib", "a server does not depend on its clients"},
+	{"mls", "relay", "the protocol library is of use without Sealpost"},
+	{"mls", "keyserver", "the protocol library is of use without Sealpost"},
+	{"clientlib/history", "mls", "history follows the user to new devices, ratchets never do"},
+	{"clientlib/history", "relay", "history is readable when every relay is gone"},
+	{"clientlib", "relay/relayserver", "apps do not link a server"},
+	{"clientlib", "relay/internal/queue", "apps do not link a server"},
+	{"clientlib", "internal/shard", "apps do not link Badger"},
+}
+
+// testOnly are the modules that no released program links.
+var testOnly = []string{modRapid, modPorcupine, modScript, modTools, modSync}
+
+// testMay are extra modules that tests of some packages use, with the reason beside them.
+var testMay = map[string][]string{
+	"internal/shard":       {modBadger}, // opens a store behind the package's back, to damage it
+	"relay/internal/queue": {modBadger}, // scans a store for what must not be in it
+	"relay/relayserver":    {modBadger, modNoise},
+	"relay/relayclient":    {modNoise},
+	"keyserver/directory":  {modBadger},
+	"cmd/sealpost":         {modBadger},
+}
+
+// listed is what go list says of one package.
+type listed struct {
+	ImportPath   string
+	Standard     bool
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+	Deps         []string
+	Error        *struct{ Err string }
+}
+
+func (p listed) name() string {
+	return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+}
+
+func packages(t *testing.T) []listed {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Imports,TestImports,XTestImports,Deps,Error", "./...")
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, &stderr)
+	}
+	var all []listed
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+// local returns an import's path relative to the module, and whether it is in the module.
+func local(path string) (string, bool) {
+	if path == module {
+		return "", true
+	}
+	return strings.CutPrefix(path, module+"/")
+}
+
+// within tells whether pkg is root or below it.
+func within(pkg, root string) bool { return pkg == root || strings.HasPrefix(pkg, root+"/") }
+
+func inModules(path string, modules []string) bool {
+	return slices.ContainsFunc(modules, func(m string) bool { return within(path, m) })
+}
+
+func standard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".")
+}
+
+func TestImportPolicy(t *testing.T) {
+	for _, p := range packages(t) {
+		name := p.name()
+		r, ok := rules[name]
+		if !ok {
+			t.Errorf("package %q has no rule in deps_test.go: add one that says what it may import, and why", name)
+			continue
+		}
+		for _, path := range p.Imports {
+			if dep, ok := local(path); ok {
+				if !slices.Contains(r.may, dep) {
+					t.Errorf("%s imports %s, which its rule does not allow (%s)", name, dep, r.why)
+				}
+			} else if standard(path) {
+				if slices.Contains(r.ban, path) {
+					t.Errorf("%s imports %s, which its rule bans (%s)", name, path, r.why)
+				}
+			} else if !inModules(path, r.modules) {
+				t.Errorf("%s imports %s, a module that its rule does not allow (%s)", name, path, r.why)
+			}
+		}
+	}
+}
+
+func TestTestImportPolicy(t *testing.T) {
+	for _, p := range packages(t) {
+		name := p.name()
+		allowed := slices.Concat(rules[name].modules, testOnly, testMay[name])
+		for _, path := range slices.Concat(p.TestImports, p.XTestImports) {
+			if _, ok := local(path); !ok && !standard(path) && !inModules(path, allowed) {
+				t.Errorf("tests of %s import %s, which neither its rule nor testMay allows", name, path)
+			}
+		}
+	}
+}
+
+func TestPairsThatNeverMeet(t *testing.T) {
+	all := packages(t)
+	deps := make(map[string][]string, len(all))
+	for _, p := range all {
+		deps[p.ImportPath] = p.Deps
+	}
+	for _, p := range all {
+		reach := p.Deps
+		if !within(p.name(), "clientlib") {
+			for _, path := range slices.Concat(p.TestImports, p.XTestImports) {
+				reach = append(append(reach, path), deps[path]...)
+			}
+		}
+		for _, pair := range never {
+			if !within(p.name(), pair.from) {
+				continue
+			}
+			for _, path := range reach {
+				if dep, ok := local(path); ok && within(dep, pair.to) {
+					t.Errorf("%s reaches %s: %s", p.name(), dep, pair.why)
+					break
+				}
+			}
+		}
+	}
+}
+
+func TestEveryRuleHasAReason(t *testing.T) {
+	for name, r := range rules {
+		if r.why == "" {
+			t.Errorf("the rule of %q gives no reason", name)
+		}
+		for _, dep := range r.may {
+			if _, ok := rules[dep]; !ok {
+				t.Errorf("the rule of %q allows %q, a package without a rule", name, dep)
+			}
+		}
+		if inModules("", r.modules) || slices.ContainsFunc(r.modules, func(m string) bool { return slices.Contains(testOnly, m) }) {
+			t.Errorf("the rule of %q allows a module that only tests may use", name)
+		}
+	}
+}
