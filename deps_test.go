@@ -62,7 +62,11 @@ var rules = map[string]rule{
 		ban:     []string{"net", "net/http"},
 		why:     "one storing goroutine for any state machine; it knows none of them, so relay and key server share its durability",
 	},
+	"internal/keyfile": {
+		why: "a secret in a file of its own; knows nobody who keeps one",
+	},
 	"internal/certpin": {
+		may: []string{"internal/keyfile"},
 		why: "certificates and pins for whoever listens or dials; knows no protocol",
 	},
 	"mls": {
@@ -141,7 +145,7 @@ var rules = map[string]rule{
 	"cmd/sealpost": {
 		may: []string{
 			"mls", "relay", "relay/relayserver", "relay/relayclient", "keyserver", "keyserver/directory", "keyserver/groupstate",
-			"clientlib", "clientlib/content", "clientlib/history", "internal/certpin",
+			"clientlib", "clientlib/content", "clientlib/history", "internal/certpin", "internal/keyfile",
 		},
 		modules: []string{modKong, modTOML, modBadger, modSys},
 		why:     "wiring only; badger because the demo opens the servers' stores to scan them",
