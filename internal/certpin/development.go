@@ -2,7 +2,6 @@ package certpin
 
 import (
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -124,10 +123,6 @@ func (d *Development) issue(now time.Time) (*tls.Certificate, error) {
 		return nil, fmt.Errorf("certpin: reading the certificate back: %w", err)
 	}
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: d.key, Leaf: leaf}, nil
-}
-
-func newKey() (*ecdsa.PrivateKey, error) {
-	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 }
 
 const redacted = "redacted"
