@@ -1,0 +1,34 @@
+package relay
+
+import "time"
+
+// The specification's constants (PROTOCOL.md).
+const (
+	Version     = 1                   // of this protocol
+	Subprotocol = "sealpost.relay.v1" // of WebSocket
+	Path        = "/v1/relay"         // where an HTTP server answers the WebSocket upgrade
+
+	MaxClientFrame = 640 << 10 // bytes of type and body, client to server
+	MaxServerFrame = 1 << 20   // bytes of type and body, server to client
+
+	MinEnvelope     = 512       // bytes; envelopes are powers of two between the two
+	MaxEnvelope     = 512 << 10 // bytes
+	MaxKnock        = 16 << 10  // bytes of a KNOCK's envelope, and of a request writer's
+	MaxWakeHandle   = 512       // bytes
+	MaxAdmins       = 16        // in one CREATE, set_admins or admin change
+	MaxReaders      = 64        // in one CREATE; CONFIGURE and COMMIT add more
+	MaxTickets      = 100       // in one COMMIT: as many as members added by it
+	MaxChanges      = 64        // in one CONFIGURE
+	MaxRetention    = 90        // days
+	DefaultDays     = 30        // retention when CREATE says 0
+	IdleTimeout     = 90 * time.Second
+	HandshakeWithin = 10 * time.Second
+)
+
+// Our own limits: what one session may hold on the server. Each is a bound on memory or
+// CPU that a single peer could otherwise claim (ATTACKS R09, R11).
+const (
+	MaxProofs      = 4096 // per session; a proof is 65 bytes of memory and one verification
+	MaxAttachments = 1024 // per session; each costs a batch buffer while it is pumped
+	MaxInFlight    = 1024 // mutations submitted and not yet answered; beyond it reading stops
+)
