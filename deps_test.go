@@ -107,6 +107,10 @@ var rules = map[string]rule{
 		modules: []string{modCrypto},
 		why:     "vocabulary and client; of MLS only KeyPackage, PublicGroup and parsers",
 	},
+	"keyserver/httpserver": {
+		may: []string{"keyserver", "keyserver/directory", "keyserver/groupstate", "internal/wire"},
+		why: "HTTP in front of the key server's two stores",
+	},
 	"keyserver/directory": {
 		may: []string{"keyserver", "mls", "internal/shard", "internal/wire"},
 		ban: []string{"net"},
@@ -122,7 +126,7 @@ var rules = map[string]rule{
 			"mls", "relay", "relay/session", "relay/relayclient", "keyserver", "internal/wire", "internal/certpin",
 			"clientlib/content", "clientlib/history", "clientlib/internal/state",
 		},
-		modules: []string{modCrypto},
+		modules: []string{modCrypto, modCBOR},
 		why:     "the one place where ids of relay, key server and MLS meet, because unlinkability could leak there",
 	},
 	"clientlib/content": {
@@ -144,11 +148,11 @@ var rules = map[string]rule{
 	},
 	"cmd/sealpost": {
 		may: []string{
-			"mls", "relay", "relay/relayserver", "relay/relayclient", "keyserver", "keyserver/directory", "keyserver/groupstate",
-			"clientlib", "clientlib/content", "clientlib/history", "internal/certpin", "internal/keyfile",
+			"mls", "relay", "relay/relayserver", "relay/relayclient", "keyserver", "keyserver/httpserver", "keyserver/directory", "keyserver/groupstate",
+			"clientlib", "clientlib/content", "clientlib/history", "internal/certpin", "internal/keyfile", "internal/shard",
 		},
-		modules: []string{modKong, modTOML, modBadger, modSys},
-		why:     "wiring only; badger because the demo opens the servers' stores to scan them",
+		modules: []string{modKong, modTOML, modSys},
+		why:     "wiring only; shard because the demo opens the servers' stores to scan them",
 	},
 }
 
