@@ -1,0 +1,152 @@
+package keyserver
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"errors"
+	"slices"
+	"testing"
+)
+
+func newKey(t testing.TB) ed25519.PrivateKey {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// must returns what a constructor made.
+func must[T any](t testing.TB) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func TestChain(t *testing.T) {
+	recovery, phone, laptop, tablet := newKey(t), newKey(t), newKey(t), newKey(t)
+	chain := [][]byte{must[[]byte](t)(NewAccount(recovery, phone))}
+	push := func(entry []byte, err error) {
+		t.Helper()
+		chain = append(chain, must[[]byte](t)(entry, err))
+	}
+	push(AddDevice(chain, phone, laptop))
+	seen := must[*Account](t)(VerifyChain(chain))
+	push(AddDevice(chain, laptop, tablet))
+	push(RemoveDevice(chain, tablet, DeviceOf(phone)))
+	push(RemoveDevice(chain, recovery, DeviceOf(tablet)))
+	push(RemoveDevice(chain, laptop, DeviceOf(laptop)))
+
+	a := must[*Account](t)(VerifyChain(chain))
+	if a.ID != AccountID(EntryHash(chain[0])) || a.Head != EntryHash(chain[5]) || a.Len() != 6 {
+		t.Fatalf("id, head or length are wrong: %d entries", a.Len())
+	}
+	if len(a.Devices) != 0 || !slices.Equal(a.Removed, []DeviceID{DeviceOf(phone), DeviceOf(tablet), DeviceOf(laptop)}) {
+		t.Fatalf("%d devices and %d removed ones", len(a.Devices), len(a.Removed))
+	}
+	if !a.Includes(seen.Head) || a.Includes(EntryHash(nil)) {
+		t.Fatal("a longer chain does not include the shorter one's head, or includes a stranger")
+	}
+	if two := must[*Account](t)(VerifyChain(chain[:3])); two.Includes(a.Head) || !two.Has(DeviceOf(tablet)) {
+		t.Fatal("an older chain passes for the newer")
+	}
+	again := must[[]byte](t)(NewAccount(recovery, phone))
+	if bytes.Equal(again, chain[0]) {
+		t.Fatal("two accounts of the same keys are one account")
+	}
+}
+
+// TestB01_GhostDevice: the server cannot show a device that no device of the account signed
+// for, nor one that did not sign back.
+func TestB01_GhostDevice(t *testing.T) {
+	recovery, phone, laptop, ghost, stranger := newKey(t), newKey(t), newKey(t), newKey(t), newKey(t)
+	root := must[[]byte](t)(NewAccount(recovery, phone))
+	added := must[[]byte](t)(AddDevice([][]byte{root}, phone, laptop))
+	gone := must[[]byte](t)(RemoveDevice([][]byte{root, added}, phone, DeviceOf(laptop)))
+	other := must[[]byte](t)(NewAccount(newKey(t), stranger))
+	head := func(chain ...[]byte) [32]byte { return EntryHash(chain[len(chain)-1]) }
+	forge := func(kind uint8, prev [32]byte, by, consent ed25519.PrivateKey, claimBy, claimDevice DeviceID) []byte {
+		e := entry{kind: kind, prev: prev, by: [32]byte(claimBy), device: claimDevice}
+		return must[[]byte](t)(e.sign(by, consent))
+	}
+	id := DeviceOf
+	for name, chain := range map[string][][]byte{
+		"signed by a stranger":          {root, forge(kindAddDevice, head(root), stranger, ghost, id(stranger), id(ghost))},
+		"signed by itself":              {root, forge(kindAddDevice, head(root), ghost, ghost, id(ghost), id(ghost))},
+		"claims the phone's signature":  {root, forge(kindAddDevice, head(root), stranger, ghost, id(phone), id(ghost))},
+		"signed by the recovery key":    {root, forge(kindAddDevice, head(root), recovery, ghost, id(recovery), id(ghost))},
+		"device did not sign back":      {root, forge(kindAddDevice, head(root), phone, stranger, id(phone), id(ghost))},
+		"signed by a removed device":    {root, added, gone, forge(kindAddDevice, head(gone), laptop, ghost, id(laptop), id(ghost))},
+		"removed device comes back":     {root, added, gone, forge(kindAddDevice, head(gone), phone, laptop, id(phone), id(laptop))},
+		"same device twice":             {root, added, forge(kindAddDevice, head(added), phone, laptop, id(phone), id(laptop))},
+		"recovery key becomes a device": {root, forge(kindAddDevice, head(root), phone, recovery, id(phone), id(recovery))},
+		"recovery key is the device":    {forge(kindRoot, [32]byte{}, phone, phone, id(phone), id(phone))},
+		"entry left out":                {root, gone},
+		"entry of another chain":        {root, other},
+		"root twice":                    {root, root},
+		"no root":                       {added},
+		"removal by a stranger":         {root, forge(kindRemoveDevice, head(root), stranger, nil, id(stranger), id(phone))},
+		"removal of a stranger":         {root, forge(kindRemoveDevice, head(root), phone, nil, id(phone), id(stranger))},
+		"removal claims the phone":      {root, forge(kindRemoveDevice, head(root), stranger, nil, id(phone), id(phone))},
+		"nothing":                       {},
+		"empty entry":                   {root, {}},
+	} {
+		if a, err := VerifyChain(chain); !errors.Is(err, ErrChain) || a != nil {
+			t.Errorf("%s: %v, want ErrChain", name, err)
+		}
+	}
+	for i := range added {
+		bad := bytes.Clone(added)
+		bad[i] ^= 1
+		if _, err := VerifyChain([][]byte{root, bad}); !errors.Is(err, ErrChain) {
+			t.Fatalf("byte %d of an entry flipped: %v, want ErrChain", i, err)
+		}
+	}
+}
+
+func TestChainIsBounded(t *testing.T) {
+	recovery, phone := newKey(t), newKey(t)
+	chain := [][]byte{must[[]byte](t)(NewAccount(recovery, phone))}
+	for range MaxDevices - 1 {
+		chain = append(chain, must[[]byte](t)(AddDevice(chain, phone, newKey(t))))
+	}
+	if _, err := AddDevice(chain, phone, newKey(t)); !errors.Is(err, ErrChain) {
+		t.Fatalf("device %d: %v, want ErrChain", MaxDevices+1, err)
+	}
+	for len(chain) < MaxEntries {
+		last := must[*Account](t)(VerifyChain(chain)).Devices
+		chain = append(chain, must[[]byte](t)(RemoveDevice(chain, phone, last[len(last)-1])))
+		if len(chain) < MaxEntries {
+			chain = append(chain, must[[]byte](t)(AddDevice(chain, phone, newKey(t))))
+		}
+	}
+	must[*Account](t)(VerifyChain(chain))
+	if _, err := AddDevice(chain, phone, newKey(t)); !errors.Is(err, ErrChain) {
+		t.Fatalf("entry %d: %v, want ErrChain", MaxEntries+1, err)
+	}
+	if _, err := VerifyChain(append(chain, chain[1])); !errors.Is(err, ErrChain) {
+		t.Fatalf("chain of %d entries: %v, want ErrChain", len(chain)+1, err)
+	}
+}
+
+func TestCheckNext(t *testing.T) {
+	recovery, phone := newKey(t), newKey(t)
+	chain := [][]byte{must[[]byte](t)(NewAccount(recovery, phone))}
+	one := must[[]byte](t)(AddDevice(chain, phone, newKey(t)))
+	two := must[[]byte](t)(AddDevice(chain, phone, newKey(t)))
+	a := must[*Account](t)(CheckNext(chain, one))
+	if a.Head != EntryHash(one) || len(a.Devices) != 2 {
+		t.Fatal("account does not hold the new device")
+	}
+	if _, err := CheckNext(append(chain, one), two); !errors.Is(err, ErrConflict) {
+		t.Fatalf("the loser of a race: %v, want ErrConflict", err)
+	}
+	if _, err := CheckNext(chain, chain[0]); !errors.Is(err, ErrChain) {
+		t.Fatalf("a second root: %v, want ErrChain", err)
+	}
+}
