@@ -1,0 +1,82 @@
+package mls
+
+import (
+	"crypto/rand"
+	"slices"
+
+	"github.com/sealpost/sealpost/internal/wire"
+)
+
+// capabilities is Capabilities (RFC 9420 section 7.2).
+type capabilities struct {
+	versions    []uint16
+	suites      []Suite
+	extensions  []ExtensionType
+	proposals   []uint16
+	credentials []CredentialType
+}
+
+func writeCapabilities(w *wire.Writer, c capabilities) {
+	wire.WriteVector(w, c.versions, writeUint[uint16])
+	wire.WriteVector(w, c.suites, writeUint[Suite])
+	wire.WriteVector(w, c.extensions, writeUint[ExtensionType])
+	wire.WriteVector(w, c.proposals, writeUint[uint16])
+	wire.WriteVector(w, c.credentials, writeUint[CredentialType])
+}
+
+func readCapabilities(r *wire.Reader) capabilities {
+	return capabilities{
+		versions:    wire.Vector(r, readUint[uint16]),
+		suites:      wire.Vector(r, readUint[Suite]),
+		extensions:  wire.Vector(r, readUint[ExtensionType]),
+		proposals:   wire.Vector(r, readUint[uint16]),
+		credentials: wire.Vector(r, readUint[CredentialType]),
+	}
+}
+
+// grease is a random reserved value (section 13.5), which keeps receivers honest about
+// ignoring what they do not know.
+func grease() uint16 {
+	var b [1]byte
+	_, _ = rand.Read(b[:]) // never fails, by the documentation of crypto/rand
+	n := uint16(b[0]%15) << 4
+	return (n|0x0a)<<8 | n | 0x0a
+}
+
+// newCapabilities lists what this package does and what the application says it does: the
+// extension types that it understands, in leaves, KeyPackages and group contexts.
+func newCapabilities(supported []ExtensionType, used ...[]Extension) capabilities {
+	c := capabilities{
+		versions:    []uint16{versionMLS10},
+		suites:      append(supportedSuites(), Suite(grease())),
+		credentials: []CredentialType{CredentialBasic, CredentialX509, CredentialType(grease())},
+		proposals:   []uint16{grease()},
+	}
+	add := func(t ExtensionType) {
+		if !t.isDefault() && !slices.Contains(c.extensions, t) {
+			c.extensions = append(c.extensions, t)
+		}
+	}
+	for _, t := range supported {
+		add(t)
+	}
+	for _, es := range used {
+		for _, e := range es {
+			add(e.Type)
+		}
+	}
+	c.extensions = append(c.extensions, ExtensionType(grease()))
+	return c
+}
+
+func (c capabilities) hasExtension(t ExtensionType) bool {
+	return t.isDefault() || slices.Contains(c.extensions, t)
+}
+
+func (c capabilities) hasProposal(t uint16) bool {
+	return t >= proposalAdd && t <= proposalGroupExtensions || slices.Contains(c.proposals, t)
+}
+
+func (c capabilities) hasCredential(t CredentialType) bool {
+	return slices.Contains(c.credentials, t)
+}

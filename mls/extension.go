@@ -1,0 +1,107 @@
+package mls
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/sealpost/sealpost/internal/wire"
+)
+
+// ExtensionType names an extension (RFC 9420 section 17.3).
+type ExtensionType uint16
+
+// Extension is one entry of an extension list (RFC 9420 section 13.4).
+type Extension struct {
+	Type ExtensionType
+	Data []byte
+}
+
+func writeExtension(w *wire.Writer, e Extension) {
+	w.Uint16(uint16(e.Type))
+	w.Bytes(e.Data)
+}
+
+func readExtension(r *wire.Reader) Extension {
+	return Extension{Type: ExtensionType(r.Uint16()), Data: r.Bytes()}
+}
+
+func writeExtensions(w *wire.Writer, es []Extension) { wire.WriteVector(w, es, writeExtension) }
+
+func readExtensions(r *wire.Reader) []Extension { return wire.Vector(r, readExtension) }
+
+// isDefault reports whether every client knows the type, so that capabilities must not list
+// it (section 7.2).
+func (t ExtensionType) isDefault() bool {
+	return t >= ExtensionApplicationID && t <= ExtensionExternalSenders
+}
+
+func findExtension(es []Extension, t ExtensionType) ([]byte, bool) {
+	for _, e := range es {
+		if e.Type == t {
+			return e.Data, true
+		}
+	}
+	return nil, false
+}
+
+// checkUniqueExtensions: no list holds a type twice (section 13.4).
+func checkUniqueExtensions(es []Extension) error {
+	seen := make(map[ExtensionType]bool, len(es))
+	for _, e := range es {
+		if seen[e.Type] {
+			return broken("extension.unique", "type %#04x occurs twice", uint16(e.Type))
+		}
+		seen[e.Type] = true
+	}
+	return nil
+}
+
+func cloneExtensions(es []Extension) []Extension {
+	out := slices.Clone(es)
+	for i := range out {
+		out[i].Data = bytes.Clone(out[i].Data)
+	}
+	return out
+}
+
+// requiredCapabilities is RequiredCapabilities (section 11.1).
+type requiredCapabilities struct {
+	extensions  []ExtensionType
+	proposals   []uint16
+	credentials []CredentialType
+}
+
+// readUint reads a uint16 of a named type, for vectors of code points.
+func readUint[T ~uint16](r *wire.Reader) T { return T(r.Uint16()) }
+
+func writeUint[T ~uint16](w *wire.Writer, v T) { w.Uint16(uint16(v)) }
+
+func parseRequiredCapabilities(data []byte) (requiredCapabilities, error) {
+	r := wire.NewReader(data)
+	rc := requiredCapabilities{
+		extensions:  wire.Vector(r, readUint[ExtensionType]),
+		proposals:   wire.Vector(r, readUint[uint16]),
+		credentials: wire.Vector(r, readUint[CredentialType]),
+	}
+	if err := r.Finish(); err != nil {
+		return requiredCapabilities{}, brokenBy("extension.required-capabilities", malformed(err), "does not parse")
+	}
+	return rc, nil
+}
+
+// externalSender is ExternalSender (section 12.1.8.1).
+type externalSender struct {
+	signatureKey SignaturePublicKey
+	credential   Credential
+}
+
+func parseExternalSenders(data []byte) ([]externalSender, error) {
+	r := wire.NewReader(data)
+	senders := wire.Vector(r, func(r *wire.Reader) externalSender {
+		return externalSender{signatureKey: r.Bytes(), credential: readCredential(r)}
+	})
+	if err := r.Finish(); err != nil {
+		return nil, brokenBy("extension.external-senders", malformed(err), "does not parse")
+	}
+	return senders, nil
+}

@@ -1,0 +1,135 @@
+package mls
+
+import (
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/hpke"
+	"encoding/binary"
+	"errors"
+
+	"github.com/sealpost/sealpost/internal/wire"
+)
+
+const labelPrefix = "MLS 1.0 "
+
+// labelled encodes struct { opaque label<V>; opaque content<V>; }, the shape of SignContent,
+// EncryptContext and RefHashInput.
+func labelled(label string, content []byte) []byte {
+	w := wire.NewWriter(make([]byte, 0, len(label)+len(content)+8))
+	w.Bytes([]byte(label))
+	w.Bytes(content)
+	return mustFinish(w)
+}
+
+// mustFinish returns what w wrote. Encoding fails only for a vector of 1 GiB, which no value
+// decoded from a message or made from a bounded parameter can hold.
+func mustFinish(w *wire.Writer) []byte {
+	b, err := w.Finish()
+	if err != nil {
+		panic("mls: encoding: " + err.Error())
+	}
+	return b
+}
+
+// refHash is RefHash (RFC 9420 section 5.2); label carries no prefix here, callers give it
+// in full.
+func (s *suite) refHash(label string, value []byte) []byte {
+	return s.sum(labelled(label, value))
+}
+
+// signWithLabel is SignWithLabel (section 5.1.2).
+func (s *suite) signWithLabel(k SignaturePrivateKey, label string, content []byte) ([]byte, error) {
+	if k.suite != s.id {
+		return nil, errors.New("mls: signature key is of another suite")
+	}
+	return s.signature.sign(k.key, labelled(labelPrefix+label, content))
+}
+
+// verifyWithLabel is VerifyWithLabel (section 5.1.2).
+func (s *suite) verifyWithLabel(pub []byte, label string, content, signature []byte) error {
+	return s.signature.verify(pub, labelled(labelPrefix+label, content), signature)
+}
+
+// hpkeCiphertext is HPKECiphertext (section 7.6).
+type hpkeCiphertext struct{ kemOutput, ciphertext []byte }
+
+func writeHPKECiphertext(w *wire.Writer, c hpkeCiphertext) {
+	w.Bytes(c.kemOutput)
+	w.Bytes(c.ciphertext)
+}
+
+func readHPKECiphertext(r *wire.Reader) hpkeCiphertext {
+	return hpkeCiphertext{kemOutput: r.Bytes(), ciphertext: r.Bytes()}
+}
+
+// encryptWithLabel is EncryptWithLabel (section 5.1.3).
+func (s *suite) encryptWithLabel(pub []byte, label string, context, plaintext []byte) (hpkeCiphertext, error) {
+	pk, err := s.kem.NewPublicKey(pub)
+	if err != nil {
+		return hpkeCiphertext{}, err
+	}
+	enc, sender, err := hpke.NewSender(pk, s.kdf, s.aead, labelled(labelPrefix+label, context))
+	if err != nil {
+		return hpkeCiphertext{}, err
+	}
+	ct, err := sender.Seal(nil, plaintext)
+	if err != nil {
+		return hpkeCiphertext{}, err
+	}
+	return hpkeCiphertext{kemOutput: enc, ciphertext: ct}, nil
+}
+
+// decryptWithLabel is DecryptWithLabel (section 5.1.3).
+func (s *suite) decryptWithLabel(priv *hpkePrivate, label string, context []byte, c hpkeCiphertext) ([]byte, error) {
+	recipient, err := hpke.NewRecipient(c.kemOutput, priv.key, s.kdf, s.aead, labelled(labelPrefix+label, context))
+	if err != nil {
+		return nil, err
+	}
+	return recipient.Open(nil, c.ciphertext)
+}
+
+// extract is KDF.Extract.
+func (s *suite) extract(salt, ikm []byte) secret {
+	out, err := hkdf.Extract(s.hash, ikm, salt)
+	if err != nil {
+		panic("mls: hkdf: " + err.Error()) // only in FIPS-only mode, with another hash
+	}
+	return out
+}
+
+// expandWithLabel is ExpandWithLabel (section 8). The length is at most 255 hashes; callers
+// that take it from outside check that first.
+func (s *suite) expandWithLabel(key []byte, label string, context []byte, length int) secret {
+	w := wire.NewWriter(make([]byte, 0, 16+len(label)+len(context)))
+	w.Uint16(uint16(length))
+	w.Bytes([]byte(labelPrefix + label))
+	w.Bytes(context)
+	out, err := hkdf.Expand(s.hash, key, string(mustFinish(w)), length)
+	if err != nil {
+		panic("mls: hkdf: " + err.Error()) // length is above 255 hashes
+	}
+	return out
+}
+
+// deriveSecret is DeriveSecret (section 8).
+func (s *suite) deriveSecret(key []byte, label string) secret {
+	return s.expandWithLabel(key, label, nil, s.nh)
+}
+
+// deriveTreeSecret is DeriveTreeSecret (section 9.1).
+func (s *suite) deriveTreeSecret(key []byte, label string, generation uint32, length int) secret {
+	return s.expandWithLabel(key, label, binary.BigEndian.AppendUint32(nil, generation), length)
+}
+
+// mac is the suite's MAC, HMAC over its hash.
+func (s *suite) mac(key, data []byte) []byte {
+	h := hmac.New(s.hash, key)
+	h.Write(data)
+	return h.Sum(nil)
+}
+
+// verifyMAC compares in constant time, and only tags of full length: a truncated tag is a
+// guess with better odds (ATTACKS A21).
+func (s *suite) verifyMAC(key, data, tag []byte) bool {
+	return len(tag) == s.nh && hmac.Equal(s.mac(key, data), tag)
+}

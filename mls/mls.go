@@ -1,0 +1,105 @@
+// Package mls is Messaging Layer Security, RFC 9420: groups that agree on keys.
+//
+// Start with [NewGroup] and [Group.Commit] on one side, [NewKeyPackage] and [Join] on the
+// other. [Group.Process] takes every later message. A commit is staged: nothing changes
+// until [Group.Merge], so a caller first learns from its delivery service whether the
+// commit counts.
+//
+// The package is a pure state machine: no I/O, clock, log, storage or goroutine. Randomness
+// is crypto/rand. Time comes in as a parameter where lifetimes are checked, and never
+// decides whether a received commit counts. No type is safe for concurrent use; values that
+// methods return belong to the caller unless their documentation says otherwise.
+//
+// Whether a received commit counts is decided by public checks (framing, signature,
+// proposals, tree and parent hashes), which come out alike for every member:
+// [ErrInvalidCommit]. A commit that passes them and yet cannot be followed by this member is
+// [ErrCannotFollow]. VALIDATION.md lists every rule with its function and test.
+//
+// Out of scope: sending external commits and external proposals, ReInit and PSK proposals
+// inside a commit (all are decoded; a commit with one is refused with [ErrUnsupported]), and
+// past epochs: a message of an earlier epoch is [ErrPastEpoch].
+//
+// The stored forms ([Group.MarshalBinary], [Group.MarshalRatchets],
+// [StagedCommit.MarshalBinary], [KeyPackageSecrets.MarshalBinary]) carry a version and are
+// read by later releases.
+package mls
+
+import "time"
+
+// Limits that are ours, each with the attack it answers.
+const (
+	// maxForward is how many generations a message may lie ahead of the newest one seen of
+	// its sender; beyond, it is refused before any key is derived (an insider could otherwise
+	// ask for 2^32 derivations with one message).
+	maxForward = 2000
+	// maxSkipped is how many unused message keys are kept for one ratchet, oldest dropped
+	// first: out-of-order delivery, within memory that an insider cannot grow.
+	maxSkipped = 2000
+	// maxLeaves bounds the tree: a listed blank node costs one byte on the wire and some
+	// sixty in memory.
+	maxLeaves = 1 << 16
+	// maxPending and maxPendingPerSender bound queued proposals of an epoch, so that an
+	// insider's flood costs bounded memory. Counted in the order of the log, hence alike for
+	// every member.
+	maxPending          = 256
+	maxPendingPerSender = 16
+	// maxOwnMessages bounds remembered digests of commits that this member made in an epoch.
+	maxOwnMessages = 1024
+	// maxExport is the longest exported secret in bytes: RFC 5869 allows 255 hashes.
+	maxExport = 255 * 32
+)
+
+// MaxLifetime is the longest lifetime that [KeyPackage.Verify] and [NewKeyPackage] accept:
+// 28 days and a day for clocks that disagree. A stolen package that was never used is
+// worthless afterwards.
+const MaxLifetime = 29 * 24 * time.Hour
+
+// Constants of RFC 9420.
+const (
+	versionMLS10 = 1
+
+	wireFormatPublic     = 1
+	wireFormatPrivate    = 2
+	wireFormatWelcome    = 3
+	wireFormatGroupInfo  = 4
+	wireFormatKeyPackage = 5
+
+	contentApplication = 1
+	contentProposal    = 2
+	contentCommit      = 3
+
+	senderMember            = 1
+	senderExternal          = 2
+	senderNewMemberProposal = 3
+	senderNewMemberCommit   = 4
+
+	sourceKeyPackage = 1
+	sourceUpdate     = 2
+	sourceCommit     = 3
+
+	proposalAdd             = 1
+	proposalUpdate          = 2
+	proposalRemove          = 3
+	proposalPSK             = 4
+	proposalReInit          = 5
+	proposalExternalInit    = 6
+	proposalGroupExtensions = 7
+
+	proposalByValue     = 1
+	proposalByReference = 2
+
+	nodeTypeLeaf   = 1
+	nodeTypeParent = 2
+
+	pskExternal   = 1
+	pskResumption = 2
+)
+
+// Extension types of RFC 9420 section 17.3. Types from 0xF000 are for private use.
+const (
+	ExtensionApplicationID        ExtensionType = 1
+	extensionRatchetTree          ExtensionType = 2
+	ExtensionRequiredCapabilities ExtensionType = 3
+	extensionExternalPub          ExtensionType = 4
+	ExtensionExternalSenders      ExtensionType = 5
+)

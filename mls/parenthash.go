@@ -1,0 +1,97 @@
+package mls
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/sealpost/sealpost/internal/wire"
+)
+
+// parentHash is the parent hash of a parent node with the given copath child (RFC 9420
+// section 7.9).
+func (t *ratchetTree) parentHash(p *parentNode, siblingHash []byte) []byte {
+	var w wire.Writer
+	w.Bytes(p.encryptionKey)
+	w.Bytes(p.parentHash)
+	w.Bytes(siblingHash)
+	return t.suite.sum(mustFinish(&w))
+}
+
+// setPath blanks the direct path of a leaf, puts fresh keys on its filtered path and links
+// them by parent hashes, from the root down. It returns the parent hash that the leaf must
+// carry. The nodes have no unmerged leaves, so the sibling's hash is its current one.
+func (t *ratchetTree) setPath(l LeafIndex, path []pathStep, keys [][]byte) []byte {
+	t.blankPath(l)
+	var above []byte // parent hash of the next node up; empty for the root
+	for i, step := range slices.Backward(path) {
+		p := &parentNode{encryptionKey: keys[i], parentHash: above}
+		t.set(step.node, &node{parent: p})
+		above = t.parentHash(p, t.hash(step.copath))
+	}
+	return above
+}
+
+// verifyParentHashes checks that every parent node is parent-hash valid (section 7.9.2):
+// exactly one node below it, in the resolution of one child, was set in the same update path.
+func (t *ratchetTree) verifyParentHashes() error {
+	for i, n := range t.nodes {
+		x := nodeIndex(i)
+		if n == nil || n.parent == nil {
+			continue
+		}
+		linked := t.countLinked(x, x.left(), x.right()) + t.countLinked(x, x.right(), x.left())
+		if linked != 1 {
+			return broken("tree.parent-hash", "node %d is linked to %d nodes below it", x, linked)
+		}
+	}
+	return nil
+}
+
+// countLinked counts the nodes in the resolution of child whose parent hash is that of x
+// with copath child sibling, and which x's unmerged leaves leave alone under child.
+func (t *ratchetTree) countLinked(x, child, sibling nodeIndex) int {
+	p := t.nodes[x].parent
+	var want []byte
+	linked := 0
+	resolution := t.resolution(child, nil)
+	for _, d := range resolution {
+		have, ok := t.nodes[d].storedParentHash()
+		if !ok {
+			continue
+		}
+		if want == nil {
+			want = t.parentHash(p, t.hashWithout(sibling, p.unmerged))
+		}
+		if bytes.Equal(have, want) && sameWithout(p.unmerged, resolution, child, d) {
+			linked++
+		}
+	}
+	return linked
+}
+
+// storedParentHash is the parent_hash field, which only leaves set by a commit have.
+func (n *node) storedParentHash() ([]byte, bool) {
+	if n.leaf != nil {
+		return n.leaf.parentHash, n.leaf.source == sourceCommit
+	}
+	return n.parent.parentHash, true
+}
+
+// sameWithout reports whether the unmerged leaves under child are exactly the resolution of
+// child without d.
+func sameWithout(unmerged []LeafIndex, resolution []nodeIndex, child, d nodeIndex) bool {
+	var a, b []nodeIndex
+	for _, l := range unmerged {
+		if child.contains(l.node()) {
+			a = append(a, l.node())
+		}
+	}
+	for _, x := range resolution {
+		if x != d {
+			b = append(b, x)
+		}
+	}
+	slices.Sort(a)
+	slices.Sort(b)
+	return slices.Equal(a, b)
+}

@@ -1,0 +1,54 @@
+package mls
+
+import "github.com/sealpost/sealpost/internal/wire"
+
+// publicMessage is PublicMessage (RFC 9420 section 6.2). A member's has a membership tag.
+type publicMessage struct {
+	content       *framedContent
+	auth          authData
+	membershipTag []byte
+}
+
+func writePublicMessage(w *wire.Writer, m *publicMessage) {
+	writeFramedContent(w, m.content)
+	writeAuthData(w, m.auth, m.content.contentType)
+	if m.content.sender.kind == senderMember {
+		w.Bytes(m.membershipTag)
+	}
+}
+
+func readPublicMessage(r *wire.Reader) *publicMessage {
+	m := &publicMessage{content: readFramedContent(r)}
+	m.auth = readAuthData(r, m.content.contentType)
+	if m.content.sender.kind == senderMember {
+		m.membershipTag = r.Bytes()
+	}
+	return m
+}
+
+// protectPublic makes a PublicMessage of a member's signed handshake message. Application
+// data never travels so (section 6).
+func protectPublic(s *suite, a *authenticatedContent, ctx *groupContext, membershipKey secret) (*publicMessage, error) {
+	if a.content.contentType == contentApplication {
+		return nil, broken("framing.application-public", "application data as PublicMessage")
+	}
+	return &publicMessage{
+		content: a.content, auth: a.auth,
+		membershipTag: s.mac(membershipKey, a.tbm(ctx)),
+	}, nil
+}
+
+// unprotect checks the membership tag. The signature is the caller's to check.
+func (m *publicMessage) unprotect(s *suite, ctx *groupContext, membershipKey secret) (*authenticatedContent, error) {
+	if m.content.contentType == contentApplication {
+		return nil, broken("framing.application-public", "application data as PublicMessage")
+	}
+	a := &authenticatedContent{wireFormat: wireFormatPublic, content: m.content, auth: m.auth}
+	if m.content.sender.kind != senderMember {
+		return a, nil
+	}
+	if !s.verifyMAC(membershipKey, a.tbm(ctx), m.membershipTag) {
+		return nil, broken("framing.membership-tag", "tag of %d bytes does not verify", len(m.membershipTag))
+	}
+	return a, nil
+}

@@ -1,0 +1,145 @@
+package mls
+
+import (
+	"slices"
+
+	"github.com/sealpost/sealpost/internal/wire"
+)
+
+// checkReceived verifies a whole tree that came from outside (RFC 9420 section 12.4.3.1):
+// its shape, every leaf by itself and among the others, and the parent hashes. The tree hash
+// is the caller's to compare.
+func (t *ratchetTree) checkReceived(ctx *groupContext, v CredentialValidator) error {
+	if err := t.checkUnmerged(); err != nil {
+		return err
+	}
+	if err := t.checkMembers(ctx.extensions); err != nil {
+		return err
+	}
+	for i, n := range t.nodes {
+		if n == nil || n.parent == nil {
+			continue
+		}
+		if err := t.suite.checkPublicKey(n.parent.encryptionKey); err != nil {
+			return brokenBy("tree.parent-key", err, "node %d", i)
+		}
+	}
+	for l, leaf := range t.members {
+		if err := leaf.verifySignature(t.suite, ctx.groupID, l); err != nil {
+			return err
+		}
+		if err := leaf.checkItself(t.suite); err != nil {
+			return err
+		}
+		if err := leaf.judge(v, CredentialJoin, t.suite, nil); err != nil {
+			return err
+		}
+	}
+	return t.verifyParentHashes()
+}
+
+// checkUnmerged verifies every unmerged_leaves list: ascending, of members below the node,
+// and repeated by every parent in between. Everything that walks resolutions relies on it.
+func (t *ratchetTree) checkUnmerged() error {
+	for i, n := range t.nodes {
+		if n == nil || n.parent == nil {
+			continue
+		}
+		x := nodeIndex(i)
+		for j, l := range n.parent.unmerged {
+			if j > 0 && l <= n.parent.unmerged[j-1] {
+				return broken("tree.unmerged", "list of node %d does not ascend", x)
+			}
+			if t.leaf(l) == nil || !x.contains(l.node()) {
+				return broken("tree.unmerged", "node %d lists %d, no member below it", x, l)
+			}
+			for y := l.node().parent(); y != x; y = y.parent() {
+				if between := t.nodes[y]; between != nil {
+					if _, ok := slices.BinarySearch(between.parent.unmerged, l); !ok {
+						return broken("tree.unmerged", "node %d lists %d, node %d does not", x, l, y)
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// checkMembers verifies what must hold among the members of a group whose context has these
+// extensions: unique keys, and everybody able to do what is in use (sections 7.3 and 11.1).
+func (t *ratchetTree) checkMembers(extensions []Extension) error {
+	if err := t.checkUnique(); err != nil {
+		return err
+	}
+	need := requiredCapabilities{}
+	if data, ok := findExtension(extensions, ExtensionRequiredCapabilities); ok {
+		var err error
+		if need, err = parseRequiredCapabilities(data); err != nil {
+			return err
+		}
+	}
+	for _, e := range extensions {
+		need.extensions = append(need.extensions, e.Type)
+	}
+	for _, leaf := range t.members {
+		if !slices.Contains(need.credentials, leaf.credential.Type) {
+			need.credentials = append(need.credentials, leaf.credential.Type)
+		}
+	}
+	for l, leaf := range t.members {
+		if err := need.metBy(leaf.capabilities, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (rc requiredCapabilities) metBy(c capabilities, l LeafIndex) error {
+	for _, e := range rc.extensions {
+		if !c.hasExtension(e) {
+			return broken("group.extension-support", "leaf %d lacks extension %#04x", l, uint16(e))
+		}
+	}
+	for _, p := range rc.proposals {
+		if !c.hasProposal(p) {
+			return broken("group.proposal-support", "leaf %d lacks proposal %#04x", l, p)
+		}
+	}
+	for _, t := range rc.credentials {
+		if !c.hasCredential(t) {
+			return broken("group.credential-support", "leaf %d lacks credential type %d", l, t)
+		}
+	}
+	return nil
+}
+
+// checkUnique: no encryption key stands twice in the tree, no signature key twice among the
+// leaves.
+func (t *ratchetTree) checkUnique() error {
+	encryption := make(map[string]bool, len(t.nodes))
+	signature := make(map[string]bool, len(t.nodes)/2+1)
+	for i, n := range t.nodes {
+		if n == nil {
+			continue
+		}
+		k := string(n.encryptionKey())
+		if encryption[k] {
+			return broken("tree.unique-encryption-key", "node %d repeats a key", i)
+		}
+		encryption[k] = true
+		if n.leaf == nil {
+			continue
+		}
+		k = string(n.leaf.signatureKey)
+		if signature[k] {
+			return broken("tree.unique-signature-key", "node %d repeats a key", i)
+		}
+		signature[k] = true
+	}
+	return nil
+}
+
+// parseRatchetTree decodes a ratchet tree of the suite; it aliases b.
+func (s *suite) parseRatchetTree(b []byte) (*ratchetTree, error) {
+	return parse(b, func(r *wire.Reader) *ratchetTree { return s.readRatchetTree(r) })
+}

@@ -1,0 +1,107 @@
+package mls
+
+import "github.com/sealpost/sealpost/internal/wire"
+
+// groupSecrets is GroupSecrets (RFC 9420 section 12.4.3.1).
+type groupSecrets struct {
+	joinerSecret secret
+	pathSecret   secret // nil when the commit had no path
+	psks         []preSharedKeyID
+}
+
+func writeGroupSecrets(w *wire.Writer, g *groupSecrets) {
+	w.Bytes(g.joinerSecret)
+	w.Bool(g.pathSecret != nil)
+	if g.pathSecret != nil {
+		w.Bytes(g.pathSecret)
+	}
+	wire.WriteVector(w, g.psks, writePreSharedKeyID)
+}
+
+func readGroupSecrets(r *wire.Reader) *groupSecrets {
+	g := &groupSecrets{joinerSecret: r.Bytes()}
+	if r.Bool() {
+		g.pathSecret = r.Bytes()
+	}
+	g.psks = wire.Vector(r, readPreSharedKeyID)
+	return g
+}
+
+// encryptedGroupSecrets is EncryptedGroupSecrets.
+type encryptedGroupSecrets struct {
+	newMember []byte // KeyPackageRef
+	secrets   hpkeCiphertext
+}
+
+func writeEncryptedGroupSecrets(w *wire.Writer, e encryptedGroupSecrets) {
+	w.Bytes(e.newMember)
+	writeHPKECiphertext(w, e.secrets)
+}
+
+func readEncryptedGroupSecrets(r *wire.Reader) encryptedGroupSecrets {
+	return encryptedGroupSecrets{newMember: r.Bytes(), secrets: readHPKECiphertext(r)}
+}
+
+// welcome is Welcome.
+type welcome struct {
+	suite              Suite
+	secrets            []encryptedGroupSecrets
+	encryptedGroupInfo []byte
+}
+
+func writeWelcome(w *wire.Writer, m *welcome) {
+	w.Uint16(uint16(m.suite))
+	wire.WriteVector(w, m.secrets, writeEncryptedGroupSecrets)
+	w.Bytes(m.encryptedGroupInfo)
+}
+
+func readWelcome(r *wire.Reader) *welcome {
+	return &welcome{
+		suite: Suite(r.Uint16()), secrets: wire.Vector(r, readEncryptedGroupSecrets),
+		encryptedGroupInfo: r.Bytes(),
+	}
+}
+
+// groupInfoKey derives welcome_key and welcome_nonce.
+func (s *suite) groupInfoKey(welcomeSecret secret) messageKey {
+	return messageKey{
+		key:   s.expandWithLabel(welcomeSecret, "key", nil, s.nk),
+		nonce: s.expandWithLabel(welcomeSecret, "nonce", nil, s.nn),
+	}
+}
+
+// openWelcome decrypts the secrets meant for the KeyPackage of that reference, and with them
+// the GroupInfo. Neither is verified yet.
+func openWelcome(s *suite, m *welcome, ref []byte, initKey *hpkePrivate) (*groupSecrets, *groupInfo, error) {
+	var entry *encryptedGroupSecrets
+	for i := range m.secrets {
+		if string(m.secrets[i].newMember) == string(ref) {
+			entry = &m.secrets[i]
+			break
+		}
+	}
+	if entry == nil {
+		return nil, nil, ErrNotForUs
+	}
+	plain, err := s.decryptWithLabel(initKey, "Welcome", m.encryptedGroupInfo, entry.secrets)
+	if err != nil {
+		return nil, nil, brokenBy("welcome.secrets", ErrDecrypt, "group secrets")
+	}
+	secrets, err := parse(plain, readGroupSecrets)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(secrets.psks) > 0 {
+		return nil, nil, brokenBy("welcome.psk", ErrUnsupported, "pre-shared keys")
+	}
+	k := s.groupInfoKey(s.welcomeSecret(secrets.joinerSecret, s.pskSecret(nil, nil)))
+	plain, err = s.aeadOpen(k.key, k.nonce, nil, m.encryptedGroupInfo)
+	if err != nil {
+		return nil, nil, brokenBy("welcome.group-info", err, "encrypted group info")
+	}
+	info, err := parse(plain, readGroupInfo)
+	if err != nil {
+		return nil, nil, err
+	}
+	return secrets, info, nil
+}
