@@ -1,0 +1,92 @@
+// Command sealpost is the whole of Sealpost in one binary: the servers, a chat to try them
+// with, and the checks that show what they promise. It only wires packages together.
+//
+//	sealpost vectors DIR…   the MLS working group's test vectors
+//
+// Exit status: 0 done, 1 failed, 2 not understood.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// streams are what a command reads and writes; tests give their own.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// commands are the command line, one field a command.
+type commands struct {
+	Vectors vectorsCommand `cmd:"" help:"Run the MLS working group's test vectors."`
+}
+
+// errFailed ends a command that has already said what is wrong.
+var errFailed = errors.New("failed")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal drains; with the handler gone a second one kills at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// run runs one command and returns the exit status.
+func run(ctx context.Context, args []string, s streams) int {
+	var cli commands
+	exited, status := false, 0
+	parser, err := kong.New(&cli,
+		kong.Name("sealpost"),
+		kong.Description("End-to-end encrypted messaging: servers that see ciphertext only."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(s.out, s.err),
+		kong.Exit(func(code int) { exited, status = true, code }), // after --help
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(s),
+	)
+	if err != nil {
+		panic(err) // the struct tags above are wrong: no input leads here
+	}
+	parsed, err := parser.Parse(longFlags(args))
+	if exited {
+		return status
+	}
+	if err != nil {
+		fmt.Fprintf(s.err, "sealpost: %v (sealpost --help lists what there is)\n", err)
+		return 2
+	}
+	switch err := parsed.Run(); {
+	case err == nil:
+		return 0
+	case errors.Is(err, errFailed):
+		return 1
+	default:
+		fmt.Fprintf(s.err, "sealpost: %v\n", err)
+		return 1
+	}
+}
+
+// longFlags lets long flags be written with one dash too, as Go's own tools write them.
+func longFlags(args []string) []string {
+	out := make([]string, len(args))
+	for i, a := range args {
+		if a == "--" {
+			copy(out[i:], args[i:])
+			break
+		}
+		if len(a) > 2 && a[0] == '-' && a[1] != '-' && !strings.ContainsAny(a[1:2], "0123456789.") {
+			a = "-" + a
+		}
+		out[i] = a
+	}
+	return out
+}
