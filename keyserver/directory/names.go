@@ -1,0 +1,59 @@
+package directory
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/sealpost/sealpost/keyserver"
+)
+
+// The kinds of records, first byte of their names. Those of groupstate differ, so that
+// records of the two stores cannot be exchanged when both have one storage key.
+const (
+	kindAccount byte = 0x41 // → accountRecord
+	kindHandle  byte = 0x42 // → account id
+	kindPool    byte = 0x43 // → poolRecord
+	kindPackage byte = 0x44 // ‖ seq → packageRecord
+	kindRef     byte = 0x45 // → refRecord: the pool has seen this package
+	kindInit    byte = 0x46 // → nothing: the pool has seen this init key
+	kindTaken   byte = 0x47 // → keyserver.TakeReply: what a request id was given
+	kindDue     byte = 0x48 // ‖ day ‖ a name → nothing: from this day on the named record may go
+)
+
+// names derives the database keys: shard.Store.Name, under which no id can be read.
+type names func(kind byte, ids ...[]byte) []byte
+
+func (n names) account(a keyserver.AccountID) []byte { return n(kindAccount, a[:]) }
+func (n names) handle(h string) []byte               { return n(kindHandle, []byte(h)) }
+func (n names) taken(id [32]byte, a keyserver.AccountID) []byte {
+	return n(kindTaken, id[:], a[:])
+}
+
+// owner is whose pool it is. A device key may stand in two accounts; their pools are two.
+type owner struct {
+	account keyserver.AccountID
+	device  keyserver.DeviceID
+}
+
+func (n names) pool(o owner) []byte { return n(kindPool, o.account[:], o.device[:]) }
+func (n names) pack(o owner, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(n(kindPackage, o.account[:], o.device[:]), seq)
+}
+
+// ref and init are scoped to the pool: a stranger who knows a package from a contact card
+// cannot block its upload by uploading its init key first.
+func (n names) ref(o owner, ref []byte) []byte  { return n(kindRef, o.account[:], o.device[:], ref) }
+func (n names) init(o owner, key []byte) []byte { return n(kindInit, o.account[:], o.device[:], key) }
+
+// due is in clear but for the name inside: the sweep walks it by day.
+func due(day uint32, name []byte) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{kindDue}, day), name...)
+}
+
+// dueParts is the inverse of due.
+func dueParts(key []byte) (day uint32, name []byte) {
+	return binary.BigEndian.Uint32(key[1:]), key[5:]
+}
+
+// dayOf is the number of days since 1970: the only time that stands in clear on disk.
+func dayOf(t time.Time) uint32 { return uint32(max(t.Unix(), 0) / 86400) }

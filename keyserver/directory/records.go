@@ -1,0 +1,124 @@
+package directory
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sealpost/sealpost/internal/shard"
+	"github.com/sealpost/sealpost/internal/wire"
+	"github.com/sealpost/sealpost/keyserver"
+)
+
+// accountRecord is an account: its handle, its chain, and what the chain says, so that the
+// storing goroutine never verifies signatures.
+type accountRecord struct {
+	handle  string
+	entries [][]byte
+	devices []keyserver.DeviceID
+}
+
+func (a *accountRecord) has(d keyserver.DeviceID) bool { return slices.Contains(a.devices, d) }
+
+func (a *accountRecord) MarshalWire(w *wire.Writer) {
+	w.Bytes([]byte(a.handle))
+	wire.WriteVector(w, a.entries, (*wire.Writer).Bytes)
+	wire.WriteVector(w, a.devices, func(w *wire.Writer, d keyserver.DeviceID) { w.Raw(d[:]) })
+}
+
+func (a *accountRecord) UnmarshalWire(r *wire.Reader) {
+	a.handle = string(r.Bytes())
+	a.entries = wire.Vector(r, (*wire.Reader).Bytes)
+	a.devices = wire.Vector(r, func(r *wire.Reader) (d keyserver.DeviceID) { r.Copy(d[:]); return d })
+}
+
+// slot is a package that the pool can hand out.
+type slot struct {
+	seq     uint64
+	expires uint64 // Unix seconds
+}
+
+// poolRecord is one device's pool. Packages lie in records of their own, so that a take
+// rewrites 3 KiB at most.
+type poolRecord struct {
+	incarnation [16]byte // of the store, when the pool was last written
+	next        uint64   // number of the next package, never used twice
+	oneTime     []slot   // in the order of upload
+	last        *slot    // the last resort
+}
+
+// live returns the slots that have not expired, and says nothing of those that have.
+func (p *poolRecord) live(now time.Time) []slot {
+	return slices.DeleteFunc(slices.Clone(p.oneTime), func(s slot) bool { return s.expired(now) })
+}
+
+func (s *slot) expired(now time.Time) bool { return s.expires < uint64(max(now.Unix(), 0)) }
+
+func (p *poolRecord) MarshalWire(w *wire.Writer) {
+	w.Raw(p.incarnation[:])
+	w.Uint64(p.next)
+	wire.WriteVector(w, p.oneTime, writeSlot)
+	wire.WriteOptional(w, p.last, writeSlot)
+}
+
+func (p *poolRecord) UnmarshalWire(r *wire.Reader) {
+	r.Copy(p.incarnation[:])
+	p.next = r.Uint64()
+	p.oneTime = wire.Vector(r, readSlot)
+	p.last = wire.Optional(r, readSlot)
+}
+
+func writeSlot(w *wire.Writer, s slot) { w.Uint64(s.seq); w.Uint64(s.expires) }
+func readSlot(r *wire.Reader) slot     { return slot{seq: r.Uint64(), expires: r.Uint64()} }
+
+// packageRecord is a package, or what is left of it: used ones keep their place and lose
+// their bytes, so that nothing that goes wrong with deletions brings one back.
+type packageRecord struct {
+	owner owner
+	used  bool // handed out, dropped, or replaced as last resort
+	ref   []byte
+	init  []byte
+	bytes []byte // nil when used
+}
+
+func (p *packageRecord) MarshalWire(w *wire.Writer) {
+	w.Raw(p.owner.account[:])
+	w.Raw(p.owner.device[:])
+	w.Bool(p.used)
+	w.Bytes(p.ref)
+	w.Bytes(p.init)
+	w.Bytes(p.bytes)
+}
+
+func (p *packageRecord) UnmarshalWire(r *wire.Reader) {
+	r.Copy(p.owner.account[:])
+	r.Copy(p.owner.device[:])
+	p.used = r.Bool()
+	p.ref, p.init, p.bytes = r.Bytes(), r.Bytes(), r.Bytes()
+}
+
+// refRecord says what a package that the pool has seen was uploaded as.
+type refRecord struct {
+	seq        uint64
+	lastResort bool
+}
+
+func (f *refRecord) MarshalWire(w *wire.Writer) { w.Uint64(f.seq); w.Bool(f.lastResort) }
+
+func (f *refRecord) UnmarshalWire(r *wire.Reader) { f.seq, f.lastResort = r.Uint64(), r.Bool() }
+
+// load reads a record; nil without an error means that there is none.
+func load[T any, P interface {
+	*T
+	wire.Unmarshaler
+}](r shard.Reader, key []byte) (*T, error) {
+	value, ok, err := r.Get(key)
+	if err != nil || !ok {
+		return nil, err
+	}
+	v := new(T)
+	if err := wire.Unmarshal(value, P(v)); err != nil {
+		return nil, fmt.Errorf("%w: %w", shard.ErrCorrupt, err)
+	}
+	return v, nil
+}

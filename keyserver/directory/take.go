@@ -1,0 +1,97 @@
+package directory
+
+import (
+	"context"
+
+	"github.com/sealpost/sealpost/keyserver"
+)
+
+// takenDays is for how many days a request id gets the same packages, at least.
+const takenDays = 8
+
+// Take hands out one package of each device of an account; lastResortOnly spares the
+// one-time packages of an account that is asked for too often. The record of it is on disk
+// when Take returns, and the same request gets the same packages, whatever lastResortOnly
+// says then. keyserver.ErrExhausted records nothing.
+func (d *Directory) Take(ctx context.Context, q *keyserver.TakeRequest, lastResortOnly bool) (*keyserver.TakeReply, error) {
+	answer, err := d.do(ctx, &takeOp{request: *q, lastResortOnly: lastResortOnly})
+	if err != nil {
+		return nil, err
+	}
+	return answer.(*keyserver.TakeReply), nil
+}
+
+type takeOp struct {
+	request        keyserver.TakeRequest
+	lastResortOnly bool
+}
+
+// Size implements shard.Op. It is what a common account's answer takes, not the most: the
+// store notices by itself when a batch is full.
+func (o *takeOp) Size() int { return 2 * keyserver.MaxPackage }
+
+func (s *step) take(o *takeOp) (any, error) {
+	name := s.taken(o.request.RequestID, o.request.Account)
+	if before, err := load[keyserver.TakeReply](s.tx, name); err != nil || before != nil {
+		return before, err
+	}
+	rec, err := load[accountRecord](s.tx, s.account(o.request.Account))
+	if err != nil {
+		return nil, err
+	}
+	if rec == nil {
+		return keyserver.ErrNotFound, nil
+	}
+	reply := new(keyserver.TakeReply)
+	for _, device := range rec.devices {
+		p, err := s.takeOne(owner{o.request.Account, device}, o.lastResortOnly)
+		if err != nil {
+			return nil, err
+		}
+		if p != nil {
+			reply.Packages = append(reply.Packages, *p)
+		}
+	}
+	if len(reply.Packages) == 0 {
+		return keyserver.ErrExhausted, nil
+	}
+	// One atomic step: the packages are used, and this request has them. A crash before the
+	// batch is synced leaves neither, one after it leaves both for the retry to find.
+	if err := s.set(name, reply); err != nil {
+		return nil, err
+	}
+	return reply, s.tx.Set(due(dayOf(s.now)+takenDays+1, name), nil)
+}
+
+// takeOne takes the oldest one-time package of a pool, else its last resort, else none.
+func (s *step) takeOne(o owner, lastResortOnly bool) (*keyserver.Package, error) {
+	pool, err := s.openPool(o)
+	if err != nil {
+		return nil, err
+	}
+	for !lastResortOnly && len(pool.oneTime) > 0 {
+		name := s.pack(o, pool.oneTime[0].seq)
+		pool.oneTime = pool.oneTime[1:]
+		p, err := load[packageRecord](s.tx, name)
+		if err != nil {
+			return nil, err
+		}
+		if p == nil || p.used {
+			continue // the package's own record has the last word, whatever the pool says
+		}
+		b := p.bytes
+		p.used, p.bytes = true, nil
+		if err := s.set(name, p); err != nil {
+			return nil, err
+		}
+		return &keyserver.Package{Device: o.device, KeyPackage: b}, s.set(s.pool(o), pool)
+	}
+	if pool.last == nil {
+		return nil, nil
+	}
+	p, err := load[packageRecord](s.tx, s.pack(o, pool.last.seq))
+	if err != nil || p == nil || p.used {
+		return nil, err
+	}
+	return &keyserver.Package{Device: o.device, KeyPackage: p.bytes, LastResort: true}, nil
+}
