@@ -1,0 +1,36 @@
+package shard
+
+// The store's format: none of these can change without a new version of the mark file.
+const (
+	markVersion = 1
+	slotSize    = 128     // bytes of a mark slot that are written
+	slotStride  = 4096    // distance of the slots: a torn write damages one of them only
+	nameSize    = 20      // bytes of HMAC in a name
+	ringSize    = 1 << 16 // batch records kept as evidence inside Badger
+)
+
+// Our own limits, each with its reason.
+const (
+	maxBatchOps   = 256     // bounds how long the first operation of a batch waits for the last
+	maxBatchBytes = 2 << 20 // Badger refuses transactions above 15 % of its memtable
+
+	// What the operations of one batch may write: far enough below Badger's limit
+	// (4.8 MiB and about 48,000 entries with this memtable) that it is never met.
+	maxWriteBytes = 3 << 20
+	maxWrites     = 16 << 10
+	writeOverhead = 80       // bytes that sealing and Badger add to a value
+	memTable      = 32 << 20 // Badger's in-memory table
+
+	// What may wait for the storing goroutine before Submit blocks: a flood costs the
+	// relay this much memory and no more.
+	maxQueuedOps   = 4096
+	maxQueuedBytes = 16 << 20
+
+	maxValue = 1<<20 - 1024 // larger ones would leave the LSM tree for Badger's value log
+
+	defaultMinFree = 256 << 20 // three memtables being flushed, one compaction
+
+	// blindJump is added to the floor when the mark itself is gone: nobody knows what was
+	// answered, and no queue sees 2^32 entries between two losses.
+	blindJump = 1 << 32
+)

@@ -1,0 +1,200 @@
+package shard
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+	"github.com/sealpost/sealpost/internal/wire"
+)
+
+// Open opens the store in cfg.Dir, or makes one. It returns ErrLocked, ErrWrongKey (both
+// before anything is written), ErrCorrupt, or an error of the file system. A shortfall is
+// no error: the store begins a new incarnation.
+func Open(cfg Config) (*Store, error) {
+	v, err := newVault(cfg.Key)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("shard: %w", err)
+	}
+	lock, err := lockDir(filepath.Join(cfg.Dir, "lock"))
+	if err != nil {
+		return nil, err
+	}
+	s, err := open(cfg, v)
+	if err != nil {
+		_ = lock.release()
+		return nil, err
+	}
+	s.lock = lock
+	go s.run()
+	return s, nil
+}
+
+// open opens the files in the order that writes nothing under a wrong key.
+func open(cfg Config, v *vault) (*Store, error) {
+	markPath := filepath.Join(cfg.Dir, "mark")
+	ev, next, err := readMark(markPath)
+	if err != nil {
+		return nil, err
+	}
+	if ev.newest != nil && ev.newest.KeyCheck != v.keyCheck {
+		return nil, ErrWrongKey
+	}
+	log := cfg.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	badgerDir := filepath.Join(cfg.Dir, "badger")
+	if err := tablesWhole(badgerDir); err != nil {
+		return nil, err
+	}
+	whole := manifestWhole(badgerDir)
+	db, err := openBadger(badgerDir, log)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		vault: v, db: db, machine: cfg.Machine, clock: cfg.Clock, log: log,
+		minFree: cmp.Or(cfg.MinFree, defaultMinFree), dir: cfg.Dir,
+		queue: newQueue(), stopped: make(chan struct{}),
+		commit: func(txn *badger.Txn, batch uint64) error { return txn.CommitAt(batch, nil) },
+	}
+	s.free = func() (uint64, error) { return freeSpace(s.dir) }
+	if s.clock == nil {
+		s.clock = time.Now
+	}
+	p, err := readPast(db, v, ev.newest != nil)
+	p.complete = p.complete && whole
+	if err == nil {
+		s.mark, err = openMark(markPath, next)
+	}
+	if err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	if err := s.begin(ev, p, cfg.Restored); err != nil {
+		_ = s.mark.f.Close()
+		_ = db.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// begin decides whether the store goes on with its life or starts another, and makes the
+// present state visible.
+func (s *Store) begin(ev evidence, p past, restored bool) error {
+	s.batch, s.high, s.lives = p.last.Batch, p.last.High, p.lives
+	fresh := p.empty && ev.missing
+	if !fresh && !restored && !shortfall(ev, p) {
+		s.mark.last = *ev.newest
+		s.show()
+		if ev.damaged {
+			return s.writeMark() // mends the torn slot
+		}
+		return nil
+	}
+	// Numbers and batches of the new life lie above all that any evidence tells of.
+	s.batch = max(s.batch, s.db.MaxVersion())
+	floor := s.high
+	if ev.newest != nil {
+		s.batch = max(s.batch, ev.newest.Batch)
+		floor = max(floor, ev.newest.High)
+		known := func(i Incarnation) bool { return i.ID == ev.newest.Incarnation }
+		if !slices.ContainsFunc(s.lives, known) {
+			s.lives = append(s.lives, Incarnation{ID: ev.newest.Incarnation})
+		}
+	}
+	if !fresh && (ev.damaged || restored) {
+		floor += blindJump // the newest mark may be among what is missing
+	}
+	life := Incarnation{Floor: floor, Since: s.batch + 1}
+	_, _ = rand.Read(life.ID[:])
+	s.lives = append(s.lives, life)
+	s.high = floor
+	if !fresh {
+		s.log.Warn("stored data is missing or was restored: a new incarnation begins", "incarnations", len(s.lives))
+	}
+	return s.storeLife()
+}
+
+// storeLife commits the list of incarnations as a batch of its own, then the mark, in both
+// slots. A crash between leaves a life that nobody was told of; the next start goes on with
+// it or begins another.
+func (s *Store) storeLife() error {
+	tx := s.newTx(nil)
+	list, err := wire.Marshal(&s.lives)
+	if err != nil {
+		return err
+	}
+	tx.writes[string(keyCheckKey)] = write{value: keyCheckValue}
+	tx.writes[string(livesKey)] = write{value: list}
+	if err := s.persist(tx); err != nil {
+		return fmt.Errorf("shard: storing the incarnation: %w", err)
+	}
+	return s.writeMark()
+}
+
+// show makes the last committed batch the one that readers see.
+func (s *Store) show() { s.db.SetDiscardTs(s.horizon.advance(s.batch)) }
+
+func openBadger(dir string, log *slog.Logger) (db *badger.DB, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("shard: %w", err)
+	}
+	opts := badger.DefaultOptions(dir).
+		WithSyncWrites(true).
+		WithVerifyValueChecksum(true).
+		WithChecksumVerificationMode(options.OnBlockRead).
+		WithValueThreshold(1 << 20). // all values inline: nothing ever goes to the value log
+		WithValueLogFileSize(1 << 20).
+		WithMemTableSize(memTable).
+		WithNumMemtables(3).
+		WithNumCompactors(2).
+		WithCompression(options.None). // sealed values do not compress
+		WithBlockCacheSize(0).
+		WithDetectConflicts(false). // one writer
+		WithMetricsEnabled(false).
+		WithLogger(badgerLog{log})
+	// Badger panics on some damaged files.
+	defer func() {
+		if p := recover(); p != nil {
+			db, err = nil, fmt.Errorf("%w: opening Badger: %v", ErrCorrupt, p)
+		}
+	}()
+	db, err = badger.OpenManaged(opts)
+	switch {
+	case err == nil:
+		return db, nil
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EMFILE),
+		errors.Is(err, syscall.EIO), errors.Is(err, syscall.EROFS):
+		return nil, fmt.Errorf("shard: opening Badger: %w", err)
+	}
+	return nil, fmt.Errorf("%w: opening Badger: %w", ErrCorrupt, err)
+}
+
+// badgerLog passes Badger's warnings and errors on. They name files, never keys.
+type badgerLog struct{ log *slog.Logger }
+
+func (b badgerLog) Errorf(f string, a ...any) { b.log.Error("badger: " + fmt.Sprintf(f, a...)) }
+
+func (b badgerLog) Warningf(f string, a ...any) { b.log.Warn("badger: " + fmt.Sprintf(f, a...)) }
+
+func (badgerLog) Infof(string, ...any)  {}
+func (badgerLog) Debugf(string, ...any) {}
+
+// noFree is what a file system that cannot tell its free space counts as.
+const noFree = math.MaxUint64

@@ -1,0 +1,86 @@
+package shard
+
+import "sync"
+
+// item is a submitted operation.
+type item struct {
+	op   Op
+	done func(any, error)
+}
+
+// queue holds operations between Submit and the storing goroutine. It is bounded in
+// operations and bytes; put blocks while it is full (backpressure, nothing is dropped).
+type queue struct {
+	mu     sync.Mutex
+	room   sync.Cond // waits in put
+	filled sync.Cond // waits in take
+	items  []item    // guarded by mu, as all below
+	bytes  int
+	closed bool
+}
+
+func newQueue() *queue {
+	q := new(queue)
+	q.room.L, q.filled.L = &q.mu, &q.mu
+	return q
+}
+
+func (q *queue) put(it item) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	size := it.op.Size()
+	for !q.closed && len(q.items) > 0 && (len(q.items) >= maxQueuedOps || q.bytes+size > maxQueuedBytes) {
+		q.room.Wait()
+	}
+	if q.closed {
+		return ErrClosed
+	}
+	q.items = append(q.items, it)
+	q.bytes += size
+	q.filled.Signal()
+	return nil
+}
+
+// take returns the next batch: everything that waits, up to the limits of a batch and at
+// least one operation. It returns nil once the queue is closed and drained.
+func (q *queue) take() []item {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.items) == 0 && !q.closed {
+		q.filled.Wait()
+	}
+	n, bytes := 0, 0
+	for n < len(q.items) && n < maxBatchOps {
+		size := q.items[n].op.Size()
+		if n > 0 && bytes+size > maxBatchBytes {
+			break
+		}
+		bytes += size
+		n++
+	}
+	batch := q.items[:n:n]
+	if q.items = q.items[n:]; len(q.items) == 0 {
+		q.items = nil
+	}
+	q.bytes -= bytes
+	q.room.Broadcast()
+	return batch
+}
+
+// untake puts operations back in front: those that no longer fitted their batch.
+func (q *queue) untake(items []item) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, it := range items {
+		q.bytes += it.op.Size()
+	}
+	q.items = append(items[:len(items):len(items)], q.items...)
+}
+
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.room.Broadcast()
+	q.filled.Broadcast()
+}

@@ -1,0 +1,88 @@
+package shard
+
+import (
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+func (Key) String() string               { return "redacted" }
+func (Key) GoString() string             { return "redacted" }
+func (Key) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte("redacted")) }
+func (Key) MarshalText() ([]byte, error) { return []byte("redacted"), nil }
+
+// vault holds what is derived from the storage key. Static after newVault, safe for
+// concurrent use.
+type vault struct {
+	values   cipher.AEAD
+	nameKey  []byte
+	keyCheck [16]byte // in each mark slot: tells a wrong key from damage
+}
+
+func newVault(k Key) (*vault, error) {
+	derive := func(label string) ([]byte, error) {
+		return hkdf.Key(sha256.New, k[:], nil, "sealpost shard "+label, 32)
+	}
+	valueKey, err := derive("values")
+	if err != nil {
+		return nil, err
+	}
+	v := new(vault)
+	if v.values, err = chacha20poly1305.NewX(valueKey); err != nil {
+		return nil, err
+	}
+	if v.nameKey, err = derive("names"); err != nil {
+		return nil, err
+	}
+	check, err := derive("key check")
+	if err != nil {
+		return nil, err
+	}
+	copy(v.keyCheck[:], check)
+	return v, nil
+}
+
+// seal encrypts a value under a random nonce, which at 24 bytes cannot repeat by accident,
+// and binds it to its database key, so that values cannot be exchanged on disk.
+func (v *vault) seal(key, value []byte) []byte {
+	const n = chacha20poly1305.NonceSizeX
+	out := make([]byte, n, n+len(value)+chacha20poly1305.Overhead)
+	_, _ = rand.Read(out) // never fails: the process ends instead
+	return v.values.Seal(out, out[:n], value, key)
+}
+
+func (v *vault) open(key, sealed []byte) ([]byte, error) {
+	const n = chacha20poly1305.NonceSizeX
+	if len(sealed) < n {
+		return nil, ErrCorrupt
+	}
+	value, err := v.values.Open(nil, sealed[:n], sealed[n:], key)
+	if err != nil {
+		return nil, ErrCorrupt
+	}
+	return value, nil
+}
+
+// Name returns the database key prefix of a thing: its kind (1 to 255; 0 is the store's
+// own), then 20 bytes of an HMAC over kind and ids under a key derived from the storage
+// key. Without that key nobody can tell which id a record belongs to, nor match two names.
+// A machine appends what it wants in clear and ordered, such as a sequence number.
+func (s *Store) Name(kind byte, ids ...[]byte) []byte {
+	mac := hmac.New(sha256.New, s.vault.nameKey)
+	mac.Write([]byte{kind})
+	for _, id := range ids {
+		var n [4]byte
+		binary.BigEndian.PutUint32(n[:], uint32(len(id)))
+		mac.Write(n[:])
+		mac.Write(id)
+	}
+	out := make([]byte, 1, 1+sha256.Size)
+	out[0] = kind
+	return mac.Sum(out)[: 1+nameSize : 1+nameSize]
+}

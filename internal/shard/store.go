@@ -1,0 +1,81 @@
+package shard
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// A Store is one open shard. All methods are safe for concurrent use.
+type Store struct {
+	// Static after Open.
+	vault   *vault
+	db      *badger.DB
+	machine Machine
+	clock   func() time.Time
+	log     *slog.Logger
+	lives   lives
+	minFree uint64
+	dir     string
+	lock    *dirLock
+	queue   *queue
+	stopped chan struct{} // closed when the storing goroutine has ended
+
+	horizon horizon
+
+	mu     sync.Mutex
+	closed bool           // guarded by mu
+	users  sync.WaitGroup // open views; Add only under mu while not closed
+
+	// Owned by the storing goroutine (by Open before it starts).
+	mark   *markFile
+	batch  uint64 // the last batch committed
+	high   uint64 // the largest number raised
+	failed bool
+	full   bool // the disk was nearly full at the last batch
+
+	// What the storing goroutine calls; tests put failing ones in their place.
+	commit func(txn *badger.Txn, batch uint64) error
+	free   func() (uint64, error)
+}
+
+// enter admits a view unless the store is closed.
+func (s *Store) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.users.Add(1)
+	return true
+}
+
+// Close refuses new operations, stores and answers the accepted ones, waits for open views
+// and closes the files. Later calls return nil at once.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	first := !s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if !first {
+		<-s.stopped
+		return nil
+	}
+	s.queue.close()
+	<-s.stopped
+	s.users.Wait()
+	return s.closeFiles()
+}
+
+func (s *Store) closeFiles() error {
+	err := s.db.Close()
+	if merr := s.mark.f.Close(); err == nil {
+		err = merr
+	}
+	if lerr := s.lock.release(); err == nil {
+		err = lerr
+	}
+	return err
+}

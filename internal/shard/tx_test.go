@@ -1,0 +1,114 @@
+package shard
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// script is an operation made of a function.
+type script func(tx *Tx)
+
+func (script) Size() int { return 1 }
+
+type scripted struct{}
+
+func (scripted) Apply(tx *Tx, _ Env, op Op) any { op.(script)(tx); return nil }
+
+// TestTxSeesItsOwnWrites: over several batches of operations, some of which fail, reads and
+// scans agree with a map.
+func TestTxSeesItsOwnWrites(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		dir := t.TempDir()
+		s, err := Open(Config{Dir: dir, Key: Key{3}, Machine: scripted{}, MinFree: 1})
+		if err != nil {
+			r.Fatal(err)
+		}
+		defer s.Close()
+		model := make(map[string]string)
+		key := rapid.StringMatching(`k[abc]{0,2}`)
+		for range rapid.IntRange(1, 6).Draw(r, "batches") {
+			var ops []script
+			for range rapid.IntRange(1, 4).Draw(r, "ops") {
+				ops = append(ops, drawOp(r, model, key))
+			}
+			runTogether(s, ops)
+		}
+		_ = s.View(func(v *Snapshot) error { checkState(r, v, model, "", ""); return nil })
+	})
+}
+
+// drawOp draws an operation and applies it to the model as well.
+func drawOp(r *rapid.T, model map[string]string, key *rapid.Generator[string]) script {
+	type step struct{ k, v, prefix, from string }
+	var steps []step
+	fails := rapid.Bool().Draw(r, "fails")
+	next := maps.Clone(model)
+	var states []map[string]string
+	for range rapid.IntRange(1, 5).Draw(r, "steps") {
+		st := step{k: key.Draw(r, "k"), v: rapid.StringMatching(`[xyz]?`).Draw(r, "v"), prefix: key.Draw(r, "prefix"), from: key.Draw(r, "from")}
+		if next[st.k] = st.v; st.v == "" {
+			delete(next, st.k)
+		}
+		steps, states = append(steps, st), append(states, maps.Clone(next))
+	}
+	if !fails {
+		maps.Copy(model, next)
+		maps.DeleteFunc(model, func(k, _ string) bool { _, ok := next[k]; return !ok })
+	}
+	return func(tx *Tx) {
+		for i, st := range steps {
+			if st.v == "" {
+				_ = tx.Delete([]byte(st.k))
+			} else {
+				_ = tx.Set([]byte(st.k), []byte(st.v))
+			}
+			checkState(r, tx, states[i], st.prefix, st.from)
+		}
+		if fails {
+			_ = tx.Delete(nil)
+		}
+	}
+}
+
+// runTogether submits operations so that they can share a batch, and waits.
+func runTogether(s *Store, ops []script) {
+	done := make(chan struct{}, len(ops))
+	for _, op := range ops {
+		s.Submit(op, func(any, error) { done <- struct{}{} })
+	}
+	for range ops {
+		<-done
+	}
+}
+
+func checkState(r *rapid.T, rd Reader, want map[string]string, prefix, from string) {
+	for k, v := range want {
+		if got, ok, err := rd.Get([]byte(k)); err != nil || !ok || string(got) != v {
+			r.Errorf("Get(%q) = %q %v %v, want %q", k, got, ok, err, v)
+		}
+	}
+	var keys, got []string
+	for k := range want {
+		if strings.HasPrefix(k, prefix) && k >= from {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	if prefix == "" {
+		prefix = "k"
+	}
+	_ = rd.Scan([]byte(prefix), []byte(from), func(k, v []byte) bool {
+		got = append(got, string(k))
+		if want[string(k)] != string(v) {
+			r.Errorf("Scan gives %q = %q, want %q", k, v, want[string(k)])
+		}
+		return true
+	})
+	if !slices.Equal(got, keys) {
+		r.Errorf("Scan(%q, %q) = %q, want %q", prefix, from, got, keys)
+	}
+}
