@@ -1,0 +1,103 @@
+package relayclient
+
+import (
+	"time"
+
+	"github.com/sealpost/sealpost/relay"
+)
+
+func (c *Conn) wakeWriter() {
+	select {
+	case c.kick <- struct{}{}:
+	default:
+	}
+}
+
+// writeLoop is the only goroutine that writes.
+func (c *Conn) writeLoop() {
+	ping := time.NewTicker(pingEvery)
+	defer ping.Stop()
+	for {
+		select {
+		case <-c.kick:
+		case <-ping.C:
+			c.mu.Lock()
+			c.pingDue = true
+			c.mu.Unlock()
+		case <-c.closing:
+			c.writeAll() // ACKs above all; what fails here is repeated or delivered again
+			c.fail(ErrClosed)
+			return
+		}
+		if err := c.writeAll(); err != nil {
+			c.fail(err)
+			return
+		}
+	}
+}
+
+// writeAll sends until nothing is due. It returns the Conn's error once it has
+// ended.
+func (c *Conn) writeAll() error {
+	for {
+		frames, err := c.due()
+		if len(frames) == 0 || err != nil {
+			return err
+		}
+		for _, f := range frames {
+			c.show(true, f)
+		}
+		if err := c.session.WriteFrames(frames...); err != nil {
+			return err
+		}
+	}
+}
+
+// due takes the frames to send next. ACKs go first: they open windows and cost
+// little. Requests follow in order, while there is room in flight.
+func (c *Conn) due() ([]relay.Frame, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return nil, c.err
+	}
+	var frames []relay.Frame
+	if c.pingDue {
+		c.pingDue = false
+		c.pings++
+		frames = append(frames, &relay.Ping{Value: c.pings})
+	}
+	for s := range c.acks {
+		frames = append(frames, s.dueFrames()...)
+	}
+	clear(c.acks)
+	n, size := 0, 0
+	for n < len(c.waiting) && len(c.inFlight) < maxInFlight && c.flightBytes < maxBytes && size < writeBatch {
+		r := c.waiting[n]
+		c.inFlight[r.frame.RequestNumber()] = r
+		frames = append(frames, r.frame)
+		size += r.size
+		c.flightBytes += r.size
+		c.waitingBytes -= r.size
+		n++
+	}
+	if n > 0 {
+		// Copied down rather than resliced: sent envelopes are not kept alive.
+		rest := copy(c.waiting, c.waiting[n:])
+		clear(c.waiting[rest:])
+		c.waiting = c.waiting[:rest]
+		c.room.Broadcast()
+	}
+	return frames, nil
+}
+
+// show gives f to the FrameTap. The codec is canonical, so a received frame is
+// encoded to the bytes that came.
+func (c *Conn) show(sent bool, f relay.Frame) {
+	if c.tap == nil {
+		return
+	}
+	if b, err := relay.AppendFrame(nil, f); err == nil {
+		c.tap(sent, b)
+	}
+}
