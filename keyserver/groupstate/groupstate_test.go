@@ -1,0 +1,118 @@
+package groupstate
+
+import (
+	"bytes"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sealpost/sealpost/internal/shard"
+	"github.com/sealpost/sealpost/keyserver"
+)
+
+const day = 24 * time.Hour
+
+// clock is a time that tests move. It is safe for concurrent use.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+func open(t *testing.T, cfg Config) *Store {
+	t.Helper()
+	s, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func put(t *testing.T, s *Store, chunk []byte) keyserver.ChunkHash {
+	t.Helper()
+	hash, err := s.Put(t.Context(), chunk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hash
+}
+
+func sweep(t *testing.T, s *Store) {
+	t.Helper()
+	if err := s.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestChunks(t *testing.T) {
+	c := &clock{now: time.Unix(1_800_000_000, 0)}
+	cfg := Config{Dir: t.TempDir(), Key: shard.Key{1}, Clock: c.Now, MinFree: 1}
+	s := open(t, cfg)
+	full := bytes.Repeat([]byte{7}, keyserver.MaxChunk)
+	one, two := put(t, s, full), put(t, s, []byte("two"))
+	if again := put(t, s, full); again != one || one != keyserver.HashChunk(full) {
+		t.Fatal("a chunk has another name")
+	}
+	if _, err := s.Put(t.Context(), append(full, 0)); !errors.Is(err, keyserver.ErrTooLarge) {
+		t.Errorf("a chunk over the size: %v, want ErrTooLarge", err)
+	}
+	if _, err := s.Put(t.Context(), nil); !errors.Is(err, keyserver.ErrInvalid) {
+		t.Errorf("an empty chunk: %v, want ErrInvalid", err)
+	}
+	if _, err := s.Get(keyserver.ChunkHash{}); !errors.Is(err, keyserver.ErrNotFound) {
+		t.Errorf("an unknown chunk: %v, want ErrNotFound", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, cfg)
+	for hash, want := range map[keyserver.ChunkHash][]byte{one: full, two: []byte("two")} {
+		if got, err := s.Get(hash); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("a chunk did not survive a restart: %v", err)
+		}
+	}
+}
+
+func TestChunksExpire(t *testing.T) {
+	c := &clock{now: time.Unix(1_800_000_000, 0)}
+	s := open(t, Config{Dir: t.TempDir(), Key: shard.Key{1}, Clock: c.Now, MinFree: 1, MaxBytes: 10})
+	old, kept := put(t, s, []byte("old")), put(t, s, []byte("kept"))
+	if _, err := s.Put(t.Context(), []byte("four")); !errors.Is(err, keyserver.ErrUnavailable) {
+		t.Fatalf("over the store's size: %v, want ErrUnavailable", err)
+	}
+	c.Add(50 * day)
+	put(t, s, []byte("kept"))
+	c.Add(40 * day)
+	sweep(t, s)
+	if _, err := s.Get(old); err != nil {
+		t.Fatalf("a chunk of 90 days: %v", err)
+	}
+	c.Add(day)
+	if _, err := s.Get(old); !errors.Is(err, keyserver.ErrNotFound) {
+		t.Fatalf("an expired chunk that was not swept yet: %v, want ErrNotFound", err)
+	}
+	sweep(t, s)
+	if _, err := s.Get(kept); err != nil {
+		t.Fatalf("a chunk that was put again: %v", err)
+	}
+	put(t, s, []byte("four")) // there is room again
+	c.Add(91 * day)
+	sweep(t, s)
+	for range 2 {
+		put(t, s, []byte("0123456789")) // all of it, and counted once
+		c.Add(day)
+	}
+}

@@ -1,0 +1,151 @@
+package groupstate
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/sealpost/sealpost/internal/shard"
+	"github.com/sealpost/sealpost/keyserver"
+)
+
+// The kinds of records, first byte of their names; directory uses others.
+const (
+	kindChunk byte = 0x61 // → the chunk
+	kindDay   byte = 0x62 // → the day on which it was last put
+	kindDue   byte = 0x63 // ‖ day ‖ a kindDay name → hash: from this day on the chunk may go
+	kindTotal byte = 0x64 // → bytes of all chunks together
+)
+
+// machine is the state machine. name is set before the first operation is submitted.
+type machine struct {
+	name     func(kind byte, ids ...[]byte) []byte
+	maxBytes uint64
+	swept    []byte // the last due record that was erased; forgotten by a restart
+}
+
+// Apply implements shard.Machine.
+func (m *machine) Apply(tx *shard.Tx, env shard.Env, op shard.Op) any {
+	var answer any
+	var err error
+	switch op := op.(type) {
+	case *putOp:
+		answer, err = m.put(tx, env.Now, op)
+	case sweepOp:
+		answer, err = m.sweep(tx, env.Now)
+	}
+	if err != nil {
+		// A record that does not decode is no error of the store's; a reserved key makes it
+		// undo the whole operation.
+		_ = tx.Set(nil, nil)
+		return nil
+	}
+	return answer
+}
+
+type putOp struct {
+	hash  keyserver.ChunkHash
+	chunk []byte
+}
+
+// Size implements shard.Op.
+func (o *putOp) Size() int { return len(o.chunk) + 256 }
+
+func (m *machine) put(tx *shard.Tx, now time.Time, o *putOp) (any, error) {
+	today, dayKey := dayOf(now), m.name(kindDay, o.hash[:])
+	before, known, err := readDay(tx, dayKey)
+	if err != nil {
+		return nil, err
+	}
+	if known && before >= today {
+		return true, nil
+	}
+	if known {
+		// The chunk stays where it is; only its end moves.
+		if err := tx.Delete(due(before+keepDays+1, dayKey)); err != nil {
+			return nil, err
+		}
+	} else {
+		total, err := m.total(tx)
+		if err != nil {
+			return nil, err
+		}
+		total += uint64(len(o.chunk))
+		if total > m.maxBytes {
+			return &keyserver.Error{Code: keyserver.CodeUnavailable, Text: "the store of chunks is full", RetryAfter: sweepEvery}, nil
+		}
+		if err := m.setTotal(tx, total); err != nil {
+			return nil, err
+		}
+		if err := tx.Set(m.name(kindChunk, o.hash[:]), o.chunk); err != nil {
+			return nil, err
+		}
+	}
+	if err := tx.Set(dayKey, binary.BigEndian.AppendUint32(nil, today)); err != nil {
+		return nil, err
+	}
+	return true, tx.Set(due(today+keepDays+1, dayKey), o.hash[:])
+}
+
+// due is in clear but for the name inside: the sweep walks it by day.
+func due(day uint32, name []byte) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{kindDue}, day), name...)
+}
+
+func (m *machine) total(tx *shard.Tx) (uint64, error) {
+	b, ok, err := tx.Get(m.name(kindTotal))
+	if err != nil || !ok || len(b) != 8 {
+		return 0, err
+	}
+	return binary.BigEndian.Uint64(b), nil
+}
+
+func (m *machine) setTotal(tx *shard.Tx, n uint64) error {
+	return tx.Set(m.name(kindTotal), binary.BigEndian.AppendUint64(nil, n))
+}
+
+// sweepBatch bounds the chunks that one sweep erases: it shares the storing goroutine.
+const sweepBatch = 256
+
+// sweepOp erases what is due. It is served on a nearly full disk.
+type sweepOp struct{}
+
+// Size implements shard.Op.
+func (sweepOp) Size() int { return sweepBatch * 256 }
+
+// Releases implements shard.Releaser.
+func (sweepOp) Releases() bool { return true }
+
+// sweep returns how many chunks it found due; fewer than sweepBatch means that all are gone.
+func (m *machine) sweep(tx *shard.Tx, now time.Time) (any, error) {
+	today := dayOf(now)
+	var found, hashes [][]byte
+	err := tx.Scan([]byte{kindDue}, m.swept, func(key, hash []byte) bool {
+		if binary.BigEndian.Uint32(key[1:]) > today {
+			return false
+		}
+		found, hashes = append(found, key), append(hashes, hash)
+		return len(found) < sweepBatch
+	})
+	if err != nil || len(found) == 0 {
+		return 0, err
+	}
+	total, err := m.total(tx)
+	if err != nil {
+		return nil, err
+	}
+	for i, key := range found {
+		hash := hashes[i]
+		chunk, _, err := tx.Get(m.name(kindChunk, hash))
+		if err != nil {
+			return nil, err
+		}
+		total -= min(total, uint64(len(chunk)))
+		for _, k := range [][]byte{m.name(kindChunk, hash), m.name(kindDay, hash), key} {
+			if err := tx.Delete(k); err != nil {
+				return nil, err
+			}
+		}
+	}
+	m.swept = found[len(found)-1]
+	return len(found), m.setTotal(tx, total)
+}
