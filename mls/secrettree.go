@@ -200,7 +200,8 @@ func writeSecretTree(w *wire.Writer, t *secretTree) {
 	})
 }
 
-func (s *suite) readSecretTree(r *wire.Reader) *secretTree {
+// readSecretTree decodes a secret tree; its places lie within the tree.
+func (s *suite) readSecretTree(r *wire.Reader) (*secretTree, error) {
 	t := &secretTree{
 		suite: s, leaves: r.Uint32(),
 		nodes: map[nodeIndex]secret{}, ratchets: map[LeafIndex]leafRatchets{},
@@ -215,5 +216,11 @@ func (s *suite) readSecretTree(r *wire.Reader) *secretTree {
 		t.ratchets[l] = leafRatchets{handshake: s.readRatchet(r), application: s.readRatchet(r)}
 		return struct{}{}
 	})
-	return t
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	if t.leaves == 0 || t.leaves > maxLeaves || powerOfTwo(t.leaves) != t.leaves {
+		return nil, fmt.Errorf("%w: secret tree of %d leaves", ErrCorrupt, t.leaves)
+	}
+	return t, nil
 }

@@ -5,6 +5,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/sealpost/sealpost/internal/wire"
 )
 
 // privateTree are the private keys that a member holds: of its leaf and of nodes above it.
@@ -202,4 +206,33 @@ func (p privateTree) prune(t *ratchetTree) privateTree {
 		}
 	}
 	return kept
+}
+
+func writePrivateTree(w *wire.Writer, p privateTree) {
+	for _, x := range slices.Sorted(maps.Keys(p)) {
+		key, err := p[x].key.Bytes()
+		if err != nil {
+			w.Fail(err)
+			return
+		}
+		w.Uint32(uint32(x))
+		w.Bytes(key)
+	}
+}
+
+func (s *suite) parsePrivateTree(b []byte) (privateTree, error) {
+	r := wire.NewReader(b)
+	p := privateTree{}
+	for r.Len() > 0 {
+		x, raw := nodeIndex(r.Uint32()), r.Bytes()
+		if r.Err() != nil {
+			break
+		}
+		key, err := s.parseHPKE(raw)
+		if err != nil {
+			return nil, err
+		}
+		p[x] = key
+	}
+	return p, r.Finish()
 }

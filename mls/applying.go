@@ -1,0 +1,273 @@
+package mls
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+)
+
+// queuedProposal is a proposal that arrived in the current epoch and may be committed by
+// reference. It was checked by itself when it arrived.
+type queuedProposal struct {
+	ref     []byte
+	content *authenticatedContent // of a member
+	// own proposals: the message's digest until it comes back from the delivery service, and
+	// the keys that an Update brings into force.
+	digest       [32]byte
+	leafKey      *hpkePrivate
+	signatureKey SignaturePrivateKey
+}
+
+func (q *queuedProposal) proposal() *proposal { return q.content.content.proposal }
+func (q *queuedProposal) sender() LeafIndex   { return LeafIndex(q.content.content.sender.index) }
+
+// listed is a proposal of a commit's list, resolved.
+type listed struct {
+	proposal *proposal
+	sender   LeafIndex
+	queued   *queuedProposal // nil for a proposal by value
+}
+
+// plan is the public outcome of a commit: what every member, and everybody who holds no
+// secret at all, computes alike.
+type plan struct {
+	base      *EpochView
+	validator CredentialValidator
+	committer LeafIndex
+
+	list         []listed
+	tree         *ratchetTree
+	extensions   []Extension
+	newExtension bool // a GroupContextExtensions proposal is among the list
+	needPath     bool
+
+	added   map[LeafIndex]bool
+	joiners []joiner
+	removes []Member
+	updates []LeafIndex
+	ownKeys *queuedProposal // our own Update, if it is among the list
+
+	steps []pathStep    // of the path, if there is one
+	ctx   *groupContext // provisional: with the old confirmed transcript hash
+}
+
+// joiner is a member that the commit adds.
+type joiner struct {
+	leaf LeafIndex
+	kp   *KeyPackage
+}
+
+// apply checks a list of proposals and applies it to a copy of the tree (RFC 9420 sections
+// 12.2 and 12.3). What depends on the finished tree is checked by finish.
+func (e *EpochView) apply(list []listed, committer LeafIndex, v CredentialValidator) (*plan, error) {
+	p := &plan{
+		base: e, validator: v, committer: committer, list: list,
+		tree: e.tree.clone(), extensions: e.ctx.extensions, added: map[LeafIndex]bool{},
+	}
+	if err := p.checkList(); err != nil {
+		return nil, err
+	}
+	for _, l := range list {
+		p.needPath = p.needPath || l.proposal.needsPath()
+		if l.proposal.kind == proposalGroupExtensions {
+			p.extensions, p.newExtension = l.proposal.extensions, true
+		}
+	}
+	for _, l := range list {
+		if l.proposal.kind == proposalUpdate {
+			p.tree.update(l.sender, l.proposal.update)
+			p.updates = append(p.updates, l.sender)
+			if l.sender == e.own {
+				p.ownKeys = l.queued
+			}
+		}
+	}
+	for _, l := range list {
+		if l.proposal.kind == proposalRemove {
+			p.removes = append(p.removes, newMember(l.proposal.remove, e.tree.leaf(l.proposal.remove)))
+			p.tree.remove(l.proposal.remove)
+		}
+	}
+	if len(p.removes) > 0 {
+		p.tree.truncate()
+	}
+	for _, l := range list {
+		if l.proposal.kind != proposalAdd {
+			continue
+		}
+		at, err := p.tree.add(l.proposal.add.leaf)
+		if err != nil {
+			return nil, err
+		}
+		p.added[at] = true
+		p.joiners = append(p.joiners, joiner{leaf: at, kp: l.proposal.add})
+	}
+	return p, nil
+}
+
+// checkList verifies the rules among proposals (section 12.2), and those by value by
+// themselves. Repeated Adds of one client show as repeated keys in the finished tree.
+func (p *plan) checkList() error {
+	touched := map[LeafIndex]bool{}
+	extensions := 0
+	for _, l := range p.list {
+		if l.queued == nil {
+			if err := p.base.checkProposal(l.proposal, l.sender, p.validator); err != nil {
+				return err
+			}
+		}
+		switch l.proposal.kind {
+		case proposalUpdate:
+			if l.sender == p.committer {
+				return broken("proposals.own-update", "committer %d updates itself by proposal", l.sender)
+			}
+			if touched[l.sender] {
+				return broken("proposals.same-leaf", "leaf %d is changed twice", l.sender)
+			}
+			touched[l.sender] = true
+		case proposalRemove:
+			if l.proposal.remove == p.committer {
+				return broken("proposals.own-remove", "committer %d removes itself", p.committer)
+			}
+			if touched[l.proposal.remove] {
+				return broken("proposals.same-leaf", "leaf %d is changed twice", l.proposal.remove)
+			}
+			touched[l.proposal.remove] = true
+		case proposalGroupExtensions:
+			if extensions++; extensions > 1 {
+				return broken("proposals.extensions", "several GroupContextExtensions")
+			}
+		}
+	}
+	return nil
+}
+
+// checkProposal verifies one proposal by itself (section 12.1) against the current epoch.
+// The clock has no part in it: lifetimes are for whoever adds.
+func (e *EpochView) checkProposal(p *proposal, from LeafIndex, v CredentialValidator) error {
+	switch p.kind {
+	case proposalAdd:
+		if p.add.suite != e.suite.id {
+			return broken("keypackage.suite", "suite %d in a group of suite %d", p.add.suite, e.suite.id)
+		}
+		if err := p.add.check(); err != nil {
+			return err
+		}
+		return p.add.leaf.judge(v, CredentialAdd, e.suite, nil)
+	case proposalUpdate:
+		if p.update.source != sourceUpdate {
+			return broken("update.source", "leaf node source %d", p.update.source)
+		}
+		return e.checkReplacement(p.update, from, v, CredentialUpdate)
+	case proposalRemove:
+		if e.tree.leaf(p.remove) == nil {
+			return broken("remove.blank", "leaf %d is not a member", p.remove)
+		}
+		return nil
+	case proposalGroupExtensions:
+		return e.checkExtensions(p.extensions, v)
+	case proposalExternalInit:
+		return brokenBy("proposals.external-init", ErrUnsupported, "ExternalInit by a member")
+	}
+	return brokenBy("proposals.type", ErrUnsupported, "proposal type %d", p.kind)
+}
+
+// checkReplacement verifies a leaf that is to replace the one at l: of an Update or a
+// commit's path (section 7.3).
+func (e *EpochView) checkReplacement(leaf *leafNode, l LeafIndex, v CredentialValidator, event CredentialEvent) error {
+	old := e.tree.leaf(l)
+	if old == nil {
+		return broken("leaf.blank", "leaf %d is not a member", l)
+	}
+	if err := leaf.verifySignature(e.suite, e.ctx.groupID, l); err != nil {
+		return err
+	}
+	if err := leaf.checkItself(e.suite); err != nil {
+		return err
+	}
+	if bytes.Equal(leaf.encryptionKey, old.encryptionKey) {
+		return broken("leaf.same-encryption-key", "leaf %d keeps its key", l)
+	}
+	if leaf.credential.equal(old.credential) && bytes.Equal(leaf.signatureKey, old.signatureKey) {
+		return nil
+	}
+	return leaf.judge(v, event, e.suite, &old.credential)
+}
+
+// checkExtensions verifies a new list of group context extensions by itself; whether the
+// members support it shows in the finished tree.
+func (e *EpochView) checkExtensions(extensions []Extension, v CredentialValidator) error {
+	if err := checkUniqueExtensions(extensions); err != nil {
+		return err
+	}
+	if data, ok := findExtension(extensions, ExtensionRequiredCapabilities); ok {
+		if _, err := parseRequiredCapabilities(data); err != nil {
+			return err
+		}
+	}
+	data, ok := findExtension(extensions, ExtensionExternalSenders)
+	if !ok {
+		return nil
+	}
+	senders, err := parseExternalSenders(data)
+	if err != nil {
+		return err
+	}
+	var before []externalSender
+	if data, ok := findExtension(e.ctx.extensions, ExtensionExternalSenders); ok {
+		if before, err = parseExternalSenders(data); err != nil {
+			return err
+		}
+	}
+	for _, s := range senders {
+		if err := s.judge(v, e.suite, before); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s externalSender) judge(v CredentialValidator, row *suite, before []externalSender) error {
+	check := CredentialCheck{
+		Event: CredentialExternalSenderAdded, Suite: row.id, Credential: s.credential, SignatureKey: s.signatureKey,
+	}
+	for _, b := range before {
+		if !bytes.Equal(b.signatureKey, s.signatureKey) {
+			continue
+		}
+		if b.credential.equal(s.credential) {
+			return nil
+		}
+		check.Event, check.Predecessor = CredentialExternalSenderUpdated, &b.credential
+	}
+	if v == nil {
+		return nil
+	}
+	if err := v.ValidateCredential(check); err != nil {
+		return brokenBy("extension.external-senders", err, "refused by the application")
+	}
+	return nil
+}
+
+// finish verifies the finished tree and computes the provisional group context.
+func (p *plan) finish() error {
+	if err := p.tree.checkMembers(p.extensions); err != nil {
+		return err
+	}
+	if p.base.ctx.epoch == math.MaxUint64 {
+		return fmt.Errorf("%w: epochs are used up", ErrLimit)
+	}
+	p.ctx = &groupContext{
+		suite: p.base.ctx.suite, groupID: p.base.ctx.groupID, epoch: p.base.ctx.epoch + 1,
+		treeHash: p.tree.rootHash(), confirmedTranscriptHash: p.base.ctx.confirmedTranscriptHash,
+		extensions: p.extensions,
+	}
+	return nil
+}
+
+// nextContext is the group context of the epoch that the commit begins.
+func (p *plan) nextContext(a *authenticatedContent) *groupContext {
+	ctx := *p.ctx
+	ctx.confirmedTranscriptHash = p.base.suite.confirmedTranscriptHash(p.base.interim, a)
+	return &ctx
+}

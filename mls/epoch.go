@@ -1,0 +1,187 @@
+package mls
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+
+	"github.com/sealpost/sealpost/internal/wire"
+)
+
+// Member is one leaf of an epoch. It is a copy; changing it changes nothing.
+type Member struct {
+	Leaf          LeafIndex
+	Credential    Credential
+	SignatureKey  SignaturePublicKey
+	EncryptionKey []byte
+	Extensions    []Extension // of the leaf
+	// Lifetime is that of the KeyPackage the leaf came with, nil once the member has updated
+	// its leaf or committed with a path.
+	Lifetime *Lifetime
+}
+
+func newMember(l LeafIndex, leaf *leafNode) Member {
+	m := Member{
+		Leaf: l, Credential: leaf.credential.clone(), SignatureKey: bytes.Clone(leaf.signatureKey),
+		EncryptionKey: bytes.Clone(leaf.encryptionKey), Extensions: cloneExtensions(leaf.extensions),
+	}
+	if leaf.source == sourceKeyPackage {
+		m.Lifetime = new(leaf.lifetime.public())
+	}
+	return m
+}
+
+// EpochView is one epoch as one member sees it: the public state and this member's secrets,
+// without the message keys. It never changes, and does not become another epoch when the
+// group moves on. It cannot be printed.
+type EpochView struct {
+	suite           *suite
+	ctx             *groupContext
+	tree            *ratchetTree // all hashes cached, so that readers only read
+	confirmationTag []byte
+	interim         []byte // interim transcript hash
+
+	own          LeafIndex
+	held         privateTree
+	signatureKey SignaturePrivateKey
+	secrets      *epochSecrets
+}
+
+// Format prints "redacted" for every verb.
+func (*EpochView) Format(f fmt.State, _ rune) { printRedacted(f) }
+
+// LogValue returns "redacted".
+func (*EpochView) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// ID is the group id.
+func (e *EpochView) ID() []byte { return bytes.Clone(e.ctx.groupID) }
+
+// Epoch is the epoch's number.
+func (e *EpochView) Epoch() uint64 { return e.ctx.epoch }
+
+// OwnLeaf is this member's place.
+func (e *EpochView) OwnLeaf() LeafIndex { return e.own }
+
+// Members lists the leaves that are not blank, in ascending order.
+func (e *EpochView) Members() []Member {
+	var out []Member
+	for l, leaf := range e.tree.members {
+		out = append(out, newMember(l, leaf))
+	}
+	return out
+}
+
+// Member returns the member at a leaf; false if the leaf is blank.
+func (e *EpochView) Member(l LeafIndex) (Member, bool) {
+	leaf := e.tree.leaf(l)
+	if leaf == nil {
+		return Member{}, false
+	}
+	return newMember(l, leaf), true
+}
+
+// Extensions lists the group context's extensions.
+func (e *EpochView) Extensions() []Extension { return cloneExtensions(e.ctx.extensions) }
+
+// GroupContextExtension returns one extension of the group context.
+func (e *EpochView) GroupContextExtension(t ExtensionType) ([]byte, bool) {
+	data, ok := findExtension(e.ctx.extensions, t)
+	return bytes.Clone(data), ok
+}
+
+// TreeHash is the hash of the ratchet tree, as the group context holds it.
+func (e *EpochView) TreeHash() []byte { return bytes.Clone(e.ctx.treeHash) }
+
+// EpochAuthenticator is equal for two members exactly when they are in the same epoch of the
+// same history (RFC 9420 section 8.7). It may be shown to others.
+func (e *EpochView) EpochAuthenticator() []byte { return bytes.Clone(e.secrets.authenticator) }
+
+// Export derives a secret of length bytes for the application from the epoch (section 8.5).
+// Labels should be unique to their purpose. Longer than 255 hashes is [ErrLimit].
+func (e *EpochView) Export(label string, context []byte, length int) ([]byte, error) {
+	if length < 0 || length > maxExport {
+		return nil, fmt.Errorf("%w: export of %d bytes", ErrLimit, length)
+	}
+	return e.suite.export(e.secrets.exporter, label, context, length), nil
+}
+
+// RatchetTree is the public tree in the form of the ratchet_tree extension, as [Join] takes
+// it. It holds no secrets, but names every member.
+func (e *EpochView) RatchetTree() []byte { return encode(e.tree, writeRatchetTree) }
+
+// GroupInfo is an MLSMessage with a GroupInfo that this member signed, without the tree and
+// without an external key.
+func (e *EpochView) GroupInfo() ([]byte, error) {
+	info, err := e.groupInfo()
+	if err != nil {
+		return nil, err
+	}
+	return encode(&message{wireFormat: wireFormatGroupInfo, groupInfo: info}, writeMessage), nil
+}
+
+func (e *EpochView) groupInfo() (*groupInfo, error) {
+	info := &groupInfo{context: e.ctx, confirmationTag: e.confirmationTag, signer: e.own}
+	return info, info.sign(e.suite, e.signatureKey)
+}
+
+// begin completes a view whose public half, keys and key-schedule inputs are known: it
+// derives the epoch's secrets and returns the new secret tree.
+func (e *EpochView) begin(epochSecret secret) *secretTree {
+	kept, encryption := e.suite.deriveEpoch(epochSecret)
+	e.secrets = kept
+	return newSecretTree(e.suite, e.tree.leaves(), encryption)
+}
+
+// confirm sets the confirmation tag and, with it, the interim transcript hash.
+func (e *EpochView) confirm(tag []byte) {
+	e.confirmationTag = tag
+	e.interim = e.suite.interimTranscriptHash(e.ctx.confirmedTranscriptHash, tag)
+}
+
+func writeEpochView(w *wire.Writer, e *EpochView) {
+	writeGroupContext(w, e.ctx)
+	w.Nested(func(w *wire.Writer) { writeRatchetTree(w, e.tree) })
+	w.Bytes(e.confirmationTag)
+	w.Bytes(e.interim)
+	w.Uint32(uint32(e.own))
+	w.Bytes(e.signatureKey.key)
+	writeEpochSecrets(w, e.secrets)
+	w.Nested(func(w *wire.Writer) { writePrivateTree(w, e.held) })
+}
+
+// readEpochView decodes a view and verifies that its parts belong together.
+func readEpochView(r *wire.Reader) (*EpochView, error) {
+	e := &EpochView{ctx: readGroupContext(r)}
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	var err error
+	if e.suite, err = e.ctx.suite.lookup(); err != nil {
+		return nil, err
+	}
+	tree := r.Bytes()
+	e.confirmationTag, e.interim, e.own = r.Bytes(), r.Bytes(), LeafIndex(r.Uint32())
+	signatureKey := r.Bytes()
+	e.secrets = readEpochSecrets(r)
+	held := r.Bytes()
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	if e.tree, err = e.suite.parseRatchetTree(tree); err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(e.tree.rootHash(), e.ctx.treeHash) {
+		return nil, ErrTreeMismatch
+	}
+	if e.signatureKey, err = e.ctx.suite.ParseSignatureKey(signatureKey); err != nil {
+		return nil, err
+	}
+	if e.held, err = e.suite.parsePrivateTree(held); err != nil {
+		return nil, err
+	}
+	leaf := e.tree.leaf(e.own)
+	if leaf == nil || !bytes.Equal(leaf.signatureKey, e.signatureKey.pub) || len(e.held.prune(e.tree)) != len(e.held) {
+		return nil, fmt.Errorf("%w: keys do not fit the tree", ErrCorrupt)
+	}
+	return e, nil
+}

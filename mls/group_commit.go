@@ -1,0 +1,330 @@
+package mls
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// CommitParams says what a commit does. The zero value is an empty commit with a path, which
+// renews the committer's own keys.
+type CommitParams struct {
+	Add    []*KeyPackage // each is verified at Now
+	Remove []LeafIndex
+	// Extensions replaces the whole list of group context extensions, if it is not nil.
+	Extensions *[]Extension
+	// IncludePending adds the proposals that wait, by reference: all that are valid together
+	// with what is asked for above, which goes first. A Remove goes before Updates of the same
+	// leaf, a newer Update before an older one.
+	IncludePending bool
+	// Path renews the committer's keys even where nothing asks for it. Only commits that
+	// add members and do nothing else may go without.
+	Path bool
+
+	// The next four change the committer's leaf and imply Path; zero values keep what is.
+	NewSignatureKey     SignaturePrivateKey
+	NewCredential       *Credential
+	NewLeafExtensions   *[]Extension
+	SupportedExtensions []ExtensionType
+
+	AAD []byte    // travels in the clear, signed
+	Now time.Time // for the lifetimes of what is added
+}
+
+func (p *CommitParams) changesLeaf() bool {
+	return p.Path || p.NewSignatureKey.key != nil || p.NewCredential != nil ||
+		p.NewLeafExtensions != nil || p.SupportedExtensions != nil
+}
+
+// Commit makes a commit and the invitations that go with it. It changes nothing in g but one
+// thing: a generation of the own handshake ratchet is used up, so that a commit that is
+// dropped never shares its key with another. The caller stores the ratchets
+// ([Group.MarshalRatchets]) and the staged commit before it sends, and merges once the
+// delivery service has accepted. What is asked for and not valid is refused as a received
+// commit would be: [ErrInvalid], [ErrExpired].
+func (g *Group) Commit(p CommitParams) (*StagedCommit, error) {
+	if g.removed {
+		return nil, ErrRemoved
+	}
+	if len(g.commits) >= maxOwnMessages {
+		return nil, fmt.Errorf("%w: %d commits in one epoch", ErrLimit, maxOwnMessages)
+	}
+	if len(p.AAD) > maxContent {
+		return nil, fmt.Errorf("%w: aad of more than %d bytes", ErrLimit, maxContent)
+	}
+	for _, kp := range p.Add {
+		if err := kp.Verify(p.Now, g.validator); err != nil {
+			return nil, err
+		}
+	}
+	pl, err := g.choose(&p)
+	if err != nil {
+		return nil, err
+	}
+	b := &commitBuilder{group: g, plan: pl, params: &p, commit: new(commit)}
+	return b.build()
+}
+
+// requested is the list of proposals by value.
+func (g *Group) requested(p *CommitParams) []listed {
+	var list []listed
+	add := func(q *proposal) { list = append(list, listed{proposal: q, sender: g.at.own}) }
+	if p.Extensions != nil {
+		add(&proposal{kind: proposalGroupExtensions, extensions: cloneExtensions(*p.Extensions)})
+	}
+	for _, l := range p.Remove {
+		add(&proposal{kind: proposalRemove, remove: l})
+	}
+	for _, kp := range p.Add {
+		add(&proposal{kind: proposalAdd, add: kp})
+	}
+	return list
+}
+
+// choose resolves the list of proposals and applies it.
+func (g *Group) choose(p *CommitParams) (*plan, error) {
+	list := g.requested(p)
+	try := func(list []listed) (*plan, error) {
+		pl, err := g.at.apply(list, g.at.own, g.validator)
+		if err != nil {
+			return nil, err
+		}
+		return pl, pl.tree.checkMembers(pl.extensions)
+	}
+	pl, err := try(list)
+	if err != nil || !p.IncludePending {
+		return pl, err
+	}
+	pending := g.pending(list, p.Now)
+	if all, err := try(slices.Concat(list, pending)); err == nil {
+		return all, nil
+	}
+	// Something among them clashes: take them one by one, those that fit.
+	for _, l := range pending {
+		if more, err := try(slices.Concat(list, []listed{l})); err == nil {
+			list, pl = append(list, l), more
+		}
+	}
+	return pl, nil
+}
+
+// pending lists the waiting proposals that this member may commit beside list (RFC 9420
+// section 12.2): no Update or Remove of its own leaf, one change for each leaf, one list of
+// extensions, and no KeyPackage that is out of its lifetime.
+func (g *Group) pending(list []listed, now time.Time) []listed {
+	taken := map[LeafIndex]bool{g.at.own: true}
+	extensions := false
+	for _, l := range list {
+		switch l.proposal.kind {
+		case proposalRemove:
+			taken[l.proposal.remove] = true
+		case proposalGroupExtensions:
+			extensions = true
+		}
+	}
+	removed := map[LeafIndex]bool{}
+	for _, q := range g.queue {
+		if q.proposal().kind == proposalRemove {
+			removed[q.proposal().remove] = true
+		}
+	}
+	var out []listed
+	for _, q := range slices.Backward(g.queue) {
+		switch p := q.proposal(); p.kind {
+		case proposalUpdate:
+			if taken[q.sender()] || removed[q.sender()] {
+				continue
+			}
+			taken[q.sender()] = true
+		case proposalRemove:
+			if taken[p.remove] {
+				continue
+			}
+			taken[p.remove] = true
+		case proposalGroupExtensions:
+			if extensions {
+				continue
+			}
+			extensions = true
+		case proposalAdd:
+			if p.add.leaf.lifetime.check(now) != nil {
+				continue
+			}
+		}
+		out = append(out, listed{proposal: q.proposal(), sender: q.sender(), queued: q})
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// commitBuilder makes one commit.
+type commitBuilder struct {
+	group  *Group
+	plan   *plan
+	params *CommitParams
+	commit *commit
+
+	held         privateTree
+	signatureKey SignaturePrivateKey
+	path         *freshPath // nil without a path
+}
+
+func (b *commitBuilder) build() (*StagedCommit, error) {
+	g, pl := b.group, b.plan
+	for _, l := range pl.list {
+		if l.queued != nil {
+			b.commit.proposals = append(b.commit.proposals, proposalOrRef{ref: l.queued.ref})
+		} else {
+			b.commit.proposals = append(b.commit.proposals, proposalOrRef{proposal: l.proposal})
+		}
+	}
+	b.held, b.signatureKey = g.at.held.prune(pl.tree), g.at.signatureKey
+	if pl.needPath || len(pl.list) == 0 || b.params.changesLeaf() {
+		if err := b.renew(); err != nil {
+			return nil, err
+		}
+	}
+	if err := pl.finish(); err != nil {
+		return nil, err
+	}
+	commitSecret := make(secret, g.at.suite.nh)
+	if b.path != nil {
+		nodes, err := pl.tree.encryptPath(b.path, pl.ctx.bytes(), pl.added)
+		if err != nil {
+			return nil, err
+		}
+		b.commit.path.nodes, commitSecret = nodes, b.path.commitSecret
+	}
+	c := g.content(contentCommit, bytes.Clone(b.params.AAD))
+	c.commit = b.commit
+	a := &authenticatedContent{wireFormat: wireFormatPrivate, content: c}
+	if err := a.sign(g.at.suite, g.at.signatureKey, g.at.ctx); err != nil {
+		return nil, err
+	}
+	return b.seal(a, commitSecret)
+}
+
+// renew puts a fresh leaf and fresh keys above it into the tree.
+func (b *commitBuilder) renew() error {
+	g, pl := b.group, b.plan
+	leafKey, err := g.at.suite.generateHPKE()
+	if err != nil {
+		return err
+	}
+	if b.params.NewSignatureKey.key != nil {
+		b.signatureKey = b.params.NewSignatureKey
+	}
+	if b.path, err = pl.tree.newPath(g.at.own); err != nil {
+		return err
+	}
+	leaf := g.renewedLeaf(leafKey, b.signatureKey, b.params.NewCredential, b.params.NewLeafExtensions,
+		b.params.SupportedExtensions)
+	leaf.source = sourceCommit
+	leaf.parentHash = pl.tree.setPath(g.at.own, b.path.steps, b.path.publicKeys())
+	if err := leaf.sign(g.at.suite, b.signatureKey, g.at.ctx.groupID, g.at.own); err != nil {
+		return err
+	}
+	if err := g.at.checkReplacement(leaf, g.at.own, g.validator, CredentialCommit); err != nil {
+		return err
+	}
+	pl.tree.set(g.at.own.node(), &node{leaf: leaf})
+	b.held = b.held.prune(pl.tree)
+	b.held[g.at.own.node()] = leafKey
+	for i, step := range b.path.steps {
+		b.held[step.node] = b.path.keys[i]
+	}
+	b.commit.path = &updatePath{leaf: leaf}
+	return nil
+}
+
+// renewedLeaf is the own leaf with a new encryption key and the changes asked for; source,
+// parent hash and signature are the caller's.
+func (g *Group) renewedLeaf(leafKey *hpkePrivate, signatureKey SignaturePrivateKey, credential *Credential,
+	extensions *[]Extension, supported []ExtensionType,
+) *leafNode {
+	leaf := *g.at.tree.leaf(g.at.own)
+	leaf.encryptionKey, leaf.signatureKey = leafKey.pub, signatureKey.Public()
+	leaf.lifetime, leaf.parentHash = lifetime{}, nil
+	if credential != nil {
+		leaf.credential = credential.clone()
+	}
+	if extensions != nil {
+		leaf.extensions = cloneExtensions(*extensions)
+	}
+	if supported != nil {
+		leaf.capabilities = newCapabilities(supported, leaf.extensions, g.at.ctx.extensions)
+	} else if extensions != nil {
+		// Keep what was announced before, and announce what is new.
+		leaf.capabilities = newCapabilities(leaf.capabilities.extensions, leaf.extensions)
+	}
+	return &leaf
+}
+
+// seal advances the key schedule, tags and encrypts the commit, and writes the invitations.
+func (b *commitBuilder) seal(a *authenticatedContent, commitSecret secret) (*StagedCommit, error) {
+	g, pl, s := b.group, b.plan, b.group.at.suite
+	psk := s.pskSecret(nil, nil)
+	next := &EpochView{
+		suite: s, tree: pl.tree, ctx: pl.nextContext(a),
+		own: g.at.own, held: b.held, signatureKey: b.signatureKey,
+	}
+	joinerSecret := s.joinerSecret(g.at.secrets.init, commitSecret, next.ctx)
+	keys := next.begin(s.epochSecret(joinerSecret, psk, next.ctx))
+	a.auth.confirmationTag = s.mac(next.secrets.confirmationKey, next.ctx.confirmedTranscriptHash)
+	next.confirm(a.auth.confirmationTag)
+
+	welcomes, err := b.invite(next, joinerSecret, s.groupInfoKey(s.welcomeSecret(joinerSecret, psk)))
+	if err != nil {
+		return nil, err
+	}
+	msg, err := g.protect(a, 0)
+	if err != nil {
+		return nil, err
+	}
+	g.commits = append(slices.Clip(g.commits), sha256.Sum256(msg))
+	c := pl.newStaged(a, msg)
+	c.welcomes, c.next, c.keys = welcomes, next, keys
+	return c, nil
+}
+
+// invite writes one Welcome for each joiner. They share the encrypted GroupInfo, which has
+// no tree in it.
+func (b *commitBuilder) invite(next *EpochView, joinerSecret secret, k messageKey) ([]Welcome, error) {
+	if len(b.plan.joiners) == 0 {
+		return nil, nil
+	}
+	s := next.suite
+	info, err := next.groupInfo()
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := s.aeadSeal(k.key, k.nonce, nil, encode(info, writeGroupInfo))
+	if err != nil {
+		return nil, err
+	}
+	var out []Welcome
+	for _, j := range b.plan.joiners {
+		secrets := &groupSecrets{joinerSecret: joinerSecret}
+		if b.path != nil {
+			meet := commonAncestor(j.leaf.node(), next.own.node())
+			if secrets.pathSecret = b.path.secretAt(meet); secrets.pathSecret == nil {
+				return nil, errors.New("mls: path passes a joiner by") // its leaf is occupied
+			}
+		}
+		ct, err := s.encryptWithLabel(j.kp.initKey, "Welcome", sealed, encode(secrets, writeGroupSecrets))
+		if err != nil {
+			return nil, err
+		}
+		w := Welcome{Leaf: j.leaf, KeyPackageRef: j.kp.Ref()}
+		m := &welcome{
+			suite: s.id, encryptedGroupInfo: sealed,
+			secrets: []encryptedGroupSecrets{{newMember: w.KeyPackageRef, secrets: ct}},
+		}
+		w.Message = encode(&message{wireFormat: wireFormatWelcome, welcome: m}, writeMessage)
+		out = append(out, w)
+	}
+	return out, nil
+}

@@ -1,0 +1,126 @@
+package mls
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+)
+
+// processCommit checks a commit and follows it. An error that is not [ErrCannotFollow] is
+// about the public checks, which come first and use nothing that is this member's alone.
+func (g *Group) processCommit(a *authenticatedContent, msg []byte) (*StagedCommit, error) {
+	if len(a.auth.confirmationTag) != g.at.suite.nh {
+		return nil, broken("commit.confirmation-tag", "tag of %d bytes", len(a.auth.confirmationTag))
+	}
+	list, err := g.resolve(a)
+	if err != nil {
+		return nil, err
+	}
+	pl, err := g.at.checkCommit(a, list, g.validator)
+	if err != nil {
+		return nil, err
+	}
+	c := pl.newStaged(a, msg)
+	if pl.tree.leaf(g.at.own) == nil || pl.added[g.at.own] {
+		return c, nil // we are removed; somebody may have been given our place
+	}
+	if c.next, c.keys, err = g.at.follow(pl, a); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCannotFollow, err)
+	}
+	return c, nil
+}
+
+// resolve turns a commit's list into proposals. Those by value are the committer's, those by
+// reference must have arrived in this epoch.
+func (g *Group) resolve(a *authenticatedContent) ([]listed, error) {
+	var list []listed
+	seen := map[string]bool{}
+	for _, p := range a.content.commit.proposals {
+		if p.proposal != nil {
+			list = append(list, listed{proposal: p.proposal, sender: LeafIndex(a.content.sender.index)})
+			continue
+		}
+		if seen[string(p.ref)] {
+			return nil, broken("commit.reference", "a proposal is referred to twice")
+		}
+		seen[string(p.ref)] = true
+		var found *queuedProposal
+		for _, q := range g.queue {
+			if bytes.Equal(q.ref, p.ref) {
+				found = q
+			}
+		}
+		if found == nil {
+			return nil, broken("commit.reference", "a proposal is referred to that never came")
+		}
+		list = append(list, listed{proposal: found.proposal(), sender: found.sender(), queued: found})
+	}
+	return list, nil
+}
+
+// checkCommit is the public part of processing a commit (RFC 9420 section 12.4.2): proposals,
+// path, tree and parent hashes. The message's signature was verified before.
+func (e *EpochView) checkCommit(a *authenticatedContent, list []listed, v CredentialValidator) (*plan, error) {
+	committer, path := LeafIndex(a.content.sender.index), a.content.commit.path
+	pl, err := e.apply(list, committer, v)
+	if err != nil {
+		return nil, err
+	}
+	if path == nil {
+		if pl.needPath || len(list) == 0 {
+			return nil, broken("commit.path", "path is missing")
+		}
+		return pl, pl.finish()
+	}
+	if path.leaf.source != sourceCommit {
+		return nil, broken("path.source", "leaf node source %d", path.leaf.source)
+	}
+	if err := e.checkReplacement(path.leaf, committer, v, CredentialCommit); err != nil {
+		return nil, err
+	}
+	pl.steps = pl.tree.filteredPath(committer)
+	if err := pl.tree.checkPath(path, pl.steps, pl.added); err != nil {
+		return nil, err
+	}
+	if err := pl.tree.mergePath(committer, path, pl.steps); err != nil {
+		return nil, err
+	}
+	return pl, pl.finish()
+}
+
+var errConfirmation = errors.New("confirmation tag differs")
+
+// follow computes the next epoch's secrets from this member's own.
+func (e *EpochView) follow(pl *plan, a *authenticatedContent) (*EpochView, *secretTree, error) {
+	s := e.suite
+	next := &EpochView{
+		suite: s, tree: pl.tree, ctx: pl.nextContext(a), own: e.own, signatureKey: e.signatureKey,
+	}
+	held := e.held
+	if pl.ownKeys != nil {
+		if pl.ownKeys.leafKey == nil {
+			return nil, nil, errors.New("update of our leaf that we do not remember")
+		}
+		held = privateTree{e.own.node(): pl.ownKeys.leafKey}
+		next.signatureKey = pl.ownKeys.signatureKey
+	}
+	next.held = held.prune(pl.tree)
+	commitSecret := make(secret, s.nh)
+	if path := a.content.commit.path; path != nil {
+		_, fresh, secret, err := pl.tree.decryptPath(e.own, next.held, path, pl.steps, pl.ctx.bytes(), pl.added)
+		if err != nil {
+			return nil, nil, err
+		}
+		for x, key := range fresh {
+			next.held[x] = key
+		}
+		commitSecret = secret
+	}
+	joinerSecret := s.joinerSecret(e.secrets.init, commitSecret, next.ctx)
+	keys := next.begin(s.epochSecret(joinerSecret, s.pskSecret(nil, nil), next.ctx))
+	if !s.verifyMAC(next.secrets.confirmationKey, next.ctx.confirmedTranscriptHash, a.auth.confirmationTag) {
+		return nil, nil, errConfirmation
+	}
+	next.confirm(a.auth.confirmationTag)
+	return next, keys, nil
+}

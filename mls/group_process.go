@@ -1,0 +1,234 @@
+package mls
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Received is what [Group.Process] returns: *[ApplicationMessage], *[StagedCommit],
+// *[QueuedProposal] or *[OwnCommit].
+type Received interface{ received() }
+
+// ApplicationMessage is what another member wrote with [Group.Encrypt]. Its signature was
+// verified; its key is used up.
+type ApplicationMessage struct {
+	Sender     LeafIndex
+	Data       []byte
+	AAD        []byte
+	Generation uint32 // of the sender's ratchet, contiguous at the sender
+}
+
+// QueuedProposal is a proposal that was accepted and now waits for a commit. One of Add,
+// Update, Remove and Extensions is set.
+type QueuedProposal struct {
+	Sender     LeafIndex
+	Own        bool // our own, come back
+	Add        *KeyPackage
+	Update     *Member // as it will be
+	Remove     *LeafIndex
+	Extensions *[]Extension
+	AAD        []byte
+}
+
+// OwnCommit is a commit that this member made in this epoch, come back. The caller merges
+// the [StagedCommit] whose message it is.
+type OwnCommit struct {
+	Message []byte
+}
+
+func (*ApplicationMessage) received() {}
+func (*QueuedProposal) received()     {}
+func (*OwnCommit) received()          {}
+
+// Process takes an MLSMessage with a PrivateMessage or PublicMessage of the current epoch.
+//
+// An application message or a proposal changes g (its key is used up, the proposal queued)
+// and the caller stores the ratchets with the outcome. A commit changes nothing: it comes
+// back staged, for [Group.Merge]. After an error nothing has changed.
+//
+// For a commit of the current epoch every error matches [ErrInvalidCommit] (it counts for no
+// member) or [ErrCannotFollow] (it counts, and this member is stuck). An own message that g
+// does not remember is [ErrOwnMessage].
+func (g *Group) Process(msg []byte) (Received, error) {
+	if g.removed {
+		return nil, ErrRemoved
+	}
+	digest := sha256.Sum256(msg)
+	if slices.Contains(g.commits, digest) {
+		return &OwnCommit{Message: bytes.Clone(msg)}, nil
+	}
+	for _, q := range g.sent {
+		if q.digest == digest {
+			return g.ownProposal(q)
+		}
+	}
+	msg = bytes.Clone(msg) // what is kept of it aliases it
+	m, err := parse(msg, readMessage)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case m.private != nil:
+		return g.processPrivate(m.private, msg)
+	case m.public != nil:
+		return g.processPublic(m.public, msg)
+	}
+	return nil, fmt.Errorf("%w: wire format %d is no message to a group", ErrMalformed, m.wireFormat)
+}
+
+// checkAddress verifies that a message belongs to this group and epoch.
+func (g *Group) checkAddress(groupID []byte, epoch uint64) error {
+	switch {
+	case !bytes.Equal(groupID, g.at.ctx.groupID):
+		return ErrWrongGroup
+	case epoch < g.at.ctx.epoch:
+		return fmt.Errorf("%w: %d, now in %d", ErrPastEpoch, epoch, g.at.ctx.epoch)
+	case epoch > g.at.ctx.epoch:
+		return fmt.Errorf("%w: %d, now in %d", ErrFutureEpoch, epoch, g.at.ctx.epoch)
+	}
+	return nil
+}
+
+// classify adds the public verdict to an error about a commit.
+func classify(err error, contentType uint8) error {
+	if err == nil || contentType != contentCommit ||
+		errors.Is(err, ErrCannotFollow) || errors.Is(err, ErrOwnMessage) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrInvalidCommit, err)
+}
+
+func (g *Group) processPrivate(m *privateMessage, msg []byte) (Received, error) {
+	if err := g.checkAddress(m.groupID, m.epoch); err != nil {
+		return nil, err
+	}
+	a, st, err := g.openPrivate(m)
+	if err != nil {
+		return nil, classify(err, m.contentType)
+	}
+	if m.contentType == contentCommit {
+		c, err := g.processCommit(a, msg)
+		if err != nil {
+			return nil, classify(err, m.contentType)
+		}
+		return c, nil
+	}
+	if m.contentType == contentProposal {
+		return g.processProposal(a, func() { g.keys.take(st) })
+	}
+	g.keys.take(st)
+	return &ApplicationMessage{
+		Sender: st.leaf, Data: a.content.application, AAD: a.content.authenticatedData, Generation: st.key.generation,
+	}, nil
+}
+
+// openPrivate decrypts and verifies a PrivateMessage. The key is not used up yet.
+func (g *Group) openPrivate(m *privateMessage) (*authenticatedContent, *step, error) {
+	s := g.at.suite
+	data, err := m.openSenderData(s, g.at.secrets.senderData)
+	if err != nil {
+		return nil, nil, err
+	}
+	leaf := g.at.tree.leaf(data.leaf)
+	if leaf == nil {
+		return nil, nil, broken("framing.sender", "leaf %d is not a member", data.leaf)
+	}
+	if data.leaf == g.at.own && m.contentType == contentApplication {
+		return nil, nil, ErrOwnMessage
+	}
+	st, err := g.keys.seek(data.leaf, m.contentType, data.generation)
+	if err != nil {
+		if data.leaf == g.at.own && errors.Is(err, ErrConsumed) {
+			return nil, nil, ErrOwnMessage
+		}
+		return nil, nil, err
+	}
+	a, err := m.open(s, data, st.key)
+	if err != nil {
+		return nil, nil, err
+	}
+	return a, st, a.verifySignature(s, leaf.signatureKey, g.at.ctx)
+}
+
+func (g *Group) processPublic(m *publicMessage, msg []byte) (Received, error) {
+	if err := g.checkAddress(m.content.groupID, m.content.epoch); err != nil {
+		return nil, err
+	}
+	if m.content.sender.kind != senderMember {
+		err := fmt.Errorf("%w: message from outside the group, sender type %d", ErrUnsupported, m.content.sender.kind)
+		return nil, classify(err, m.content.contentType)
+	}
+	a, err := g.openPublic(m)
+	if err != nil {
+		return nil, classify(err, m.content.contentType)
+	}
+	if m.content.contentType == contentCommit {
+		c, err := g.processCommit(a, msg)
+		if err != nil {
+			return nil, classify(err, m.content.contentType)
+		}
+		return c, nil
+	}
+	return g.processProposal(a, func() {})
+}
+
+func (g *Group) openPublic(m *publicMessage) (*authenticatedContent, error) {
+	a, err := m.unprotect(g.at.suite, g.at.ctx, g.at.secrets.membershipKey)
+	if err != nil {
+		return nil, err
+	}
+	leaf := g.at.tree.leaf(LeafIndex(m.content.sender.index))
+	if leaf == nil {
+		return nil, broken("framing.sender", "leaf %d is not a member", m.content.sender.index)
+	}
+	return a, a.verifySignature(g.at.suite, leaf.signatureKey, g.at.ctx)
+}
+
+// processProposal queues a proposal that is valid by itself; used is called when it is.
+func (g *Group) processProposal(a *authenticatedContent, used func()) (Received, error) {
+	q := &queuedProposal{ref: a.proposalRef(g.at.suite), content: a}
+	if err := g.at.checkProposal(q.proposal(), q.sender(), g.validator); err != nil {
+		return nil, err
+	}
+	if err := g.enqueue(q); err != nil {
+		return nil, err
+	}
+	used()
+	return q.describe(false), nil
+}
+
+// enqueue appends to the queue, within its bounds.
+func (g *Group) enqueue(q *queuedProposal) error {
+	fromSender := 0
+	for _, other := range g.queue {
+		if bytes.Equal(other.ref, q.ref) {
+			return fmt.Errorf("%w: proposal is queued already", ErrConsumed)
+		}
+		if other.sender() == q.sender() {
+			fromSender++
+		}
+	}
+	if len(g.queue) >= maxPending || fromSender >= maxPendingPerSender {
+		return fmt.Errorf("%w: too many proposals wait", ErrLimit)
+	}
+	g.queue = append(slices.Clip(g.queue), q)
+	return nil
+}
+
+func (q *queuedProposal) describe(own bool) *QueuedProposal {
+	out := &QueuedProposal{Sender: q.sender(), Own: own, AAD: bytes.Clone(q.content.content.authenticatedData)}
+	switch p := q.proposal(); p.kind {
+	case proposalAdd:
+		out.Add = p.add
+	case proposalUpdate:
+		out.Update = new(newMember(q.sender(), p.update))
+	case proposalRemove:
+		out.Remove = new(p.remove)
+	case proposalGroupExtensions:
+		out.Extensions = new(cloneExtensions(p.extensions))
+	}
+	return out
+}

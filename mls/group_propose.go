@@ -1,0 +1,102 @@
+package mls
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// ProposalParams says what is proposed: exactly one of Add, Update, Remove and Extensions.
+type ProposalParams struct {
+	Add        *KeyPackage // verified at Now
+	Update     bool        // renews the own leaf
+	Remove     *LeafIndex  // the own leaf too: that is leaving
+	Extensions *[]Extension
+
+	// The next three change the own leaf, with Update; zero values keep what is.
+	NewSignatureKey   SignaturePrivateKey
+	NewCredential     *Credential
+	NewLeafExtensions *[]Extension
+
+	AAD []byte // travels in the clear, signed
+	Now time.Time
+}
+
+// Propose makes a proposal message (MLSMessage with a PrivateMessage). It counts once it has
+// come back through [Group.Process], as everybody's does, so that all members agree on what
+// waits. It uses up a generation of the own handshake ratchet and, for an Update, keeps the
+// new keys: the caller stores the ratchets before it sends.
+func (g *Group) Propose(p ProposalParams) ([]byte, error) {
+	if g.removed {
+		return nil, ErrRemoved
+	}
+	if len(g.sent) >= maxPendingPerSender {
+		return nil, fmt.Errorf("%w: too many own proposals wait", ErrLimit)
+	}
+	if len(p.AAD) > maxContent {
+		return nil, fmt.Errorf("%w: aad of more than %d bytes", ErrLimit, maxContent)
+	}
+	q := new(queuedProposal)
+	prop, err := g.propose(&p, q)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.at.checkProposal(prop, g.at.own, g.validator); err != nil {
+		return nil, err
+	}
+	c := g.content(contentProposal, slices.Clone(p.AAD))
+	c.proposal = prop
+	a := &authenticatedContent{wireFormat: wireFormatPrivate, content: c}
+	if err := a.sign(g.at.suite, g.at.signatureKey, g.at.ctx); err != nil {
+		return nil, err
+	}
+	msg, err := g.protect(a, 0)
+	if err != nil {
+		return nil, err
+	}
+	q.content, q.ref, q.digest = a, a.proposalRef(g.at.suite), sha256.Sum256(msg)
+	g.sent = append(slices.Clip(g.sent), q)
+	return msg, nil
+}
+
+// propose builds the proposal, and puts an Update's keys into q.
+func (g *Group) propose(p *ProposalParams, q *queuedProposal) (*proposal, error) {
+	chosen := 0
+	for _, set := range []bool{p.Add != nil, p.Update, p.Remove != nil, p.Extensions != nil} {
+		if set {
+			chosen++
+		}
+	}
+	if chosen != 1 {
+		return nil, broken("proposal.one", "%d kinds of proposal are asked for", chosen)
+	}
+	switch {
+	case p.Add != nil:
+		return &proposal{kind: proposalAdd, add: p.Add}, p.Add.Verify(p.Now, g.validator)
+	case p.Remove != nil:
+		return &proposal{kind: proposalRemove, remove: *p.Remove}, nil
+	case p.Extensions != nil:
+		return &proposal{kind: proposalGroupExtensions, extensions: cloneExtensions(*p.Extensions)}, nil
+	}
+	leafKey, err := g.at.suite.generateHPKE()
+	if err != nil {
+		return nil, err
+	}
+	q.leafKey, q.signatureKey = leafKey, g.at.signatureKey
+	if p.NewSignatureKey.key != nil {
+		q.signatureKey = p.NewSignatureKey
+	}
+	leaf := g.renewedLeaf(leafKey, q.signatureKey, p.NewCredential, p.NewLeafExtensions, nil)
+	leaf.source = sourceUpdate
+	return &proposal{kind: proposalUpdate, update: leaf}, leaf.sign(g.at.suite, q.signatureKey, g.at.ctx.groupID, g.at.own)
+}
+
+// ownProposal queues an own proposal that has come back.
+func (g *Group) ownProposal(q *queuedProposal) (Received, error) {
+	if err := g.enqueue(q); err != nil {
+		return nil, err
+	}
+	g.sent = slices.DeleteFunc(slices.Clone(g.sent), func(s *queuedProposal) bool { return s == q })
+	return q.describe(true), nil
+}

@@ -1,0 +1,150 @@
+package mls
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+)
+
+// Join enters a group with a Welcome (an MLSMessage) that was made for the KeyPackage of
+// secrets (RFC 9420 section 12.4.3.1).
+//
+// The tree is the ratchet tree as [EpochView.RatchetTree] gives it, from any source: it is
+// checked against the hash in the Welcome. It may be nil if the Welcome itself holds the
+// tree, which then goes first. v is asked about every member. Unless now is the zero time,
+// the lifetime of every member that has not updated its leaf since it was added must contain
+// it; with the zero time lifetimes are not looked at, and [Member.Lifetime] lets the caller
+// deal with those who are overdue.
+//
+// The caller makes sure that it is in no group of this id yet, and deletes secrets once the
+// new group is stored. Errors: [ErrNotForUs], [ErrTreeMismatch], [ErrInvalid],
+// [ErrMalformed], [ErrExpired], [ErrUnsupported].
+func Join(welcomeMessage []byte, secrets *KeyPackageSecrets, tree []byte, v CredentialValidator, now time.Time) (*Group, error) {
+	m, err := parse(bytes.Clone(welcomeMessage), readMessage)
+	if err != nil {
+		return nil, err
+	}
+	if m.welcome == nil {
+		return nil, fmt.Errorf("%w: wire format %d is no Welcome", ErrMalformed, m.wireFormat)
+	}
+	if m.welcome.suite != secrets.kp.suite {
+		return nil, fmt.Errorf("%w: suite %d", ErrNotForUs, m.welcome.suite)
+	}
+	s, err := m.welcome.suite.lookup()
+	if err != nil {
+		return nil, err
+	}
+	opened, info, err := openWelcome(s, m.welcome, secrets.kp.Ref(), secrets.initKey)
+	if err != nil {
+		return nil, err
+	}
+	if info.context.suite != s.id {
+		return nil, broken("groupinfo.suite", "suite %d in a Welcome of suite %d", info.context.suite, s.id)
+	}
+	t, err := receivedTree(s, info, bytes.Clone(tree))
+	if err != nil {
+		return nil, err
+	}
+	if err := checkJoin(t, info, v, now); err != nil {
+		return nil, err
+	}
+	e := &EpochView{suite: s, ctx: info.context, tree: t, signatureKey: secrets.signatureKey}
+	if e.own, err = findLeaf(t, secrets.kp.leaf); err != nil {
+		return nil, err
+	}
+	if err := e.holdWelcome(opened, info.signer, secrets.leafKey); err != nil {
+		return nil, err
+	}
+	keys := e.begin(s.epochSecret(opened.joinerSecret, s.pskSecret(nil, nil), e.ctx))
+	if !s.verifyMAC(e.secrets.confirmationKey, e.ctx.confirmedTranscriptHash, info.confirmationTag) {
+		return nil, broken("groupinfo.confirmation-tag", "tag does not verify")
+	}
+	e.confirm(info.confirmationTag)
+	return &Group{at: e, validator: v, keys: keys}, nil
+}
+
+// receivedTree decodes the tree and compares its hash with the Welcome's: whoever stores
+// trees can then only withhold them (ATTACKS B14).
+func receivedTree(s *suite, info *groupInfo, given []byte) (*ratchetTree, error) {
+	if data, ok := findExtension(info.extensions, extensionRatchetTree); ok {
+		given = data
+	}
+	if given == nil {
+		return nil, fmt.Errorf("%w: no tree is given", ErrTreeMismatch)
+	}
+	t, err := s.parseRatchetTree(given)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTreeMismatch, err)
+	}
+	if !bytes.Equal(t.rootHash(), info.context.treeHash) {
+		return nil, fmt.Errorf("%w: another hash", ErrTreeMismatch)
+	}
+	return t, nil
+}
+
+// checkJoin verifies GroupInfo and tree.
+func checkJoin(t *ratchetTree, info *groupInfo, v CredentialValidator, now time.Time) error {
+	signer := t.leaf(info.signer)
+	if signer == nil {
+		return broken("groupinfo.signer", "leaf %d is not a member", info.signer)
+	}
+	if err := info.verifySignature(t.suite, signer.signatureKey); err != nil {
+		return err
+	}
+	for _, es := range [][]Extension{info.extensions, info.context.extensions} {
+		if err := checkUniqueExtensions(es); err != nil {
+			return err
+		}
+	}
+	if err := t.checkReceived(info.context, v); err != nil {
+		return err
+	}
+	if now.IsZero() {
+		return nil
+	}
+	for l, leaf := range t.members {
+		if leaf.source != sourceKeyPackage {
+			continue
+		}
+		if err := leaf.lifetime.check(now); err != nil {
+			return fmt.Errorf("leaf %d: %w", l, err)
+		}
+	}
+	return nil
+}
+
+// findLeaf finds the leaf that is identical to the KeyPackage's.
+func findLeaf(t *ratchetTree, own *leafNode) (LeafIndex, error) {
+	want := encode(own, writeLeafNode)
+	for l, leaf := range t.members {
+		if bytes.Equal(leaf.encryptionKey, own.encryptionKey) && bytes.Equal(encode(leaf, writeLeafNode), want) {
+			return l, nil
+		}
+	}
+	return 0, broken("welcome.own-leaf", "the tree does not hold our leaf")
+}
+
+// holdWelcome takes the leaf's key, and from the path secret, if there is one, those of the
+// nodes that we share with the committer.
+func (e *EpochView) holdWelcome(opened *groupSecrets, signer LeafIndex, leafKey *hpkePrivate) error {
+	if signer == e.own {
+		return broken("groupinfo.signer", "signed by our own leaf")
+	}
+	e.held = privateTree{}
+	if opened.pathSecret != nil {
+		var shared []pathStep
+		for _, step := range e.tree.filteredPath(signer) {
+			if step.node.contains(e.own.node()) {
+				shared = append(shared, step)
+			}
+		}
+		// The lowest node above both is on the path: our leaf is below it and not blank.
+		held, _, err := e.tree.holdPath(opened.pathSecret, shared)
+		if err != nil {
+			return brokenBy("welcome.path-secret", err, "path secret of leaf %d", signer)
+		}
+		e.held = held
+	}
+	e.held[e.own.node()] = leafKey
+	return nil
+}
