@@ -151,32 +151,42 @@ func TestRollbackAtAttach(t *testing.T) {
 	}
 }
 
-// What the relay answered to an APPEND must be what it delivers.
+// What the relay answered to an APPEND must be what it delivers, whichever
+// comes first.
 func TestAnswersArePromises(t *testing.T) {
-	bubble(t, func(t *testing.T, p *peer) {
-		conn := p.dial()
-		s, err := conn.Attach(queue, key("reader"), nil, 0).Result()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := conn.Append(queue, id(1), key("writer"), envelope(1)).Result(); err != nil {
-			t.Fatal(err)
-		}
-		all := collect(s)
-		if evidence, ok := all[0].(*ChainBroken); !ok || evidence.Violation != Disowned {
-			t.Errorf("got %v", all)
-		}
-		conn.Close()
-	}, func(l *link) {
-		shown, answered := newLogbook(l.relayKey(), 0), newLogbook(l.relayKey(), 0)
-		l.attach(7, shown.head(), relay.Position{})
-		l.proved()
-		m := next[*relay.Append](l)
-		l.send(&relay.Accepted{Request: m.Request, Position: answered.add(relay.KindMessage, m.Envelope)})
-		shown.add(relay.KindMessage, envelope(2))
-		l.send(shown.deliver(7, 1, 1))
-		l.untilClosed()
-	})
+	for name, deliverFirst := range map[string]bool{"answer first": false, "delivery first": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, p *peer) {
+				conn := p.dial()
+				s, err := conn.Attach(queue, key("reader"), nil, 0).Result()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := conn.Append(queue, id(1), key("writer"), envelope(1)).Result(); err != nil {
+					t.Fatal(err)
+				}
+				all := collect(s)
+				if evidence, ok := all[len(all)-1].(*ChainBroken); !ok || evidence.Violation != Disowned {
+					t.Errorf("got %v", all)
+				}
+				conn.Close()
+			}, func(l *link) {
+				shown, answered := newLogbook(l.relayKey(), 1), newLogbook(l.relayKey(), 0)
+				l.attach(7, shown.start, relay.Position{})
+				l.proved()
+				m := next[*relay.Append](l)
+				answer := &relay.Accepted{Request: m.Request, Position: answered.add(relay.KindMessage, m.Envelope)}
+				if deliverFirst {
+					l.send(shown.deliver(7, 1, 1), answer)
+				} else {
+					l.send(answer, shown.deliver(7, 1, 1))
+				}
+				next[*relay.Detach](l)
+				l.send(&relay.Detached{Attachment: 7, Reason: relay.DetachAsked})
+				l.untilClosed()
+			})
+		})
+	}
 }
 
 // The honest case: resumed at a position, with a gap, a loss that changes the
