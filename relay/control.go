@@ -28,7 +28,6 @@ const (
 	CloseTooLarge  CloseCode = 3 // a frame longer than max_frame
 	CloseIdle      CloseCode = 4 // nothing heard for IdleTimeout
 	CloseDraining  CloseCode = 5 // the server has drained
-	CloseSlow      CloseCode = 6 // the client does not read its answers
 )
 
 // String names the code in words.
@@ -44,8 +43,6 @@ func (c CloseCode) String() string {
 		return "idle"
 	case CloseDraining:
 		return "draining"
-	case CloseSlow:
-		return "answers not read"
 	}
 	return fmt.Sprintf("close %d", uint16(c))
 }

@@ -55,6 +55,7 @@ const (
 	DetachDraining   DetachReason = 3 // the server is going away; reconnect
 	DetachRemoved    DetachReason = 4 // the reader was removed
 	DetachDeleted    DetachReason = 5 // the queue was erased
+	DetachFailed     DetachReason = 6 // the store cannot read the queue now; attach again later
 )
 
 // Detached is the last frame of an attachment.
