@@ -11,15 +11,15 @@ const (
 	// defaultWindow is what the relay may send ahead of the ACKs, in bytes of
 	// envelopes: enough for a round trip at 1 MiB/s and 200 ms.
 	defaultWindow = 256 << 10
-	// maxWindow bounds what one stream holds in memory.
-	maxWindow = 16 << 20
+	// maxWindow bounds what one stream holds in memory. Our server's is the same.
+	maxWindow = 1 << 20
 )
 
 // Attach asks for the entries of queue after pos, in the name of reader, whose
 // key is proven first. A nil or zero pos means from the oldest kept entry that
 // it may read. window is how many bytes of envelopes the relay may deliver
 // ahead of Stream.Ack (one entry always fits): 0 means 256 KiB, more than
-// 16 MiB means 16 MiB.
+// 1 MiB means 1 MiB.
 //
 // Errors: as of a Call. [relay.ErrRollback], and a [*ChainBroken] when the
 // relay's own answer contradicts pos, are evidence against the relay.

@@ -53,9 +53,12 @@ const (
 	// maxWaiting is how many requests wait behind those. A caller that is faster
 	// than the relay blocks instead of filling memory.
 	maxWaiting = 1024
-	// maxBytes bounds the envelopes of the requests in flight, and of those that
-	// wait, each: a thousand of the largest would be half a gigabyte.
-	maxBytes = 8 << 20
+	// maxFlightBytes bounds the requests in flight: a thousand of the largest
+	// envelopes would be half a gigabyte. The server stops reading at a bound of
+	// its own, 4 MiB in ours, which would hold up ACKs and PINGs.
+	maxFlightBytes = 3 << 20
+	// maxWaitingBytes bounds the requests that wait behind those.
+	maxWaitingBytes = 8 << 20
 	// writeBatch is how many bytes of frames the writer seals at a time.
 	writeBatch = 256 << 10
 )
@@ -118,6 +121,7 @@ type Options struct {
 // ctx has no more effect; the caller closes the Conn.
 //
 // Errors: certpin.ErrMismatch and its siblings, [*UpgradeError], [ErrProtocol],
+// session.ErrVersion,
 // session.ErrHandshake when whoever answers does not hold the relay's key, and
 // those of net and crypto/tls.
 func Dial(ctx context.Context, addr relay.Address, opt Options) (*Conn, error) {

@@ -33,8 +33,8 @@ type proofName struct {
 const overhead = 512
 
 // submit queues r behind the PROVEs that it needs and that this session has not
-// sent. It blocks only while maxWaiting requests, or maxBytes of them, wait to
-// be sent. The answer comes even when it fails.
+// sent. It blocks only while maxWaiting requests, or maxWaitingBytes of them,
+// wait to be sent. The answer comes even when it fails.
 func (c *Conn) submit(r *request, needs []proofName, sign relay.Signer) {
 	proves, err := c.proves(needs, sign)
 	if err == nil {
@@ -71,7 +71,7 @@ func (c *Conn) proves(needs []proofName, sign relay.Signer) (map[proofName]*rela
 func (c *Conn) enqueue(r *request, needs []proofName, proves map[proofName]*relay.Prove) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for (len(c.waiting) >= maxWaiting || c.waitingBytes >= maxBytes) && c.err == nil {
+	for (len(c.waiting) >= maxWaiting || c.waitingBytes >= maxWaitingBytes) && c.err == nil {
 		c.room.Wait()
 	}
 	if c.err != nil {

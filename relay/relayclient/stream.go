@@ -41,16 +41,16 @@ type Stream struct {
 	finished  bool   // events is closed
 	detaching bool   // what comes is dropped until DETACHED
 	delivered uint64 // the last seq yielded
-	unacked   []delivery
+	unacked   []sized
 	bytes     int // sum of unacked
 	acked     uint64
 	ackDue    bool
 	detachDue bool
 }
 
-// delivery is what one DELIVER holds of the window.
-type delivery struct {
-	seq   uint64 // of its last entry
+// sized is what one entry holds of the window.
+type sized struct {
+	seq   uint64
 	bytes int
 }
 
@@ -64,7 +64,7 @@ func newStream(c *Conn, m *relay.Attach, f *relay.Attached) *Stream {
 		events: make(chan Event, 2*int(m.Window)/relay.MinEnvelope+64),
 	}
 	if m.Position != nil {
-		s.known, s.position = true, *m.Position
+		s.known, s.position, s.delivered = true, *m.Position, m.Position.Seq
 		if s.position.Seq == 0 {
 			// The beginning is computed, not believed.
 			s.position.Chain = relay.ChainStart(c.binding.RelayKey, s.queue, s.position.Incarnation)
@@ -87,8 +87,8 @@ func (s *Stream) Err() error {
 
 // Ack tells the relay that the caller has stored everything up to seq: it opens
 // the window and lets the relay erase. It is cumulative; a seq that was not
-// yielded yet counts as the last that was. It does not wait: ACKs are merged,
-// and one that is lost only repeats deliveries.
+// yielded yet counts as the last that was (or as the position of the ATTACH). It
+// does not wait: ACKs are merged, and one that is lost only repeats deliveries.
 func (s *Stream) Ack(seq uint64) {
 	s.mu.Lock()
 	seq = min(seq, s.delivered)
@@ -152,20 +152,20 @@ func (s *Stream) over() bool {
 	return s.finished || s.detaching
 }
 
-// yield queues an event that ends at seq and holds bytes of the window. What
-// the window does not allow ends the session: the memory is the caller's.
-func (s *Stream) yield(e Event, seq uint64, bytes int) error {
+// yield queues an event that ends at seq. What the window does not allow ends
+// the session: the memory is the caller's.
+func (s *Stream) yield(e Event, seq uint64, entries ...Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, e := range entries {
+		s.unacked = append(s.unacked, sized{e.Position.Seq, len(e.Envelope)})
+		s.bytes += len(e.Envelope)
+	}
 	// The relay may overshoot by the frame that fills the window.
-	if len(s.events) >= cap(s.events)-reserved || s.bytes+bytes > s.window+relay.MaxServerFrame {
+	if len(s.events) >= cap(s.events)-reserved || s.bytes > s.window+relay.MaxServerFrame {
 		return fmt.Errorf("%w: deliveries beyond the window", ErrProtocol)
 	}
 	s.delivered = max(s.delivered, seq)
-	if bytes > 0 {
-		s.unacked = append(s.unacked, delivery{seq, bytes})
-		s.bytes += bytes
-	}
 	s.events <- e // never waits: there is room, and only this goroutine sends
 	return nil
 }

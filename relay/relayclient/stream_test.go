@@ -200,6 +200,7 @@ func TestStreamInOrder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		s.Ack(1) // again, for an ACK that an earlier session lost
 		if s.Head != log.head() || s.LastCommit != log.at(5) {
 			t.Error("head or last commit differ")
 		}
@@ -240,7 +241,11 @@ func TestStreamInOrder(t *testing.T) {
 		l.send(&relay.Gap{Attachment: 7, From: 6, To: 100, Reason: relay.GapLost, After: lost})
 		end := relay.Position{Incarnation: lost.Incarnation, Seq: 101, Chain: relay.ChainNext(lost.Chain, 101, relay.KindKnock, envelope(0))}
 		l.send(&relay.Deliver{Attachment: 7, Entries: []relay.Entry{{Seq: 101, Kind: relay.KindKnock, Envelope: envelope(0)}}, Chain: end.Chain})
-		l.send(&relay.End{Attachment: 7, Position: end}, &relay.Detached{Attachment: 7, Reason: relay.DetachRemoved})
+		l.send(&relay.End{Attachment: 7, Position: end})
+		if a := next[*relay.Ack](l); a.Seq != 1 {
+			t.Errorf("ACK of %d", a.Seq)
+		}
+		l.send(&relay.Detached{Attachment: 7, Reason: relay.DetachRemoved})
 		l.untilClosed()
 	})
 }

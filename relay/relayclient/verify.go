@@ -19,7 +19,7 @@ func (s *Stream) deliver(f *relay.Deliver) error {
 		at.Incarnation = s.conn.Incarnation()
 		at.Chain = relay.ChainStart(s.conn.binding.RelayKey, s.queue, at.Incarnation)
 	}
-	entries, bytes := make([]Entry, 0, len(f.Entries)), 0
+	entries := make([]Entry, 0, len(f.Entries))
 	for _, e := range f.Entries {
 		if e.Seq != at.Seq+1 {
 			s.violation(Skipped, relay.Position{Incarnation: at.Incarnation, Seq: at.Seq + 1},
@@ -33,14 +33,13 @@ func (s *Stream) deliver(f *relay.Deliver) error {
 		}
 		delete(s.promises, at.Seq)
 		entries = append(entries, Entry{Position: at, Kind: e.Kind, Reader: e.Reader, Envelope: e.Envelope})
-		bytes += len(e.Envelope)
 	}
 	if at.Chain != f.Chain {
 		s.violation(Forged, at, relay.Position{Incarnation: at.Incarnation, Seq: at.Seq, Chain: f.Chain})
 		return nil
 	}
 	s.known, s.position = true, at
-	return s.yield(Delivery{Entries: entries}, at.Seq, bytes)
+	return s.yield(Delivery{Entries: entries}, at.Seq, entries...)
 }
 
 // gap verifies what can be: that the gap begins where the log stands, that it
@@ -72,7 +71,7 @@ func (s *Stream) gap(f *relay.Gap) error {
 		}
 	}
 	s.known, s.position = true, f.After
-	return s.yield(Gap{From: f.From, To: f.To, Reason: f.Reason, Position: f.After}, f.To, 0)
+	return s.yield(Gap{From: f.From, To: f.To, Reason: f.Reason, Position: f.After}, f.To)
 }
 
 // end verifies that a removed reader got everything up to its removal.
@@ -81,7 +80,7 @@ func (s *Stream) end(f *relay.End) error {
 		s.violation(Skipped, s.position, f.Position)
 		return nil
 	}
-	return s.yield(End{Position: f.Position}, f.Position.Seq, 0)
+	return s.yield(End{Position: f.Position}, f.Position.Seq)
 }
 
 // promise remembers a position that the relay has answered with, to compare it

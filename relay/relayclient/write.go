@@ -72,7 +72,7 @@ func (c *Conn) due() ([]relay.Frame, error) {
 	}
 	clear(c.acks)
 	n, size := 0, 0
-	for n < len(c.waiting) && len(c.inFlight) < maxInFlight && c.flightBytes < maxBytes && size < writeBatch {
+	for n < len(c.waiting) && len(c.inFlight) < maxInFlight && c.flightBytes < maxFlightBytes && size < writeBatch {
 		r := c.waiting[n]
 		c.inFlight[r.frame.RequestNumber()] = r
 		frames = append(frames, r.frame)
