@@ -100,10 +100,19 @@ type Record struct{ Key, Value []byte }
 // keys; an error is the last pair. The loop may change the bucket: whether it then meets what
 // it has changed is not specified.
 func (tx *Tx) Scan(bucket string, prefix []byte) iter.Seq2[Record, error] {
+	return tx.records(bucket, prefix, prefix)
+}
+
+// ScanFrom is [Tx.Scan] over the records whose keys are from or greater.
+func (tx *Tx) ScanFrom(bucket string, from []byte) iter.Seq2[Record, error] {
+	return tx.records(bucket, from, nil)
+}
+
+func (tx *Tx) records(bucket string, from, prefix []byte) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		const first = "SELECT k, v FROM kv WHERE bucket = ? AND k >= ? ORDER BY k"
 		const next = "SELECT k, v FROM kv WHERE bucket = ? AND k > ? ORDER BY k"
-		sql, from := first, prefix
+		sql, from := first, from
 		for {
 			batch, more, err := tx.scan(sql, bucket, from, prefix)
 			for _, r := range batch {

@@ -161,6 +161,15 @@ func TestRecords(t *testing.T) {
 				t.Errorf("prefix %q has %d records, want %d", c.prefix, n, c.n)
 			}
 		}
+		n := 0
+		for r, err := range tx.ScanFrom("b", []byte("p1905")) {
+			if n++; err != nil || n == 1 && string(r.Key) != "p191" {
+				t.Errorf("the scan from p1905 starts with %q, %v", r.Key, err)
+			}
+		}
+		if n != 11 {
+			t.Errorf("%d records from p1905, want 11", n)
+		}
 		return nil
 	})
 	if v, ok := get(t, db, "b", ""); !ok || v != "empty key" {
