@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 
+	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/keyserver"
 )
 
@@ -19,6 +20,28 @@ func (d *Directory) Take(ctx context.Context, q *keyserver.TakeRequest, lastReso
 		return nil, err
 	}
 	return answer.(*keyserver.TakeReply), nil
+}
+
+// Taken returns what the same request was given before, nil if nothing: it spares the
+// storing goroutine a retry. keyserver.ErrNotFound means that there is no such account.
+func (d *Directory) Taken(q *keyserver.TakeRequest) (*keyserver.TakeReply, error) {
+	var before *keyserver.TakeReply
+	known := true
+	err := d.store.View(func(snap *shard.Snapshot) (err error) {
+		n := names(d.store.Name)
+		if before, err = load[keyserver.TakeReply](snap, n.taken(q.RequestID, q.Account)); before != nil || err != nil {
+			return err
+		}
+		_, known, err = snap.Get(n.account(q.Account))
+		return err
+	})
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if !known {
+		return nil, keyserver.ErrNotFound
+	}
+	return before, nil
 }
 
 type takeOp struct {
