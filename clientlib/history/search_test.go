@@ -1,6 +1,7 @@
 package history
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -131,6 +132,11 @@ func TestDeleteRemovesFromIndex(t *testing.T) {
 		}
 		if terms == 0 {
 			t.Error("the index is empty")
+		}
+		for row, err := range tx.Query("SELECT block FROM message_index_data") {
+			if err != nil || bytes.Contains(row.Bytes(0), []byte("ZAN")) || bytes.Contains(row.Bytes(0), []byte("ANZ")) {
+				t.Errorf("the words are still stored, or %v", err)
+			}
 		}
 		// The same message may come again, as from a backup.
 		insert(t, tx, secret)

@@ -129,21 +129,25 @@ func SetPosition(tx *state.Tx, key Key, group [32]byte, position uint64, status 
 }
 
 // Delete removes the message of key, and its words from the index, and reports whether it was
-// there. A damaged row is removed, too.
+// there. A damaged row is removed, too; words that it no longer has may then stay in the
+// index, where they find nothing.
 func Delete(tx *state.Tx, key Key) (bool, error) {
 	var id int64
-	for row, err := range tx.Query("SELECT id FROM message WHERE once = ?", key.once(tx)) {
+	var text string
+	for row, err := range tx.Query("SELECT id, text FROM message WHERE once = ?", key.once(tx)) {
 		if err != nil {
 			return false, err
 		}
-		id = row.Int64(0)
+		id, text = row.Int64(0), row.Text(1)
 	}
 	if id == 0 {
 		return false, nil
 	}
-	if _, err := tx.Exec("DELETE FROM message_index WHERE rowid = ?", id); err != nil {
+	// The index finds a message's trigrams by its text.
+	_, err := tx.Exec("INSERT INTO message_index (message_index, rowid, text) VALUES ('delete', ?, ?)", id, searchable(text))
+	if err != nil {
 		return false, err
 	}
-	_, err := tx.Exec("DELETE FROM message WHERE id = ?", id)
+	_, err = tx.Exec("DELETE FROM message WHERE id = ?", id)
 	return err == nil, err
 }

@@ -32,10 +32,11 @@ var migrations = []string{
 	) STRICT;
 	CREATE INDEX message_order ON message (conversation, era, place);
 
-	-- The index holds folded text only as trigrams; the text itself stands in message.
+	-- The index holds the trigrams of folded texts; the texts themselves stand in message alone.
 	CREATE VIRTUAL TABLE message_index USING fts5(text,
-		content='', contentless_delete=1, tokenize='trigram case_sensitive 1');
-	-- Trigrams of a deleted message go at once and not when segments merge.
+		content='', columnsize=0, tokenize='trigram case_sensitive 1');
+	-- Trigrams of a deleted message go at once and not when segments merge. (A table that is
+	-- contentless_delete would only mark them.)
 	INSERT INTO message_index (message_index, rank) VALUES ('secure-delete', 1);`,
 }
 
