@@ -123,6 +123,9 @@ func (c *Conn) fail(err error) {
 			err = ErrClosed
 		}
 		c.err = err
+		if errors.Is(err, ErrProtocol) {
+			c.log.Warn("relay broke the protocol", "err", err) // these errors hold no id
+		}
 	}
 	c.room.Broadcast()
 	c.mu.Unlock()

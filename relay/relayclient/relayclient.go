@@ -121,9 +121,8 @@ type Options struct {
 // ctx has no more effect; the caller closes the Conn.
 //
 // Errors: certpin.ErrMismatch and its siblings, [*UpgradeError], [ErrProtocol],
-// session.ErrVersion,
-// session.ErrHandshake when whoever answers does not hold the relay's key, and
-// those of net and crypto/tls.
+// session.ErrHandshake when whoever answers does not hold the relay's key,
+// session.ErrVersion, and those of net and crypto/tls.
 func Dial(ctx context.Context, addr relay.Address, opt Options) (*Conn, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, dialTimeout, ErrTimeout)
 	defer cancel()

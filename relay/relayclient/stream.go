@@ -190,6 +190,7 @@ func (s *Stream) detached(reason relay.DetachReason) { s.finish(nil, Detached{Re
 
 // broken ends the stream with evidence and has the relay told to stop.
 func (s *Stream) broken(evidence *ChainBroken) {
+	s.conn.log.Warn("relay broke a log's chain", "violation", evidence.Violation)
 	s.Detach()
 	s.finish(evidence, evidence)
 }

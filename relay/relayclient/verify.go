@@ -53,7 +53,7 @@ func (s *Stream) gap(f *relay.Gap) error {
 			relay.Position{Incarnation: f.After.Incarnation, Seq: f.From})
 		return nil
 	}
-	if s.known && f.After.Incarnation != s.position.Incarnation && f.Reason != relay.GapLost {
+	if s.known && f.After.Incarnation != s.position.Incarnation && !loss(f.Reason) {
 		s.violation(Renamed, s.position, f.After)
 		return nil
 	}
@@ -72,6 +72,16 @@ func (s *Stream) gap(f *relay.Gap) error {
 	}
 	s.known, s.position = true, f.After
 	return s.yield(Gap{From: f.From, To: f.To, Reason: f.Reason, Position: f.After}, f.To)
+}
+
+// loss reports whether a gap of this reason may change the incarnation. Unknown
+// reasons are treated as lost (PROTOCOL.md section 8).
+func loss(r relay.GapReason) bool {
+	switch r {
+	case relay.GapExpired, relay.GapRemoved, relay.GapAcked, relay.GapQuota:
+		return false
+	}
+	return true
 }
 
 // end verifies that a removed reader got everything up to its removal.
