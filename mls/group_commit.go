@@ -173,6 +173,15 @@ type commitBuilder struct {
 }
 
 func (b *commitBuilder) build() (*StagedCommit, error) {
+	commitSecret, err := b.assemble()
+	if err != nil {
+		return nil, err
+	}
+	return b.seal(commitSecret)
+}
+
+// assemble fills the commit in and finishes the plan. It returns the commit secret.
+func (b *commitBuilder) assemble() (secret, error) {
 	g, pl := b.group, b.plan
 	for _, l := range pl.list {
 		if l.queued != nil {
@@ -190,21 +199,12 @@ func (b *commitBuilder) build() (*StagedCommit, error) {
 	if err := pl.finish(); err != nil {
 		return nil, err
 	}
-	commitSecret := make(secret, g.at.suite.nh)
-	if b.path != nil {
-		nodes, err := pl.tree.encryptPath(b.path, pl.ctx.bytes(), pl.added)
-		if err != nil {
-			return nil, err
-		}
-		b.commit.path.nodes, commitSecret = nodes, b.path.commitSecret
+	if b.path == nil {
+		return make(secret, g.at.suite.nh), nil
 	}
-	c := g.content(contentCommit, bytes.Clone(b.params.AAD))
-	c.commit = b.commit
-	a := &authenticatedContent{wireFormat: wireFormatPrivate, content: c}
-	if err := a.sign(g.at.suite, g.at.signatureKey, g.at.ctx); err != nil {
-		return nil, err
-	}
-	return b.seal(a, commitSecret)
+	nodes, err := pl.tree.encryptPath(b.path, pl.ctx.bytes(), pl.added)
+	b.commit.path.nodes = nodes
+	return b.path.commitSecret, err
 }
 
 // renew puts a fresh leaf and fresh keys above it into the tree.
@@ -263,9 +263,16 @@ func (g *Group) renewedLeaf(leafKey *hpkePrivate, signatureKey SignaturePrivateK
 	return &leaf
 }
 
-// seal advances the key schedule, tags and encrypts the commit, and writes the invitations.
-func (b *commitBuilder) seal(a *authenticatedContent, commitSecret secret) (*StagedCommit, error) {
+// seal signs the commit, advances the key schedule, tags and encrypts the commit, and writes
+// the invitations.
+func (b *commitBuilder) seal(commitSecret secret) (*StagedCommit, error) {
 	g, pl, s := b.group, b.plan, b.group.at.suite
+	content := g.content(contentCommit, bytes.Clone(b.params.AAD))
+	content.commit = b.commit
+	a := &authenticatedContent{wireFormat: wireFormatPrivate, content: content}
+	if err := a.sign(s, g.at.signatureKey, g.at.ctx); err != nil {
+		return nil, err
+	}
 	psk := s.pskSecret(nil, nil)
 	next := &EpochView{
 		suite: s, tree: pl.tree, ctx: pl.nextContext(a),

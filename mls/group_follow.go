@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 )
 
 // processCommit checks a commit and follows it. An error that is not [ErrCannotFollow] is
@@ -111,9 +112,7 @@ func (e *EpochView) follow(pl *plan, a *authenticatedContent) (*EpochView, *secr
 		if err != nil {
 			return nil, nil, err
 		}
-		for x, key := range fresh {
-			next.held[x] = key
-		}
+		maps.Copy(next.held, fresh)
 		commitSecret = secret
 	}
 	joinerSecret := s.joinerSecret(e.secrets.init, commitSecret, next.ctx)

@@ -373,7 +373,7 @@ func TestRotateSignatureKey(t *testing.T) {
 func TestWholeLife(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{groups: []*Group{newGroup(t, "founder")}}
-		steps := rapid.IntRange(3, 14).Draw(t, "steps")
+		steps := rapid.IntRange(2, 7).Draw(t, "steps")
 		for range steps {
 			w.commit(t)
 			agree(t, w.groups)

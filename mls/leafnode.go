@@ -2,6 +2,7 @@ package mls
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/wire"
@@ -148,21 +149,11 @@ func (l *leafNode) checkItself(s *suite) error {
 }
 
 func containsVersion(c capabilities) bool {
-	for _, v := range c.versions {
-		if v == versionMLS10 {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c.versions, versionMLS10)
 }
 
 func containsSuite(c capabilities, id Suite) bool {
-	for _, s := range c.suites {
-		if s == id {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c.suites, id)
 }
 
 // judge asks the caller's validator, where there is one.

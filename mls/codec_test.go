@@ -1,0 +1,163 @@
+package mls
+
+import (
+	"bytes"
+	"errors"
+	"runtime"
+	"testing"
+
+	"github.com/sealpost/sealpost/internal/wire"
+)
+
+// codecs decode and encode again every structure that comes from outside.
+var codecs = map[string]func([]byte) ([]byte, error){
+	"message":               roundTrip(readMessage, writeMessage),
+	"key package":           roundTrip(readKeyPackage, writeKeyPackage),
+	"welcome":               roundTrip(readWelcome, writeWelcome),
+	"group info":            roundTrip(readGroupInfo, writeGroupInfo),
+	"group secrets":         roundTrip(readGroupSecrets, writeGroupSecrets),
+	"group context":         roundTrip(readGroupContext, writeGroupContext),
+	"authenticated content": roundTrip(readAuthenticatedContent, writeAuthenticatedContent),
+	"proposal":              roundTrip(readProposal, writeProposal),
+	"commit":                roundTrip(readCommit, writeCommit),
+	"update path":           roundTrip(readUpdatePath, writeUpdatePath),
+	"sender data":           roundTrip(readSenderData, writeSenderData),
+	"leaf node":             roundTrip(readLeafNode, writeLeafNode),
+	"ratchet tree":          roundTrip(suites[SuiteX25519AES128Ed25519].readRatchetTree, writeRatchetTree),
+	"member":                roundTrip(readMember, writeMember),
+}
+
+// samples holds one encoding for each codec, and several messages.
+func samples(t tb) map[string][][]byte {
+	t.Helper()
+	groups := trio(t)
+	kp, secrets := keyPackage(t, "d")
+	c := must(groups[0].Commit(CommitParams{Add: []*KeyPackage{kp}, Remove: []LeafIndex{1}, Now: testNow, AAD: []byte("aad")}))(t)
+	welcome := must(parse(c.Welcomes()[0].Message, readMessage))(t).welcome
+	opened, info, err := openWelcome(groups[0].at.suite, welcome, kp.Ref(), secrets.initKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := must(groups[1].keys.seek(0, contentCommit, 0))(t)
+	private := must(parse(c.Message(), readMessage))(t).private
+	data := must(private.openSenderData(groups[1].at.suite, groups[1].at.secrets.senderData))(t)
+	a := must(private.open(groups[1].at.suite, data, st.key))(t)
+	out := map[string][][]byte{
+		"message": {
+			c.Message(), c.Welcomes()[0].Message, must(groups[0].Encrypt([]byte("hi"), nil))(t),
+			publicCommit(t, groups[0]), must(groups[0].View().GroupInfo())(t),
+			encode(&message{wireFormat: wireFormatKeyPackage, keyPackage: kp}, writeMessage),
+		},
+		"key package": {kp.Bytes()}, "welcome": {encode(welcome, writeWelcome)},
+		"group info": {encode(info, writeGroupInfo)}, "group secrets": {encode(opened, writeGroupSecrets)},
+		"group context":         {groups[0].at.ctx.bytes()},
+		"authenticated content": {encode(a, writeAuthenticatedContent)},
+		"commit":                {encode(a.content.commit, writeCommit)},
+		"update path":           {encode(a.content.commit.path, writeUpdatePath)},
+		"sender data":           {encode(data, writeSenderData)},
+		"leaf node":             {encode(kp.leaf, writeLeafNode), encode(groups[0].at.tree.leaf(0), writeLeafNode)},
+		"ratchet tree":          {groups[0].RatchetTree()},
+		"member":                {encode(c.Adds()[0], writeMember)},
+	}
+	for _, p := range []*proposal{
+		{kind: proposalAdd, add: kp}, {kind: proposalUpdate, update: groups[0].at.tree.leaf(0)},
+		{kind: proposalRemove, remove: 7},
+		{kind: proposalPSK, psk: preSharedKeyID{kind: pskExternal, id: []byte("id"), nonce: []byte("nonce")}},
+		{kind: proposalPSK, psk: preSharedKeyID{kind: pskResumption, usage: 1, groupID: []byte("g"), epoch: 1, nonce: []byte("nonce")}},
+		{kind: proposalReInit, reInit: reInit{groupID: []byte("g"), version: 1, suite: 1, extensions: []Extension{{Type: 9}}}},
+		{kind: proposalExternalInit, externalInit: []byte("kem")},
+		{kind: proposalGroupExtensions, extensions: []Extension{{Type: 1, Data: []byte("x")}}},
+	} {
+		out["proposal"] = append(out["proposal"], encode(p, writeProposal))
+	}
+	return out
+}
+
+func TestRoundTripAndEveryPrefix(t *testing.T) {
+	all := samples(t)
+	for name, trip := range codecs {
+		if len(all[name]) == 0 {
+			t.Errorf("no sample of %s", name)
+		}
+		for _, sample := range all[name] {
+			again, err := trip(sample)
+			if err != nil || !bytes.Equal(again, sample) {
+				t.Errorf("%s: %x comes back as %x (%v)", name, sample, again, err)
+			}
+			for n := range sample {
+				if _, err := trip(sample[:n]); !errors.Is(err, ErrMalformed) {
+					t.Fatalf("%s: prefix of %d of %d bytes: %v, want ErrMalformed", name, n, len(sample), err)
+				}
+			}
+			if _, err := trip(append(bytes.Clone(sample), 0)); !errors.Is(err, ErrMalformed) || !errors.Is(err, wire.ErrTrailing) {
+				t.Errorf("%s with a byte more: %v, want ErrMalformed", name, err)
+			}
+		}
+	}
+}
+
+// TestR15_DecodersAllocateWhatTheyWereSent: whatever a message announces, decoding it costs
+// memory in proportion to its own size.
+func TestR15_DecodersAllocateWhatTheyWereSent(t *testing.T) {
+	blank := func(n int) []byte { // a tree of n-1 blank nodes and a leaf
+		var w wire.Writer
+		kp, _ := keyPackage(t, "x")
+		wire.WriteVector(&w, make([]struct{}, n), func(w *wire.Writer, _ struct{}) { w.Bool(false) })
+		b := mustFinish(&w)
+		return append(b, encode(&node{leaf: kp.leaf}, writeOptionalNode)...)
+	}
+	inputs := map[string][][]byte{"ratchet tree": {blank(5000), blank(1 << 18)}}
+	for name, list := range samples(t) {
+		for _, sample := range list {
+			for i := 0; i+4 <= len(sample); i += 3 {
+				bomb := bytes.Clone(sample)
+				copy(bomb[i:], []byte{0xbf, 0xff, 0xff, 0xff})
+				inputs[name] = append(inputs[name], bomb)
+			}
+		}
+	}
+	for name, list := range inputs {
+		for _, in := range list {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, _ = codecs[name](in)
+			runtime.ReadMemStats(&after)
+			if grown := after.TotalAlloc - before.TotalAlloc; grown > uint64(100*len(in))+64<<10 {
+				t.Errorf("%s: %d bytes made it allocate %d", name, len(in), grown)
+			}
+		}
+	}
+}
+
+// FuzzCodecs: what decodes, encodes to the same bytes, and nothing panics.
+func FuzzCodecs(f *testing.F) {
+	for name, list := range samples(f) {
+		for _, sample := range list {
+			f.Add(name, sample)
+		}
+	}
+	f.Fuzz(func(t *testing.T, name string, in []byte) {
+		trip := codecs[name]
+		if trip == nil {
+			return
+		}
+		if again, err := trip(in); err == nil && !bytes.Equal(again, in) {
+			t.Fatalf("%s: %x comes back as %x", name, in, again)
+		}
+	})
+}
+
+// FuzzProcess: a member survives any message, and an error leaves no trace.
+func FuzzProcess(f *testing.F) {
+	groups := trio(f)
+	f.Add(must(groups[0].Encrypt([]byte("hi"), nil))(f))
+	f.Add(must(groups[0].Commit(CommitParams{}))(f).Message())
+	f.Add(publicCommit(f, groups[0]))
+	before := fingerprint(f, groups[1])
+	f.Fuzz(func(t *testing.T, in []byte) {
+		g := groups[1].Clone()
+		if _, err := g.Process(in); err != nil && !bytes.Equal(fingerprint(t, g), before) {
+			t.Fatalf("%v left a trace", err)
+		}
+	})
+}

@@ -1,0 +1,222 @@
+package mls
+
+import (
+	"errors"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestEveryRuleIsListed: the table in VALIDATION.md names every rule of the code, and only
+// tests that exist.
+func TestEveryRuleIsListed(t *testing.T) {
+	page, err := os.ReadFile("VALIDATION.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code, tests strings.Builder
+	for _, e := range entries {
+		if b, err := os.ReadFile(e.Name()); err == nil && strings.HasSuffix(e.Name(), "_test.go") {
+			tests.Write(b)
+		} else if err == nil && strings.HasSuffix(e.Name(), ".go") {
+			code.Write(b)
+		}
+	}
+	rules := regexp.MustCompile(`broken(?:By)?\("([a-z.-]+)"`).FindAllStringSubmatch(code.String(), -1)
+	if len(rules) < 50 {
+		t.Errorf("only %d rules found in the code", len(rules))
+	}
+	for _, r := range rules {
+		if !regexp.MustCompile(`\| ` + regexp.QuoteMeta(r[1]) + `[ |]`).Match(page) {
+			t.Errorf("rule %s is not listed", r[1])
+		}
+	}
+	for _, name := range regexp.MustCompile(`Test\w+`).FindAllString(string(page), -1) {
+		if !strings.Contains(tests.String(), "func "+name+"(") {
+			t.Errorf("%s does not exist", name)
+		}
+	}
+}
+
+func TestSignWithOwnLabel(t *testing.T) {
+	groups := trio(t)
+	s := groups[0].Suite()
+	sig := must(groups[0].Sign("Sealpost knock", []byte("content")))(t)
+	key := groups[0].Members()[0].SignatureKey
+	if err := s.Verify(key, "Sealpost knock", []byte("content"), sig); err != nil {
+		t.Error(err)
+	}
+	wantRule(t, "another label", s.Verify(key, "Sealpost signal", []byte("content"), sig), "signature")
+	wantRule(t, "another content", s.Verify(key, "Sealpost knock", []byte("Content"), sig), "signature")
+	wantRule(t, "another key", s.Verify(groups[1].Members()[1].SignatureKey, "Sealpost knock", []byte("content"), sig), "signature")
+	if err := Suite(2).Verify(key, "x", nil, sig); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("suite 2: %v, want ErrUnsupported", err)
+	}
+	again := must(s.ParseSignatureKey(must(groups[0].at.signatureKey.MarshalBinary())(t)))(t)
+	if err := s.Verify(key, "x", nil, must(again.Sign("x", nil))(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUpdateRules: Update proposals that break a rule are refused on arrival.
+func TestUpdateRules(t *testing.T) {
+	groups := trio(t)
+	for _, c := range []struct {
+		name, rule string
+		edit       func(*leafNode)
+	}{
+		{"source", "update.source", func(l *leafNode) { l.source = sourceCommit }},
+		{"key kept", "leaf.same-encryption-key", func(l *leafNode) { l.encryptionKey = groups[0].at.tree.leaf(0).encryptionKey }},
+		{"low order", "leaf.encryption-key", func(l *leafNode) { l.encryptionKey = lowOrder }},
+	} {
+		g := groups[0].Clone()
+		q := new(queuedProposal)
+		p := must(g.propose(&ProposalParams{Update: true}, q))(t)
+		c.edit(p.update)
+		if err := p.update.sign(g.at.suite, g.at.signatureKey, g.at.ctx.groupID, 0); err != nil {
+			t.Fatal(err)
+		}
+		content := g.content(contentProposal, nil)
+		content.proposal = p
+		a := &authenticatedContent{wireFormat: wireFormatPrivate, content: content}
+		if err := a.sign(g.at.suite, g.at.signatureKey, g.at.ctx); err != nil {
+			t.Fatal(err)
+		}
+		_, err := groups[1].Process(must(g.protect(a, 0))(t))
+		wantRule(t, c.name, err, c.rule)
+	}
+	leaf := LeafIndex(9)
+	wantRule(t, "nothing", second(groups[0].Propose(ProposalParams{})), "proposal.one")
+	wantRule(t, "two kinds", second(groups[0].Propose(ProposalParams{Update: true, Remove: &leaf})), "proposal.one")
+	wantRule(t, "nobody", second(groups[0].Propose(ProposalParams{Remove: &leaf})), "remove.blank")
+	wantRule(t, "blank leaf", groups[0].at.checkReplacement(groups[0].at.tree.leaf(0), 3, nil, CredentialUpdate), "leaf.blank")
+}
+
+// TestSenderMustBeMember: messages in the name of a blank leaf, of a leaf outside the tree,
+// and application data in the clear.
+func TestSenderMustBeMember(t *testing.T) {
+	groups := trio(t)
+	g := groups[0]
+	for _, l := range []uint32{3, 1 << 30} {
+		c := g.content(contentProposal, nil)
+		c.sender.index, c.proposal = l, &proposal{kind: proposalRemove, remove: 1}
+		for _, format := range []uint16{wireFormatPublic, wireFormatPrivate} {
+			a := &authenticatedContent{wireFormat: format, content: c}
+			if err := a.sign(g.at.suite, g.at.signatureKey, g.at.ctx); err != nil {
+				t.Fatal(err)
+			}
+			m := &message{wireFormat: format}
+			if format == wireFormatPublic {
+				m.public = must(protectPublic(g.at.suite, a, g.at.ctx, g.at.secrets.membershipKey))(t)
+			} else {
+				st := must(g.keys.seekNext(0, contentProposal))(t)
+				m.private = must(protectPrivate(g.at.suite, a, g.at.secrets.senderData, st.key, 0))(t)
+			}
+			wantRule(t, "stranger", second(groups[1].Process(encode(m, writeMessage))), "framing.sender")
+		}
+	}
+	c := g.content(contentApplication, nil)
+	a := &authenticatedContent{wireFormat: wireFormatPublic, content: c}
+	if err := a.sign(g.at.suite, g.at.signatureKey, g.at.ctx); err != nil {
+		t.Fatal(err)
+	}
+	m := &publicMessage{content: c, auth: a.auth, membershipTag: g.at.suite.mac(g.at.secrets.membershipKey, a.tbm(g.at.ctx))}
+	msg := encode(&message{wireFormat: wireFormatPublic, public: m}, writeMessage)
+	wantRule(t, "application data", second(groups[1].Process(msg)), "framing.application-public")
+}
+
+// TestRequiredCapabilities: a group may demand what this package's KeyPackages do not offer.
+func TestRequiredCapabilities(t *testing.T) {
+	groups := trio(t)
+	for rule, rc := range map[string]requiredCapabilities{
+		"group.proposal-support":   {proposals: []uint16{0xf00d}},
+		"group.credential-support": {credentials: []CredentialType{0xf00d}},
+		"group.extension-support":  {extensions: []ExtensionType{0xf00d}},
+	} {
+		es := []Extension{{Type: ExtensionRequiredCapabilities, Data: encodeRequired(rc)}}
+		wantRule(t, rule, second(groups[0].Commit(CommitParams{Extensions: &es})), rule)
+	}
+	es := []Extension{{Type: ExtensionRequiredCapabilities, Data: encodeRequired(requiredCapabilities{
+		extensions: []ExtensionType{testExtension}, proposals: []uint16{proposalAdd}, credentials: []CredentialType{CredentialBasic},
+	})}}
+	must(groups[0].Commit(CommitParams{Extensions: &es}))(t)
+}
+
+// TestGroupInfoRules: Welcomes whose content a hostile committer made up.
+func TestGroupInfoRules(t *testing.T) {
+	groups := trio(t)
+	g := groups[0]
+	kp, secrets := keyPackage(t, "d")
+	c := must(g.Commit(CommitParams{Add: []*KeyPackage{kp}, Now: testNow, Path: true}))(t)
+	s, tree := g.at.suite, c.Next().RatchetTree()
+	original := must(parse(c.Welcomes()[0].Message, readMessage))(t).welcome
+	for _, e := range []struct {
+		name, rule string
+		edit       func(*groupSecrets, *groupInfo)
+	}{
+		{"unchanged", "", func(*groupSecrets, *groupInfo) {}},
+		{"signature", "groupinfo.signature", func(_ *groupSecrets, i *groupInfo) { i.signature = nil }},
+		{"signer is blank", "groupinfo.signer", func(_ *groupSecrets, i *groupInfo) { i.signer = 9 }},
+		{"signed by another member", "groupinfo.signature", func(_ *groupSecrets, i *groupInfo) { i.signer = 1 }},
+		{"suite", "groupinfo.suite", func(_ *groupSecrets, i *groupInfo) { i.context.suite = 3 }},
+		{"confirmation tag", "groupinfo.confirmation-tag", func(_ *groupSecrets, i *groupInfo) {
+			i.confirmationTag = i.confirmationTag[:31]
+		}},
+		{"epoch", "groupinfo.confirmation-tag", func(_ *groupSecrets, i *groupInfo) { i.context.epoch++ }},
+		{"group", "leaf.signature", func(_ *groupSecrets, i *groupInfo) { i.context.groupID = []byte("other") }},
+		{"extension twice", "extension.unique", func(_ *groupSecrets, i *groupInfo) {
+			i.extensions = []Extension{{Type: 0x0a0a}, {Type: 0x0a0a}}
+		}},
+		{"path secret", "welcome.path-secret", func(gs *groupSecrets, _ *groupInfo) { gs.pathSecret = make([]byte, 32) }},
+		{"short path secret", "welcome.path-secret", func(gs *groupSecrets, _ *groupInfo) { gs.pathSecret = gs.pathSecret[:31] }},
+		{"PSK", "welcome.psk", func(gs *groupSecrets, _ *groupInfo) {
+			gs.psks = []preSharedKeyID{{kind: pskExternal, nonce: make([]byte, 32)}}
+		}},
+	} {
+		opened, info, err := openWelcome(s, original, kp.Ref(), secrets.initKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signer := info.signature
+		e.edit(opened, info)
+		if e.rule != "groupinfo.signature" && e.rule != "groupinfo.signer" {
+			if err := info.sign(s, g.at.signatureKey); err != nil {
+				t.Fatal(err)
+			}
+		} else if info.signature != nil {
+			info.signature = signer
+		}
+		k := s.groupInfoKey(s.welcomeSecret(opened.joinerSecret, s.pskSecret(nil, nil)))
+		m := &welcome{suite: s.id, encryptedGroupInfo: must(s.aeadSeal(k.key, k.nonce, nil, encode(info, writeGroupInfo)))(t)}
+		ct := must(s.encryptWithLabel(kp.initKey, "Welcome", m.encryptedGroupInfo, encode(opened, writeGroupSecrets)))(t)
+		m.secrets = []encryptedGroupSecrets{{newMember: kp.Ref(), secrets: ct}}
+		_, err = Join(encode(&message{wireFormat: wireFormatWelcome, welcome: m}, writeMessage), secrets, tree, nil, time.Time{})
+		if e.rule == "" {
+			if err != nil {
+				t.Errorf("%s: %v", e.name, err)
+			}
+			continue
+		}
+		wantRule(t, e.name, err, e.rule)
+		if unsupported := e.rule == "welcome.psk"; unsupported != errors.Is(err, ErrUnsupported) {
+			t.Errorf("%s: %v, want ErrUnsupported: %v", e.name, err, unsupported)
+		}
+	}
+	// A leaf that is not in the tree: the Welcome was made for another package of ours.
+	_, err := findLeaf(c.Next().tree, must(parse(groups[1].at.tree.leaf(1).encode(), readLeafNode))(t))
+	if err != nil {
+		t.Errorf("a member's leaf is not found: %v", err)
+	}
+	stranger, _ := keyPackage(t, "stranger")
+	wantRule(t, "stranger", second(findLeaf(c.Next().tree, stranger.leaf)), "welcome.own-leaf")
+	self := &EpochView{suite: s, tree: c.Next().tree, own: 0}
+	wantRule(t, "signed by ourselves", self.holdWelcome(&groupSecrets{}, 0, nil), "groupinfo.signer")
+}
+
+func (l *leafNode) encode() []byte { return encode(l, writeLeafNode) }
