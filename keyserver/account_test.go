@@ -86,6 +86,7 @@ func TestB01_GhostDevice(t *testing.T) {
 		"same device twice":             {root, added, forge(kindAddDevice, head(added), phone, laptop, id(phone), id(laptop))},
 		"recovery key becomes a device": {root, forge(kindAddDevice, head(root), phone, recovery, id(phone), id(recovery))},
 		"recovery key is the device":    {forge(kindRoot, [32]byte{}, phone, phone, id(phone), id(phone))},
+		"made for another head":         {root, forge(kindAddDevice, EntryHash(nil), phone, ghost, id(phone), id(ghost))},
 		"entry left out":                {root, gone},
 		"entry of another chain":        {root, other},
 		"root twice":                    {root, root},

@@ -230,10 +230,12 @@ func TestAppend(t *testing.T) {
 func TestAppendRace(t *testing.T) {
 	w := newWorld(t)
 	bob := w.person("bob")
-	results := make([]error, 16)
+	results, entries := make([]error, 64), make([][]byte, 64)
+	for i := range entries {
+		entries[i] = fixture.Must[[]byte](t)(keyserver.AddDevice(bob.Chain, bob.Devices[0], fixture.Key(t)))
+	}
 	var wg sync.WaitGroup
-	for i := range results {
-		entry := fixture.Must[[]byte](t)(keyserver.AddDevice(bob.Chain, bob.Devices[0], fixture.Key(t)))
+	for i, entry := range entries {
 		wg.Go(func() {
 			_, results[i] = w.Append(context.Background(), &keyserver.AppendRequest{Account: bob.ID(), Entry: entry})
 		})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/keyserver/internal/fixture"
 )
@@ -50,6 +51,28 @@ func TestTake(t *testing.T) {
 	}
 }
 
+// wantUsed checks that the first n packages of a device's pool are used up on disk, and that
+// nothing can be read of them.
+func (w *world) wantUsed(p *fixture.Person, device, n int) {
+	w.Helper()
+	o := owner{p.ID(), keyserver.DeviceOf(p.Devices[device])}
+	err := w.store.View(func(snap *shard.Snapshot) error {
+		for seq := range n {
+			rec, err := load[packageRecord](snap, names(w.store.Name).pack(o, uint64(seq)))
+			if err != nil {
+				return err
+			}
+			if rec == nil || !rec.used || len(rec.bytes) != 0 {
+				w.Errorf("package %d of device %d is not marked as used, or has bytes", seq, device)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
 func TestTakeOfEveryDevice(t *testing.T) {
 	w := newWorld(t)
 	bob := w.person("bob")
@@ -69,6 +92,7 @@ func TestTakeOfEveryDevice(t *testing.T) {
 	if _, err := w.take(bob, 2); !errors.Is(err, keyserver.ErrExhausted) {
 		t.Fatalf("a removed device's package was handed out: %v", err)
 	}
+	w.wantUsed(bob, 1, 2)
 	if again := w.mustTake(bob, 1); !samePackages(again, first) {
 		t.Fatal("the removal changed what an earlier request gets")
 	}
@@ -259,6 +283,7 @@ func TestA14_RestoreDropsOneTimePackages(t *testing.T) {
 	if got := w.mustTake(bob, 2); len(got) != 1 || !got[0].LastResort {
 		t.Fatal("a one-time package from before the restore was handed out")
 	}
+	w.wantUsed(bob, 0, 3)
 	if again := w.mustTake(bob, 1); !samePackages(again, taken) {
 		t.Fatal("a request that the backup knows gets another package")
 	}

@@ -174,7 +174,7 @@ func second[T any](_ T, err error) error { return err }
 // its size says so.
 func TestB12_BadBodies(t *testing.T) {
 	_, addr := newClient(t, Limits{})
-	h := &http.Client{Transport: &http.Transport{TLSClientConfig: certpin.ClientConfig(addr.Host, addr.Pin), ForceAttemptHTTP2: true}}
+	h := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: certpin.ClientConfig(addr.Host, addr.Pin), ForceAttemptHTTP2: true}}
 	defer h.CloseIdleConnections()
 	base := strings.TrimSuffix(strings.SplitN(addr.String(), "?", 2)[0], "/")
 	for name, c := range map[string]struct {
@@ -207,6 +207,17 @@ func TestB12_BadBodies(t *testing.T) {
 		if resp.ProtoMajor != 2 {
 			t.Errorf("%s: answered over %s", name, resp.Proto)
 		}
+	}
+
+	// A body that is announced as too large is refused although not a byte of it comes.
+	silent, _ := io.Pipe()
+	req := fixture.Must[*http.Request](t)(http.NewRequestWithContext(t.Context(), "POST", base+"/v1/take", silent))
+	req.ContentLength = 1 << 20
+	req.Header.Set("Content-Type", keyserver.MediaType)
+	resp := fixture.Must[*http.Response](t)(h.Do(req))
+	resp.Body.Close()
+	if resp.StatusCode != 413 {
+		t.Errorf("announced megabyte: status %d, want 413", resp.StatusCode)
 	}
 }
 

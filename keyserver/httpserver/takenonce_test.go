@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -151,34 +152,43 @@ func TestB08_TakenOnce(t *testing.T) {
 	answered := make(chan struct{}, len(history))
 	began := time.Now()
 	var wg sync.WaitGroup
-	for taker := range takers {
-		id := requestID()
-		for call := range calls {
-			op := &history[taker*calls+call]
-			wg.Go(func() {
-				// A call of unknown outcome is repeated: all its tries are one operation.
-				*op = porcupine.Operation{ClientId: taker*calls + call, Input: takeInput(taker), Call: time.Since(began).Nanoseconds()}
-				got, err := client.Take(ctx, id, bob.ID())
-				for err != nil {
-					if _, refused := errors.AsType[*keyserver.Error](err); refused && !errors.Is(err, keyserver.ErrUnavailable) {
-						t.Error(err)
-						break
-					}
-					got, err = client.Take(ctx, id, bob.ID())
-				}
-				op.Output, op.Return = takeOutput(indexOf(packages, got)), time.Since(began).Nanoseconds()
-				answered <- struct{}{}
-			})
+	var interrupted atomic.Int64
+	call := func(op *porcupine.Operation, id [32]byte) {
+		// A call of unknown outcome is repeated: all its tries are one operation.
+		op.Call = time.Since(began).Nanoseconds()
+		got, err := client.Take(ctx, id, bob.ID())
+		for err != nil {
+			if _, refused := errors.AsType[*keyserver.Error](err); refused && !errors.Is(err, keyserver.ErrUnavailable) {
+				t.Error(err)
+				break
+			}
+			interrupted.Add(1)
+			got, err = client.Take(ctx, id, bob.ID())
 		}
+		op.Output, op.Return = takeOutput(indexOf(packages, got)), time.Since(began).Nanoseconds()
+		answered <- struct{}{}
 	}
-	for range kills {
-		for range len(history) / (kills + 1) {
-			<-answered
+	for taker := range takers {
+		if taker%(takers/kills) == 0 {
+			for len(answered) > 0 {
+				<-answered // of the wave before
+			}
 		}
-		server.kill()
-		server.start(t)
+		id := requestID()
+		for n := range calls {
+			op := &history[taker*calls+n]
+			op.ClientId, op.Input = taker*calls+n, takeInput(taker)
+			wg.Go(func() { call(op, id) })
+		}
+		if (taker+1)%(takers/kills) == 0 {
+			// The first answer of a wave: most of its other calls are somewhere on their way.
+			<-answered
+			server.kill()
+			server.start(t)
+		}
 	}
 	wg.Wait()
+	t.Logf("%d calls were interrupted", interrupted.Load())
 
 	holder := make(map[takeOutput]takeInput)
 	for _, op := range history {
