@@ -1,0 +1,243 @@
+package clientlib
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sealpost/sealpost/clientlib/internal/state"
+	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/mls"
+	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/relayclient"
+)
+
+// buildCommit stages the commit that a change wants in the epoch in force, and stores it.
+// The network may have moved on while its KeyPackages came: then advance starts over.
+func (e *engine) buildCommit(g *group, c *pendingChange, adds []addition) {
+	if g.pend != nil || !g.caughtUp() || !g.live() || e.nextChange(g) != c {
+		e.advance(g)
+		return
+	}
+	params, drafts, err := e.commitParams(g, c, adds)
+	if err != nil {
+		e.failChange(g, c, err)
+		e.advance(g)
+		return
+	}
+	if params == nil {
+		// Somebody else has done it already.
+		_ = e.update(func(tx *state.Tx) error { return e.finishChange(tx, c.id) })
+		e.advance(g)
+		return
+	}
+	pend, err := e.stage(g, c, params, drafts)
+	if err != nil {
+		e.failChange(g, c, err)
+		e.advance(g)
+		return
+	}
+	err = e.update(func(tx *state.Tx) error {
+		if err := putRecord(tx, bucketPending, g.id[:], pend); err != nil {
+			return err
+		}
+		return g.saveRatchets(tx) // the commit used up a handshake key
+	})
+	if err != nil {
+		return
+	}
+	g.pend = pend
+	e.advance(g)
+}
+
+// commitParams says what to commit; nil if the group is as the change wants it.
+func (e *engine) commitParams(g *group, c *pendingChange, adds []addition) (*mls.CommitParams, []inviteDraft, error) {
+	p := &mls.CommitParams{Now: time.Now()}
+	var drafts []inviteDraft
+	members := g.accounts()
+	present := map[keyserver.DeviceID]bool{}
+	for _, m := range g.mls.Members() {
+		cred, err := parseCredential(m.Credential)
+		if err != nil {
+			return nil, nil, err
+		}
+		present[cred.Device] = true
+		for _, a := range c.rec.Accounts {
+			if c.rec.Kind == changeRemove && cred.Account == a {
+				if !g.policy.mayRemove(e.id.Account, a) {
+					return nil, nil, fmt.Errorf("%w: removing a member", ErrNotAllowed)
+				}
+				p.Remove = append(p.Remove, m.Leaf)
+			}
+		}
+	}
+	for i, a := range adds {
+		if present[a.device] {
+			continue
+		}
+		if !g.policy.mayAdd(e.id.Account, a.account, members) {
+			return nil, nil, fmt.Errorf("%w: adding a member", ErrNotAllowed)
+		}
+		p.Add = append(p.Add, adds[i].pkg.KeyPackage)
+		drafts = append(drafts, inviteDraft{
+			Account: a.account, Device: a.device, Contact: a.extension, Ticket: newSecret(), LastResort: a.lastResort,
+		})
+	}
+	switch {
+	case len(p.Add) > maxAdd:
+		return nil, nil, fmt.Errorf("%w: %d devices at once, at most %d", ErrTooLarge, len(p.Add), maxAdd)
+	case c.rec.Kind == changeRenew:
+		key, cred, err := e.newLeafKey(p.Now)
+		if err != nil {
+			return nil, nil, err
+		}
+		p.Path, p.NewSignatureKey, p.NewCredential = true, key, &cred
+	case len(p.Add) == 0 && len(p.Remove) == 0:
+		return nil, nil, nil
+	}
+	return p, drafts, nil
+}
+
+// stage makes the commit, its envelope, and what its joiners need.
+func (e *engine) stage(g *group, c *pendingChange, params *mls.CommitParams, drafts []inviteDraft) (*pendingCommit, error) {
+	staged, err := g.mls.Commit(*params)
+	if err != nil {
+		return nil, fmt.Errorf("committing: %w", err)
+	}
+	next, err := newEpochKeys(staged.Next(), g.rec.Queue)
+	if err != nil {
+		return nil, err
+	}
+	pend := &pendingCommit{
+		ID: newIdempotencyID(), Expect: g.rec.LastCommit, NextWriter: publicKey(next.writer.signer()),
+		Invites: drafts, Change: c.id, Uploaded: len(drafts) == 0,
+	}
+	// Sealed under the epoch it ends: whoever is in that epoch can read it.
+	if pend.Envelope, err = g.keys.seal(relay.KindCommit, staged.Message()); err != nil {
+		return nil, err
+	}
+	if pend.Staged, err = staged.MarshalBinary(); err != nil {
+		return nil, err
+	}
+	if len(drafts) == 0 {
+		return pend, nil
+	}
+	welcomes := staged.Welcomes()
+	if len(welcomes) != len(drafts) {
+		return nil, fmt.Errorf("%d Welcomes for %d joiners", len(welcomes), len(drafts))
+	}
+	for i := range drafts {
+		drafts[i].Welcome, drafts[i].Ref = welcomes[i].Message, welcomes[i].KeyPackageRef
+	}
+	s, err := sealState(staged.Next().RatchetTree())
+	if err != nil {
+		return nil, err
+	}
+	pend.Chunks, pend.Index, pend.IndexKey = s.Chunks, s.Index, s.Key
+	return pend, nil
+}
+
+// sendCommit brings the pending commit to the relay: first the group state, so that nobody
+// is invited to what cannot be fetched, then COMMIT. Whether it counts, the log tells.
+func (e *engine) sendCommit(l *link, g *group) {
+	pend := g.pend
+	if g.committing {
+		return
+	}
+	if time.Now().Before(g.quiet) {
+		return // woken when the pause is over
+	}
+	if pend.Expect != g.rec.LastCommit {
+		// Another commit was processed while this one waited: it can only be refused.
+		e.dropCommit(g)
+		return
+	}
+	g.committing = true
+	if !pend.Uploaded {
+		e.uploadState(g, pend)
+		return
+	}
+	tickets := make([]relay.PublicKey, len(pend.Invites))
+	for i, d := range pend.Invites {
+		tickets[i] = publicKey(d.Ticket.signer())
+	}
+	call := l.conn.Commit(relayclient.CommitParams{
+		Queue: g.rec.Queue, ID: pend.ID, Reader: e.id.Secret.readerKey(g.rec.Queue, e.reader(g)),
+		Expect: pend.Expect, NextWriter: pend.NextWriter, Tickets: tickets, Envelope: pend.Envelope,
+	})
+	e.answer(l, call, func(_ relay.Position, err error) {
+		if g.pend == pend {
+			e.commitAnswered(g, err)
+		}
+	})
+}
+
+func (e *engine) commitAnswered(g *group, err error) {
+	switch {
+	case err == nil, errors.Is(err, relay.ErrConflict):
+		// Either way the entry that decides is in the log and on its way here; until then
+		// the commit stays under way, and sends wait.
+		e.raiseHead(g, err)
+		if errors.Is(err, relay.ErrConflict) && g.caughtUp() && conflictIs(err, g.rec.LastCommit) {
+			e.dropCommit(g)
+		}
+	case errors.Is(err, relay.ErrMalformed), errors.Is(err, relay.ErrTooLarge), errors.Is(err, relay.ErrReused):
+		g.committing = false
+		if c := e.nextChange(g); c != nil && c.id == g.pend.Change {
+			e.failChange(g, c, err)
+		}
+		e.dropCommit(g)
+	default:
+		g.committing = false
+		wait := retryAfter(err)
+		g.holdCommits(wait)
+		e.wakeGroup(g)
+	}
+}
+
+func conflictIs(err error, last relay.Position) bool {
+	r, ok := errors.AsType[*relay.Refusal](err)
+	return ok && r.Position != nil && *r.Position == last
+}
+
+// dropCommit discards a staged commit that lost; its change is staged anew.
+func (e *engine) dropCommit(g *group) {
+	g.pend, g.committing = nil, false
+	g.losses++
+	g.holdCommits(raceJitter(g.losses))
+	if e.update(func(tx *state.Tx) error { return tx.Delete(bucketPending, g.id[:]) }) == nil {
+		e.wakeGroup(g)
+	}
+}
+
+// uploadState puts the joiners' tree to the key server.
+func (e *engine) uploadState(g *group, pend *pendingCommit) {
+	e.spawn(func(ctx context.Context) {
+		err := untilDone(ctx, func() (bool, error) {
+			for _, chunk := range pend.Chunks {
+				if _, err := e.keys.PutChunk(ctx, chunk); err != nil {
+					return !permanent(err), err
+				}
+			}
+			return false, nil
+		})
+		e.post(func() {
+			if g.pend != pend {
+				return
+			}
+			g.committing = false
+			if err != nil {
+				if c := e.nextChange(g); c != nil && c.id == pend.Change {
+					e.failChange(g, c, fmt.Errorf("uploading the group state: %w", err))
+				}
+				e.dropCommit(g)
+				return
+			}
+			pend.Uploaded, pend.Chunks = true, nil
+			if e.update(func(tx *state.Tx) error { return putRecord(tx, bucketPending, g.id[:], pend) }) == nil {
+				e.advance(g)
+			}
+		})
+	})
+}

@@ -1,0 +1,210 @@
+package clientlib
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sealpost/sealpost/clientlib/internal/state"
+	"github.com/sealpost/sealpost/mls"
+	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/relayclient"
+)
+
+// commit processes a COMMIT entry. Valid or not, it is the last commit now, and a commit
+// of our own that expected another one has lost.
+func (e *engine) commit(tx *state.Tx, g *group, en *relayclient.Entry, d *delivery) error {
+	g.rec.LastCommit = en.Position
+	g.committing = false
+	pend := g.pend
+	if pend != nil {
+		g.pend = nil
+		if err := tx.Delete(bucketPending, g.id[:]); err != nil {
+			return err
+		}
+	}
+	if pend != nil && envelopeHash(pend.Envelope) == envelopeHash(en.Envelope) {
+		return e.ownCommit(tx, g, pend, en.Position, d)
+	}
+	if pend != nil {
+		g.losses++
+		g.holdCommits(raceJitter(g.losses))
+		d.after = append(d.after, func() { e.wakeGroup(g) })
+	}
+	staged, err := e.openCommit(g, en.Envelope)
+	if errors.Is(err, mls.ErrCannotFollow) {
+		g.rec.State = groupStuck
+		if err := g.saveRecord(tx); err != nil {
+			return err
+		}
+		return e.emit(tx, Event{Kind: EventCannotFollow, Conversation: g.rec.Conversation, From: en.Position.Seq})
+	}
+	if errors.Is(err, mls.ErrOwnMessage) {
+		return e.unsafe(tx, g)
+	}
+	if err != nil {
+		g.skipped++ // a dud: it cost its sender a slot and changes nothing
+		return g.saveRecord(tx)
+	}
+	return e.merge(tx, g, staged, d)
+}
+
+// openCommit applies the public checks, which come out alike for all members.
+func (e *engine) openCommit(g *group, envelope []byte) (*mls.StagedCommit, error) {
+	sealed, err := g.keys.open(relay.KindCommit, envelope)
+	if err != nil {
+		return nil, err
+	}
+	received, err := g.mls.Process(sealed)
+	if err != nil {
+		return nil, err
+	}
+	if _, own := received.(*mls.OwnCommit); own {
+		return nil, mls.ErrOwnMessage // made here once, and not stored any more
+	}
+	staged, ok := received.(*mls.StagedCommit)
+	if !ok {
+		g.mls.DropProposals()
+		return nil, fmt.Errorf("%w: COMMIT entry holds no commit", mls.ErrInvalidCommit)
+	}
+	return staged, g.checkPolicy(staged)
+}
+
+// checkPolicy asks whether the group's policy lets the committer do what the commit does.
+func (g *group) checkPolicy(staged *mls.StagedCommit) error {
+	by, ok := g.member(staged.Sender())
+	if !ok {
+		return ErrNotAllowed
+	}
+	members := g.accounts()
+	for _, m := range staged.Adds() {
+		c, err := parseCredential(m.Credential)
+		if err != nil {
+			return err
+		}
+		if !g.policy.mayAdd(by.Account, c.Account, members) {
+			return fmt.Errorf("%w: adding a member", ErrNotAllowed)
+		}
+	}
+	for _, m := range staged.Removes() {
+		c, err := parseCredential(m.Credential)
+		if err != nil {
+			return err
+		}
+		if !g.policy.mayRemove(by.Account, c.Account) {
+			return fmt.Errorf("%w: removing a member", ErrNotAllowed)
+		}
+	}
+	// The GroupContext names relay and queue: a commit that moves them would lead members
+	// apart, so no version of the policy allows it yet.
+	before, _ := g.mls.GroupContextExtension(extensionPolicy)
+	if staged.SelfRemoved() {
+		return nil
+	}
+	after, ok := staged.Next().GroupContextExtension(extensionPolicy)
+	if !ok || string(before) != string(after) {
+		return fmt.Errorf("%w: changing the policy", ErrNotAllowed)
+	}
+	return nil
+}
+
+// ownCommit merges the commit that this device staged: the log has it now. Only here do
+// the invitations become real.
+func (e *engine) ownCommit(tx *state.Tx, g *group, pend *pendingCommit, at relay.Position, d *delivery) error {
+	staged, err := mls.UnmarshalStagedCommit(pend.Staged)
+	if err != nil {
+		return fmt.Errorf("%w: staged commit: %w", state.ErrCorrupt, err)
+	}
+	g.losses = 0
+	g.rec.Renewed = e.now()
+	adds := staged.Adds()
+	if len(adds) != len(pend.Invites) {
+		return fmt.Errorf("%w: staged commit adds %d members for %d invitations", state.ErrCorrupt, len(adds), len(pend.Invites))
+	}
+	if err := e.merge(tx, g, staged, d); err != nil {
+		return err
+	}
+	// After the merge: a leaf that a removed member left may be an added one's now.
+	for i, draft := range pend.Invites {
+		keys := leafKeys{Reader: publicKey(draft.Ticket.signer())}
+		if err := putRecord(tx, bucketReader, leafKey(g.id, adds[i].Leaf), keys); err != nil {
+			return err
+		}
+		if err := e.queueInvite(tx, g, pend, &pend.Invites[i], at, d); err != nil {
+			return err
+		}
+	}
+	return e.finishChange(tx, pend.Change)
+}
+
+// merge moves the group to the next epoch and tells the app who came and went.
+func (e *engine) merge(tx *state.Tx, g *group, staged *mls.StagedCommit, d *delivery) error {
+	adds, removes := staged.Adds(), staged.Removes()
+	if staged.SelfRemoved() {
+		return e.endGroup(tx, g, "removed by a member")
+	}
+	if err := g.mls.Merge(staged); err != nil {
+		return fmt.Errorf("merging a checked commit: %w", err)
+	}
+	if err := g.renewEpoch(); err != nil {
+		return err
+	}
+	d.core = true
+	if err := g.saveMLS(tx); err != nil {
+		return err
+	}
+	if err := g.saveRecord(tx); err != nil {
+		return err
+	}
+	for _, m := range removes {
+		if err := e.memberRemoved(tx, g, m, d); err != nil {
+			return err
+		}
+	}
+	for _, m := range adds {
+		if err := e.memberAdded(tx, g, m, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *engine) memberAdded(tx *state.Tx, g *group, m mls.Member, d *delivery) error {
+	c, err := parseCredential(m.Credential)
+	if err != nil {
+		return nil // the validator let it pass, so it parses
+	}
+	d.after = append(d.after, func() { e.verifyMember(g, c.Account, c.Device) })
+	return e.emit(tx, Event{
+		Kind: EventMemberAdded, Conversation: g.rec.Conversation, Account: c.Account, Device: c.Device, From: g.cursor.Seq,
+	})
+}
+
+// memberRemoved ends the invitation of a removed member and, where this device is an
+// admin, takes its reader key off the queue.
+func (e *engine) memberRemoved(tx *state.Tx, g *group, m mls.Member, d *delivery) error {
+	c, err := parseCredential(m.Credential)
+	if err != nil {
+		return nil
+	}
+	if err := e.inviteAnswered(tx, g, c.Device, d); err != nil {
+		return err
+	}
+	keys, err := getRecord[leafKeys](tx, bucketReader, leafKey(g.id, m.Leaf))
+	if err != nil {
+		return err
+	}
+	if keys != nil {
+		if err := tx.Delete(bucketReader, leafKey(g.id, m.Leaf)); err != nil {
+			return err
+		}
+		if g.policy.isAdmin(e.id.Account) {
+			row := configureRow{Group: g.id, ID: newIdempotencyID(), RemoveReader: &keys.Reader}
+			if err := e.queueConfigure(tx, row, d); err != nil {
+				return err
+			}
+		}
+	}
+	return e.emit(tx, Event{
+		Kind: EventMemberRemoved, Conversation: g.rec.Conversation, Account: c.Account, Device: c.Device, From: g.cursor.Seq,
+	})
+}

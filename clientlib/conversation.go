@@ -1,0 +1,185 @@
+package clientlib
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sealpost/sealpost/clientlib/internal/state"
+	"github.com/sealpost/sealpost/internal/wire"
+	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/mls"
+)
+
+// directID names the conversation with a person, whichever of the two started it and
+// however many groups came of that.
+func directID(peer keyserver.AccountID) ConversationID {
+	return sha256.Sum256(append([]byte("sealpost direct 1"), peer[:]...))
+}
+
+// roomOf is the URI of a conversation in message ids, the same for all members.
+func (e *engine) roomOf(id ConversationID) string {
+	c := e.convs[id]
+	if c == nil || c.Kind != Direct {
+		return fmt.Sprintf("sealpost:group:%x", id[:])
+	}
+	a, b := e.id.Account, c.Peer
+	if string(b[:]) < string(a[:]) {
+		a, b = b, a
+	}
+	return "sealpost:direct:" + a.String() + ":" + b.String()
+}
+
+// primary is the group of a conversation that new messages go to: of those that live, the
+// one with the smallest id. Two people who started with each other at once both come to
+// the same, and go on reading the other.
+func (e *engine) primary(id ConversationID) *group {
+	var best *group
+	if c := e.convs[id]; c != nil {
+		for _, gid := range c.Groups {
+			g := e.groups[gid]
+			if g != nil && g.live() && (best == nil || string(gid[:]) < string(best.id[:])) {
+				best = g
+			}
+		}
+	}
+	return best
+}
+
+// newGroup makes a group with this device alone in it. The queue comes when there is a network.
+func (e *engine) newGroup(kind ConversationKind, name string) (*group, error) {
+	g := &group{}
+	rand.Read(g.id[:])
+	g.rec = groupRecord{
+		State: groupCreating, Relay: e.id.Relay, KeyServer: e.id.KeyServer, RequestID: newIdempotencyID(), Renewed: e.now(),
+	}
+	rand.Read(g.rec.Queue[:])
+	p := policy{
+		Kind: kind, Relay: e.id.Relay, Queue: g.rec.Queue, KeyServer: e.id.KeyServer, Name: name,
+		AnyoneAdd: true, Admins: []keyserver.AccountID{e.id.Account},
+	}
+	data, err := wire.Marshal(&p)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	key, cred, err := e.newLeafKey(now)
+	if err != nil {
+		return nil, err
+	}
+	g.mls, err = mls.NewGroup(mls.GroupConfig{
+		Suite: defaultSuite, GroupID: g.id[:], Credential: cred, SignatureKey: key,
+		Extensions:          []mls.Extension{{Type: extensionPolicy, Data: data}},
+		SupportedExtensions: supportedExtensions,
+		Validator:           validator{}, Now: now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return g, g.renewEpoch()
+}
+
+// adopt stores a new group and the conversation that it belongs to.
+func (e *engine) adopt(tx *state.Tx, g *group) error {
+	id, rec := ConversationID(g.id), &convRecord{Kind: g.policy.Kind, Name: g.policy.Name}
+	if g.policy.Kind == Direct {
+		for _, a := range g.accounts() {
+			if a != e.id.Account {
+				rec.Peer = a
+			}
+		}
+		id = directID(rec.Peer)
+	}
+	if old := e.convs[id]; old != nil {
+		rec = old
+	}
+	return e.adoptInto(tx, g, id, rec)
+}
+
+func (e *engine) adoptInto(tx *state.Tx, g *group, id ConversationID, rec *convRecord) error {
+	g.rec.Conversation = id
+	if !slices.Contains(rec.Groups, g.id) {
+		rec.Groups = append(rec.Groups, g.id)
+	}
+	e.convs[id] = rec
+	if err := putRecord(tx, bucketConv, id[:], rec); err != nil {
+		return err
+	}
+	if err := g.saveRecord(tx); err != nil {
+		return err
+	}
+	if err := g.saveCursor(tx); err != nil {
+		return err
+	}
+	return g.saveMLS(tx)
+}
+
+// startGroup makes a conversation with the given members to come.
+func (e *engine) startGroup(kind ConversationKind, name string, id ConversationID, peer keyserver.AccountID, members []keyserver.AccountID) (ConversationID, error) {
+	g, err := e.newGroup(kind, name)
+	if err != nil {
+		return id, err
+	}
+	if kind == Group {
+		id = ConversationID(g.id)
+	}
+	rec := e.convs[id]
+	if rec == nil {
+		rec = &convRecord{Kind: kind, Name: name, Peer: peer}
+	}
+	err = e.update(func(tx *state.Tx) error {
+		if err := e.adoptInto(tx, g, id, rec); err != nil {
+			return err
+		}
+		return e.queueAdds(tx, g, members)
+	})
+	if err != nil {
+		return id, err
+	}
+	e.groups[g.id] = g
+	e.advance(g)
+	return id, nil
+}
+
+// queueAdds splits an addition into commits of at most maxAdd accounts.
+func (e *engine) queueAdds(tx *state.Tx, g *group, members []keyserver.AccountID) error {
+	for part := range slices.Chunk(members, maxAdd) {
+		c := change{Group: g.id, Kind: changeAdd, Accounts: part}
+		rand.Read(c.Request[:])
+		if err := e.queueChange(tx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *engine) queueRow(tx *state.Tx, rec outRow) error {
+	id, err := tx.NextID(bucketOutbox)
+	if err != nil {
+		return err
+	}
+	r := &row{id: id, rec: rec}
+	if err := e.saveRow(tx, r); err != nil {
+		return err
+	}
+	e.rows = append(e.rows, r)
+	return nil
+}
+
+// writable is the group that a conversation's next change or message goes to.
+func (e *engine) writable(id ConversationID) (*group, error) {
+	if e.convs[id] == nil {
+		return nil, ErrNoConversation
+	}
+	if g := e.primary(id); g != nil {
+		return g, nil
+	}
+	for _, gid := range e.convs[id].Groups {
+		if g := e.groups[gid]; g != nil && g.rec.State == groupUnsafe {
+			return nil, ErrUnsafeStore
+		}
+	}
+	return nil, ErrNotMember
+}

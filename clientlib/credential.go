@@ -1,0 +1,52 @@
+package clientlib
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/mls"
+)
+
+// ErrBadCredential is the reason why a leaf, a KeyPackage or a commit is refused whose
+// credential its device never signed.
+var ErrBadCredential = errors.New("clientlib: credential is not signed by its device")
+
+// validator checks a leaf's credential at the seven events of RFC 9420 section 5.3.1, in
+// the sense of which commit counts: the device's signature only. It comes out alike for all
+// members, because clock, account chain and directory have no part in it; those are checked
+// before one proposes, commits or joins.
+type validator struct{}
+
+func (validator) ValidateCredential(c mls.CredentialCheck) error {
+	cred, err := parseCredential(c.Credential)
+	if err != nil {
+		return err
+	}
+	if err := cred.Verify(c.SignatureKey, uint16(c.Suite)); err != nil {
+		return fmt.Errorf("%w: %w", ErrBadCredential, err)
+	}
+	if c.Predecessor == nil {
+		return nil
+	}
+	// An update keeps the leaf's owner: another device would be a new member that nobody added.
+	old, err := parseCredential(*c.Predecessor)
+	if err != nil {
+		return err
+	}
+	if old.Account != cred.Account || old.Device != cred.Device {
+		return fmt.Errorf("%w: update changes the device of a leaf", ErrBadCredential)
+	}
+	return nil
+}
+
+func parseCredential(c mls.Credential) (*keyserver.Credential, error) {
+	if c.Type != mls.CredentialBasic {
+		return nil, fmt.Errorf("%w: not a basic credential", ErrBadCredential)
+	}
+	cred, err := keyserver.ParseCredential(c.Identity)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBadCredential, err)
+	}
+	return cred, nil
+}

@@ -1,0 +1,322 @@
+package clientlib
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+
+	"github.com/sealpost/sealpost/clientlib/internal/state"
+	"github.com/sealpost/sealpost/internal/wire"
+	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/relayclient"
+)
+
+// attach starts reading the group's queue behind the cursor.
+func (e *engine) attach(l *link, g *group) {
+	g.busy = true
+	reader := e.id.Secret.readerKey(g.rec.Queue, e.reader(g))
+	var from *relay.Position
+	if g.cursor != (relay.Position{}) {
+		from = new(g.cursor)
+	}
+	e.openStream(l, l.conn.Attach(g.rec.Queue, reader, from, window), streamHandler{
+		opened: func(s *relayclient.Stream) {
+			g.busy, g.stream, g.head = false, s, s.Head
+			if g.cursor == (relay.Position{}) && s.Head.Seq == 0 {
+				g.cursor = s.Head // a queue that holds nothing yet begins here
+			}
+			e.advance(g)
+		},
+		refused: func(err error) {
+			g.busy = false
+			e.attachRefused(g, err)
+		},
+		event: func(s *relayclient.Stream, ev relayclient.Event) {
+			if g.stream == s {
+				e.streamEvent(g, s, ev)
+			}
+		},
+	})
+}
+
+func (e *engine) attachRefused(g *group, err error) {
+	switch {
+	case errors.Is(err, relay.ErrUnknown):
+		e.leaveQueue(g, "the relay does not know this device in the queue any more")
+	case errors.Is(err, relay.ErrRollback), isBroken(err):
+		e.rollback(g, err)
+	default:
+		e.retryGroup(g, err)
+	}
+}
+
+// streamHandler is called on run, in order.
+type streamHandler struct {
+	opened  func(*relayclient.Stream)
+	refused func(error)
+	event   func(*relayclient.Stream, relayclient.Event)
+}
+
+// openStream waits for an attachment and hands its events to run one by one: the relay's
+// window bounds what waits here.
+func (e *engine) openStream(l *link, call *relayclient.Attach, h streamHandler) {
+	conn := l.conn
+	e.spawn(func(ctx context.Context) {
+		s, err := call.Wait(ctx)
+		if err != nil {
+			e.post(func() {
+				if l.conn == conn {
+					h.refused(err)
+				}
+			})
+			return
+		}
+		e.post(func() {
+			if l.conn == conn {
+				h.opened(s)
+			}
+		})
+		for {
+			select {
+			case ev, ok := <-s.Events():
+				if !ok {
+					return
+				}
+				e.post(func() {
+					if l.conn == conn {
+						h.event(s, ev)
+					}
+				})
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+}
+
+func (e *engine) streamEvent(g *group, s *relayclient.Stream, ev relayclient.Event) {
+	switch ev := ev.(type) {
+	case relayclient.Delivery:
+		e.deliver(g, s, ev.Entries)
+	case relayclient.Gap:
+		e.gap(g, s, ev)
+	case relayclient.End:
+		e.leaveQueue(g, "removed from the queue")
+	case *relayclient.ChainBroken:
+		g.stream = nil
+		e.rollback(g, ev)
+	case relayclient.Detached:
+		g.stream = nil
+		switch ev.Reason {
+		case relay.DetachSuperseded:
+			// Another process uses this device's keys, or a session of our own that the
+			// relay has not noticed dying. Taking the stream back at once could go on
+			// for ever with a copy, so wait.
+			e.after(retryLongest/4, func() { e.advance(g) })
+		case relay.DetachDeleted, relay.DetachRemoved:
+			e.leaveQueue(g, "the queue was deleted")
+		default:
+			e.after(retryRefused, func() { e.advance(g) })
+		}
+	}
+}
+
+// deliver processes entries in one transaction and acks them after it. A crash before the
+// transaction's end repeats the delivery; a crash before the ack does too, and then the
+// entries lie behind the cursor and are not asked for again.
+func (e *engine) deliver(g *group, s *relayclient.Stream, entries []relayclient.Entry) {
+	if len(entries) == 0 || !g.live() {
+		return
+	}
+	var d delivery
+	err := e.update(func(tx *state.Tx) error {
+		for i := range entries {
+			if err := e.entry(tx, g, &entries[i], &d); err != nil {
+				return err
+			}
+			if !g.live() {
+				break // removed by this entry: nothing after it is ours
+			}
+		}
+		if d.ratchets && !d.core {
+			if err := g.saveRatchets(tx); err != nil {
+				return err
+			}
+		}
+		return g.saveCursor(tx)
+	})
+	if err != nil {
+		return
+	}
+	s.Ack(g.cursor.Seq)
+	if !g.live() && g.stream == s {
+		g.stream = nil
+		s.Detach()
+	}
+	if g.head.Incarnation == g.cursor.Incarnation && g.head.Seq < g.cursor.Seq {
+		g.head = g.cursor
+	}
+	for _, fn := range d.after {
+		fn()
+	}
+	e.advance(g)
+}
+
+// delivery collects what a transaction of entries leaves to do.
+type delivery struct {
+	ratchets bool // MLS ratchets moved
+	core     bool // the epoch changed; all MLS state is stored already
+	after    []func()
+}
+
+// entry processes one log entry. An error is the store's; whatever is wrong with the entry
+// itself ends in skipping it, or in an event.
+func (e *engine) entry(tx *state.Tx, g *group, en *relayclient.Entry, d *delivery) error {
+	g.cursor = en.Position
+	if err := keepChain(tx, g.id, en.Position); err != nil {
+		return err
+	}
+	switch en.Kind {
+	case relay.KindMessage:
+		return e.message(tx, g, en, d)
+	case relay.KindCommit:
+		return e.commit(tx, g, en, d)
+	}
+	return nil // KNOCK: answering it comes with successor groups
+}
+
+// chainKey is where the chain value of a position is kept.
+func chainKey(id groupID, seq uint64) []byte { return append(id[:], counterKey(seq)...) }
+
+// keepChain remembers a position's chain value, and forgets the one that is too old.
+func keepChain(tx *state.Tx, id groupID, p relay.Position) error {
+	if p.Seq > chainsKept {
+		if err := tx.Delete(bucketChain, chainKey(id, p.Seq-chainsKept)); err != nil {
+			return err
+		}
+	}
+	return tx.Put(bucketChain, chainKey(id, p.Seq), append(p.Incarnation[:], p.Chain[:]...))
+}
+
+// checkSeen compares what a member says it had seen with what this device has. They differ
+// only if the relay showed the two different logs.
+func (e *engine) checkSeen(tx *state.Tx, g *group, at, seen relay.Position, from Event) error {
+	if seen == (relay.Position{}) || seen.Incarnation != at.Incarnation {
+		return nil
+	}
+	kept, ok, err := tx.Get(bucketChain, chainKey(g.id, seen.Seq))
+	if err != nil {
+		return err
+	}
+	fork := seen.Seq >= at.Seq // nobody saw an entry before it was in the log
+	if ok && string(kept[:16]) == string(seen.Incarnation[:]) && string(kept[16:]) != string(seen.Chain[:]) {
+		fork = true
+	}
+	if !fork {
+		return nil
+	}
+	evidence, err := wire.Marshal(&seen)
+	if err != nil {
+		return err
+	}
+	from.Kind, from.From, from.Evidence = EventForkSuspected, seen.Seq, append(evidence, kept...)
+	from.Body = nil
+	return e.emit(tx, from)
+}
+
+// gap moves the cursor over entries that the relay has no more, and says so.
+func (e *engine) gap(g *group, s *relayclient.Stream, gap relayclient.Gap) {
+	err := e.update(func(tx *state.Tx) error {
+		g.cursor = gap.Position
+		switch gap.Reason {
+		case relay.GapAcked:
+			// Acked by this very reader, yet unknown here: the store is an older copy.
+			if err := e.unsafe(tx, g); err != nil {
+				return err
+			}
+			return g.saveCursor(tx)
+		case relay.GapLost:
+			if err := e.sendAgain(tx, g); err != nil {
+				return err
+			}
+		}
+		if err := e.emit(tx, Event{
+			Kind: EventGap, Conversation: g.rec.Conversation, From: gap.From, To: gap.To, Detail: gapReasons[gap.Reason],
+		}); err != nil {
+			return err
+		}
+		return g.saveCursor(tx)
+	})
+	if err != nil {
+		return
+	}
+	if g.head.Incarnation != g.cursor.Incarnation || g.head.Seq < g.cursor.Seq {
+		g.head = g.cursor
+	}
+	s.Ack(g.cursor.Seq)
+	e.advance(g)
+}
+
+var gapReasons = map[relay.GapReason]string{
+	relay.GapExpired: "expired", relay.GapRemoved: "erased by an admin", relay.GapLost: "lost by the relay",
+	relay.GapQuota: "dropped to make room",
+}
+
+// unsafe stops sending for good: this device sent what the store does not know, so its
+// next key could be one that was used already.
+func (e *engine) unsafe(tx *state.Tx, g *group) error {
+	if g.rec.State == groupUnsafe {
+		return nil
+	}
+	g.rec.State = groupUnsafe
+	if err := g.saveRecord(tx); err != nil {
+		return err
+	}
+	return e.emit(tx, Event{Kind: EventUnsafeStore, Conversation: g.rec.Conversation, Detail: ErrUnsafeStore.Error()})
+}
+
+// rollback reports a log that went back or broke its chain, with the newest position that
+// this device had processed as evidence. The group is not read further in this run.
+func (e *engine) rollback(g *group, why error) {
+	evidence, err := wire.Marshal(&g.cursor)
+	if err != nil {
+		return
+	}
+	g.busy = true
+	_ = e.update(func(tx *state.Tx) error {
+		return e.emit(tx, Event{
+			Kind: EventRollback, Conversation: g.rec.Conversation, From: g.cursor.Seq,
+			Detail: "the relay's log contradicts what it showed before: " + brokenName(why), Evidence: append(evidence, brokenPosition(why)...),
+		})
+	})
+}
+
+func envelopeHash(envelope []byte) [32]byte { return sha256.Sum256(envelope) }
+
+// isBroken reports evidence that the client itself found in a relay's answer.
+func isBroken(err error) bool {
+	_, ok := errors.AsType[*relayclient.ChainBroken](err)
+	return ok
+}
+
+func brokenName(err error) string {
+	if b, ok := errors.AsType[*relayclient.ChainBroken](err); ok {
+		return b.Violation.String()
+	}
+	return refusalName(err)
+}
+
+// brokenPosition is what the relay claims instead of the position that is known.
+func brokenPosition(err error) []byte {
+	var p relay.Position
+	if b, ok := errors.AsType[*relayclient.ChainBroken](err); ok {
+		p = b.Got
+	} else if r, ok := errors.AsType[*relay.Refusal](err); ok && r.Position != nil {
+		p = *r.Position
+	}
+	b, err := wire.Marshal(&p)
+	if err != nil {
+		return nil
+	}
+	return b
+}

@@ -1,0 +1,170 @@
+package clientlib
+
+import (
+	"context"
+	"iter"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/sealpost/sealpost/clientlib/content"
+	"github.com/sealpost/sealpost/clientlib/internal/state"
+	"github.com/sealpost/sealpost/keyserver"
+)
+
+// EventKind says what happened.
+type EventKind uint8
+
+// Kinds of event. The numbers are stored.
+const (
+	// EventMessage: a message arrived; Content has it, Account sent it.
+	EventMessage EventKind = 1
+	// EventSent: the relay has the message Message on disk.
+	EventSent EventKind = 2
+	// EventJoined: this device is now in the conversation; Account invited it, as far as known.
+	EventJoined EventKind = 3
+	// EventMemberAdded and EventMemberRemoved: a device of Account came or went at the
+	// position From of the log. It reads what stands behind the one, and before the other.
+	EventMemberAdded   EventKind = 4
+	EventMemberRemoved EventKind = 5
+	// EventRemoved: this device was removed; the history stays.
+	EventRemoved EventKind = 6
+	// EventGap: the entries From to To of the conversation's log are missing; Detail says why.
+	EventGap EventKind = 7
+	// EventForkSuspected: Account has seen another log than this device; Evidence holds the
+	// two chain values. The relay lies to one of the two.
+	EventForkSuspected EventKind = 8
+	// EventRollback: the relay's log went back behind what this device had processed, or
+	// breaks its own chain; Evidence holds the two positions.
+	EventRollback EventKind = 9
+	// EventCannotFollow: a commit counts that this device cannot open: it hears nothing
+	// until a member replaces it.
+	EventCannotFollow EventKind = 10
+	// EventFailed: a message (Message set) or a change of members was given up; Detail says why.
+	EventFailed EventKind = 11
+	// EventUnsafeStore: see ErrUnsafeStore.
+	EventUnsafeStore EventKind = 12
+	// EventInvitationRefused: an invitation did not verify; Detail says why.
+	EventInvitationRefused EventKind = 13
+	// EventSuspiciousDevice: a member's device is not in its account's chain.
+	EventSuspiciousDevice EventKind = 14
+)
+
+var eventNames = map[EventKind]string{
+	EventMessage: "message", EventSent: "sent", EventJoined: "joined", EventMemberAdded: "member added",
+	EventMemberRemoved: "member removed", EventRemoved: "removed from the conversation", EventGap: "gap",
+	EventForkSuspected: "fork suspected", EventRollback: "rollback", EventCannotFollow: "cannot follow a commit",
+	EventFailed: "failed", EventUnsafeStore: "unsafe store", EventInvitationRefused: "invitation refused",
+	EventSuspiciousDevice: "suspicious device",
+}
+
+// String names the kind in words.
+func (k EventKind) String() string { return eventNames[k] }
+
+// An Event tells the app what happened, once for each until it is confirmed.
+type Event struct {
+	ID           uint64              `cbor:"-"`
+	Kind         EventKind           `cbor:"1,keyasint"`
+	Conversation ConversationID      `cbor:"2,keyasint"`
+	Account      keyserver.AccountID `cbor:"3,keyasint"`
+	Device       keyserver.DeviceID  `cbor:"4,keyasint"`
+	Message      MessageID           `cbor:"5,keyasint"`
+	Body         []byte              `cbor:"6,keyasint,omitempty"` // application/mimi-content
+	From         uint64              `cbor:"7,keyasint,omitempty"`
+	To           uint64              `cbor:"8,keyasint,omitempty"`
+	Detail       string              `cbor:"9,keyasint,omitempty"`
+	Evidence     []byte              `cbor:"10,keyasint,omitempty"`
+}
+
+// Content decodes the message of an EventMessage.
+func (e Event) Content() (*content.Message, error) { return content.Decode(e.Body) }
+
+// emit stores an event in the transaction of what caused it.
+func (e *engine) emit(tx *state.Tx, ev Event) error {
+	id, err := tx.NextID(bucketEvent)
+	if err != nil {
+		return err
+	}
+	e.fresh = true
+	return putRecord(tx, bucketEvent, counterKey(id), ev)
+}
+
+// Events yields the events that are not confirmed yet, oldest first, then waits for more,
+// until ctx ends, the client is closed, or its store fails: then it yields that error, last.
+// Several iterators each see every event.
+func (c *Client) Events(ctx context.Context) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		var last uint64
+		for {
+			more := c.eng.moreEvents()
+			batch, err := c.readEvents(ctx, last)
+			if err != nil {
+				yield(Event{}, err)
+				return
+			}
+			for _, ev := range batch {
+				if !yield(ev, nil) {
+					return
+				}
+				last = ev.ID
+			}
+			if len(batch) > 0 {
+				continue
+			}
+			select {
+			case <-more:
+			case <-ctx.Done():
+				yield(Event{}, ctx.Err())
+				return
+			case <-c.eng.done:
+				yield(Event{}, c.eng.reason())
+				return
+			}
+		}
+	}
+}
+
+// eventBatch bounds how many events one read holds in memory.
+const eventBatch = 256
+
+func (c *Client) readEvents(ctx context.Context, after uint64) ([]Event, error) {
+	var out []Event
+	err := c.db.View(ctx, func(tx *state.Tx) error {
+		for kv, err := range tx.ScanFrom(bucketEvent, counterKey(after+1)) {
+			if err != nil {
+				return err
+			}
+			var ev Event
+			if err := cbor.Unmarshal(kv.Value, &ev); err != nil {
+				return err
+			}
+			ev.ID = counterOf(kv.Key)
+			if out = append(out, ev); len(out) == eventBatch {
+				return nil
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Confirm says that the app has dealt with an event and all before it: they do not come again.
+func (c *Client) Confirm(ctx context.Context, id uint64) error {
+	return c.db.Update(ctx, func(tx *state.Tx) error {
+		var done [][]byte
+		for kv, err := range tx.Scan(bucketEvent, nil) {
+			if err != nil {
+				return err
+			}
+			if counterOf(kv.Key) > id {
+				break
+			}
+			done = append(done, kv.Key)
+		}
+		for _, key := range done {
+			if err := tx.Delete(bucketEvent, key); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

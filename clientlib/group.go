@@ -1,0 +1,233 @@
+package clientlib
+
+import (
+	"errors"
+	"time"
+
+	"github.com/sealpost/sealpost/clientlib/internal/state"
+	"github.com/sealpost/sealpost/internal/wire"
+	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/mls"
+	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/relayclient"
+)
+
+// group is one MLS group and its queue; owned by run.
+type group struct {
+	id     groupID
+	rec    groupRecord
+	mls    *mls.Group
+	policy *policy
+	keys   *epochKeys
+	cursor relay.Position // newest processed
+	size   int            // members, in leaves
+	pend   *pendingCommit
+
+	// Until the link goes down:
+	stream     *relayclient.Stream
+	head       relay.Position // newest that the relay is known to have
+	busy       bool           // CREATE, REKEY or ATTACH is under way
+	committing bool           // the pending commit is under way
+
+	preparing bool      // a change's KeyPackages are being fetched
+	losses    int       // commits lost in a row
+	quiet     time.Time // no commit before
+	sendAt    time.Time // no append before
+	skipped   uint64    // entries that opened under no kept epoch, or did not parse
+}
+
+// reader is this device's reader key in the group's queue.
+func (e *engine) reader(g *group) (ticket relay.PublicKey) {
+	if len(g.rec.Ticket) > 0 {
+		ticket = publicKey(g.rec.Ticket.signer())
+	}
+	return ticket
+}
+
+// live reports whether the group can still be read.
+func (g *group) live() bool {
+	return g.rec.State == groupCreating || g.rec.State == groupRekeying || g.rec.State == groupActive
+}
+
+func (g *group) caughtUp() bool {
+	return g.stream != nil && g.cursor.Incarnation == g.head.Incarnation && g.cursor.Seq >= g.head.Seq
+}
+
+// member is the owner of a leaf.
+func (g *group) member(leaf mls.LeafIndex) (*keyserver.Credential, bool) {
+	m, ok := g.mls.Member(leaf)
+	if !ok {
+		return nil, false
+	}
+	c, err := parseCredential(m.Credential)
+	return c, err == nil
+}
+
+// accounts lists the members' accounts, each once.
+func (g *group) accounts() []keyserver.AccountID {
+	var out []keyserver.AccountID
+	seen := map[keyserver.AccountID]bool{}
+	for _, m := range g.mls.Members() {
+		if c, err := parseCredential(m.Credential); err == nil && !seen[c.Account] {
+			seen[c.Account] = true
+			out = append(out, c.Account)
+		}
+	}
+	return out
+}
+
+// renewEpoch derives what depends on the epoch, after a merge or a load.
+func (g *group) renewEpoch() error {
+	p, err := policyOf(g.mls)
+	if err != nil {
+		return err
+	}
+	keys, err := newEpochKeys(g.mls, g.rec.Queue)
+	if err != nil {
+		return err
+	}
+	g.policy, g.keys, g.size = p, keys, len(g.mls.Members())
+	return nil
+}
+
+func (g *group) saveRecord(tx *state.Tx) error { return putRecord(tx, bucketGroup, g.id[:], g.rec) }
+
+func (g *group) saveCursor(tx *state.Tx) error {
+	b, err := wire.Marshal(&g.cursor)
+	if err != nil {
+		return err
+	}
+	return tx.Put(bucketCursor, g.id[:], b)
+}
+
+// saveRatchets stores what a message changes.
+func (g *group) saveRatchets(tx *state.Tx) error {
+	b, err := g.mls.MarshalRatchets()
+	if err != nil {
+		return err
+	}
+	return tx.Put(bucketRatchets, g.id[:], b)
+}
+
+// saveMLS stores the whole MLS state, as after a commit.
+func (g *group) saveMLS(tx *state.Tx) error {
+	b, err := g.mls.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	if err := tx.Put(bucketCore, g.id[:], b); err != nil {
+		return err
+	}
+	return g.saveRatchets(tx)
+}
+
+func leafKey(id groupID, leaf mls.LeafIndex) []byte {
+	return append(id[:], byte(leaf>>24), byte(leaf>>16), byte(leaf>>8), byte(leaf))
+}
+
+// advance does the next thing that a group can do. It is called after whatever may have
+// changed that, and finds out by itself; doing nothing is always safe.
+func (e *engine) advance(g *group) {
+	l := e.linkTo(g.rec.Relay)
+	if l == nil || l.conn == nil || g.busy || !g.live() {
+		return
+	}
+	switch {
+	case g.rec.State == groupCreating:
+		e.createQueue(l, g)
+	case g.rec.State == groupRekeying:
+		e.rekey(l, g)
+	case g.stream == nil:
+		e.attach(l, g)
+	case !g.caughtUp():
+	case g.pend != nil:
+		e.sendCommit(l, g) // sends wait: their epoch is about to end
+	default:
+		e.startChange(g)
+		// Alone in a group there is nobody to write to yet: rows wait for the first member.
+		if g.pend == nil && g.size > 1 {
+			e.flush(l, g)
+		}
+	}
+}
+
+func (e *engine) createQueue(l *link, g *group) {
+	g.busy = true
+	admin := e.id.Secret.adminKey(g.rec.Queue)
+	writer := publicKey(g.keys.writer.signer())
+	call := l.conn.Create(relayclient.CreateParams{
+		Queue: g.rec.Queue, ID: g.rec.RequestID, Admin: admin,
+		Admins: []relay.PublicKey{publicKey(admin)}, Writer: &writer,
+		Readers: []relay.PublicKey{publicKey(e.id.Secret.readerKey(g.rec.Queue, e.reader(g)))},
+	})
+	e.answer(l, call, func(_ relay.Position, err error) {
+		g.busy = false
+		if err != nil {
+			e.retryGroup(g, err)
+			return
+		}
+		g.rec.State = groupActive
+		if e.update(g.saveRecord) == nil {
+			e.advance(g)
+		}
+	})
+}
+
+// rekey replaces the ticket by a key that only this device knows.
+func (e *engine) rekey(l *link, g *group) {
+	g.busy = true
+	reader := e.id.Secret.readerKey(g.rec.Queue, e.reader(g))
+	e.answer(l, l.conn.Rekey(g.rec.Queue, g.rec.RequestID, g.rec.Ticket.signer(), reader), func(_ relay.Position, err error) {
+		g.busy = false
+		if errors.Is(err, relay.ErrUnknown) {
+			e.leaveQueue(g, "the invitation's ticket is no longer valid")
+			return
+		}
+		if err != nil {
+			e.retryGroup(g, err)
+			return
+		}
+		g.rec.State = groupActive
+		if e.update(g.saveRecord) == nil {
+			e.advance(g)
+		}
+	})
+}
+
+// retryGroup tries again after what the relay asks for, or a second. A lost connection
+// needs nothing: the next one starts over.
+func (e *engine) retryGroup(g *group, err error) {
+	if errors.Is(err, relayclient.ErrDisconnected) {
+		return
+	}
+	e.log.Info("relay refused", "error", refusalName(err))
+	e.after(retryAfter(err), func() { e.advance(g) })
+}
+
+// leaveQueue ends a group whose queue does not know this device any more.
+func (e *engine) leaveQueue(g *group, why string) {
+	_ = e.update(func(tx *state.Tx) error { return e.endGroup(tx, g, why) })
+}
+
+// endGroup marks a group as left. Its messages that still wait are given up, with an event each.
+func (e *engine) endGroup(tx *state.Tx, g *group, why string) error {
+	if g.rec.State == groupRemoved {
+		return nil
+	}
+	g.rec.State, g.pend = groupRemoved, nil
+	if err := g.saveRecord(tx); err != nil {
+		return err
+	}
+	if err := tx.Delete(bucketPending, g.id[:]); err != nil {
+		return err
+	}
+	if err := e.dropRows(tx, g, why); err != nil {
+		return err
+	}
+	for c := e.nextChange(g); c != nil; c = e.nextChange(g) {
+		if err := e.finishChange(tx, c.id); err != nil {
+			return err
+		}
+	}
+	return e.emit(tx, Event{Kind: EventRemoved, Conversation: g.rec.Conversation, Detail: why})
+}

@@ -1,0 +1,162 @@
+package clientlib
+
+import (
+	"errors"
+
+	"github.com/sealpost/sealpost/clientlib/internal/state"
+	"github.com/sealpost/sealpost/internal/wire"
+	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/relayclient"
+)
+
+// inbox is this device's own queue, where invitations arrive; owned by run. Its cursor
+// stands in bucketCursor under the queue's id.
+type inbox struct {
+	stream *relayclient.Stream
+	cursor relay.Position
+	busy   bool
+}
+
+// inboxUp creates the inbox if need be and attaches to it.
+func (e *engine) inboxUp(l *link) {
+	if e.id == nil || e.id.Relay != l.key || l.conn == nil || e.inbox.busy || e.inbox.stream != nil {
+		return
+	}
+	e.inbox.busy = true
+	reader := e.id.Secret.readerKey(e.id.Inbox, relay.PublicKey{})
+	if e.id.InboxReady {
+		e.attachInbox(l)
+		return
+	}
+	admin := e.id.Secret.adminKey(e.id.Inbox)
+	request := publicKey(e.id.Writer.signer())
+	call := l.conn.Create(relayclient.CreateParams{
+		Queue: e.id.Inbox, ID: e.id.CreateID, Admin: admin, Admins: []relay.PublicKey{publicKey(admin)},
+		RequestWriter: &request, Readers: []relay.PublicKey{publicKey(reader)},
+	})
+	e.answer(l, call, func(_ relay.Position, err error) {
+		e.inbox.busy = false
+		if err != nil {
+			e.retryInbox(l, err)
+			return
+		}
+		e.id.InboxReady = true
+		if e.update(e.saveIdentity) == nil {
+			e.inboxUp(l)
+			e.keepUp() // the directory may hear of an account that can be reached
+		}
+	})
+}
+
+func (e *engine) retryInbox(l *link, err error) {
+	if errors.Is(err, relayclient.ErrDisconnected) {
+		return
+	}
+	e.log.Info("relay refused the inbox", "error", refusalName(err))
+	e.after(retryAfter(err), func() { e.inboxUp(l) })
+}
+
+func (e *engine) attachInbox(l *link) {
+	var from *relay.Position
+	if e.inbox.cursor != (relay.Position{}) {
+		from = new(e.inbox.cursor)
+	}
+	call := l.conn.Attach(e.id.Inbox, e.id.Secret.readerKey(e.id.Inbox, relay.PublicKey{}), from, window)
+	e.openStream(l, call, streamHandler{
+		opened:  func(s *relayclient.Stream) { e.inbox.stream, e.inbox.busy = s, false },
+		refused: func(err error) { e.inboxRefused(l, err) },
+		event: func(s *relayclient.Stream, ev relayclient.Event) {
+			if e.inbox.stream == s {
+				e.inboxEvent(l, s, ev)
+			}
+		},
+	})
+}
+
+// inboxRefused deals with an inbox that the relay lost or set back: nothing in it is needed
+// in order, so reading starts over from what there is, and an event tells.
+func (e *engine) inboxRefused(l *link, err error) {
+	e.inbox.busy = false
+	if errors.Is(err, relay.ErrRollback) || isBroken(err) {
+		e.inboxRolledBack(l)
+		return
+	}
+	e.retryInbox(l, err)
+}
+
+func (e *engine) inboxRolledBack(l *link) {
+	evidence, err := wire.Marshal(&e.inbox.cursor)
+	if err != nil {
+		return
+	}
+	err = e.update(func(tx *state.Tx) error {
+		ev := Event{Kind: EventRollback, From: e.inbox.cursor.Seq, Detail: "the relay's log of the inbox went back", Evidence: evidence}
+		e.inbox.cursor = relay.Position{}
+		if err := e.saveInboxCursor(tx); err != nil {
+			return err
+		}
+		return e.emit(tx, ev)
+	})
+	if err == nil {
+		e.inboxUp(l)
+	}
+}
+
+func (e *engine) saveInboxCursor(tx *state.Tx) error {
+	b, err := wire.Marshal(&e.inbox.cursor)
+	if err != nil {
+		return err
+	}
+	return tx.Put(bucketCursor, e.id.Inbox[:], b)
+}
+
+func (e *engine) inboxEvent(l *link, s *relayclient.Stream, ev relayclient.Event) {
+	switch ev := ev.(type) {
+	case relayclient.Delivery:
+		e.inboxDeliver(s, ev.Entries)
+	case relayclient.Gap:
+		// Strangers' entries that were dropped are their senders' to repeat.
+		e.inbox.cursor = ev.Position
+		if e.update(e.saveInboxCursor) == nil {
+			s.Ack(e.inbox.cursor.Seq)
+		}
+	case *relayclient.ChainBroken:
+		e.inbox.stream = nil
+		e.inboxRolledBack(l)
+	case relayclient.Detached:
+		e.inbox.stream = nil
+		e.after(retryLongest/4, func() { e.inboxUp(l) })
+	}
+}
+
+// inboxDeliver keeps the invitations among the entries; answering them comes after the ack,
+// from the store, so a crash in between loses none.
+func (e *engine) inboxDeliver(s *relayclient.Stream, entries []relayclient.Entry) {
+	arrived := map[[32]byte]*invitation{}
+	err := e.update(func(tx *state.Tx) error {
+		for _, en := range entries {
+			e.inbox.cursor = en.Position
+			v, err := openInvitation(e.id.contactSeed(), e.id.Inbox, en.Envelope)
+			if err != nil {
+				continue // anybody who has a KeyPackage can write here
+			}
+			b, err := wire.Marshal(v)
+			if err != nil {
+				return err
+			}
+			hash := envelopeHash(en.Envelope)
+			arrived[hash] = v
+			if err := tx.Put(bucketArrived, hash[:], b); err != nil {
+				return err
+			}
+		}
+		return e.saveInboxCursor(tx)
+	})
+	if err != nil {
+		return
+	}
+	s.Ack(e.inbox.cursor.Seq)
+	for hash, v := range arrived {
+		e.join(hash, v)
+	}
+}

@@ -1,0 +1,265 @@
+package clientlib
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sealpost/sealpost/clientlib/internal/state"
+	"github.com/sealpost/sealpost/internal/wire"
+	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/mls"
+)
+
+// errElsewhere refuses an invitation to servers that this client does not use: following it
+// would show a stranger's server this device's address.
+var errElsewhere = errors.New("clientlib: invitation leads to servers that this account does not use")
+
+// join answers an invitation: fetch the tree, join, check every member's account, and only
+// then keep the group. All of it can be repeated after a crash.
+func (e *engine) join(hash [32]byte, v *invitation) {
+	if e.joining[hash] {
+		return
+	}
+	e.joining[hash] = true
+	if v.KeyServer != e.id.KeyServer || e.links[v.Relay] == nil {
+		e.refuseInvitation(hash, errElsewhere)
+		return
+	}
+	e.spawn(func(ctx context.Context) {
+		var tree []byte
+		err := untilDone(ctx, func() (bool, error) {
+			var err error
+			tree, err = fetchState(ctx, func(ctx context.Context, h [32]byte) ([]byte, error) {
+				return e.keys.GetChunk(ctx, keyserver.ChunkHash(h))
+			}, v.Index, v.IndexKey)
+			return !permanent(err) && !errors.Is(err, ErrBadGroupState), err
+		})
+		e.post(func() {
+			if err != nil {
+				e.refuseInvitation(hash, err)
+				return
+			}
+			e.joinTree(hash, v, tree)
+		})
+	})
+}
+
+// joinTree finds the KeyPackage that the Welcome is for, and enters the group in memory.
+func (e *engine) joinTree(hash [32]byte, v *invitation, tree []byte) {
+	keys, err := e.welcomed(v.Package)
+	if err != nil {
+		e.refuseInvitation(hash, err)
+		return
+	}
+	// Without a time: a member that has not renewed its leaf for long is for the next
+	// committer to evict, and must not keep others from joining until then.
+	joined, err := mls.Join(v.Welcome, keys, tree, validator{}, time.Time{})
+	if err != nil {
+		e.refuseInvitation(hash, err)
+		return
+	}
+	g := &group{id: groupID(joined.ID()), mls: joined, cursor: v.Position}
+	if old := e.groups[g.id]; old != nil && old.live() {
+		e.forgetInvitation(hash) // delivered again, or answered before a crash
+		return
+	}
+	g.rec = groupRecord{
+		State: groupRekeying, Queue: v.Queue, Relay: v.Relay, KeyServer: v.KeyServer, Ticket: v.Ticket,
+		RequestID: newIdempotencyID(), LastCommit: v.Position, Renewed: e.now(),
+	}
+	if err := g.renewEpoch(); err != nil {
+		e.refuseInvitation(hash, err)
+		return
+	}
+	if g.policy.Queue != v.Queue || g.policy.Relay != v.Relay || g.policy.KeyServer != v.KeyServer {
+		e.refuseInvitation(hash, fmt.Errorf("%w: it names another queue than the group", errBadInvitation))
+		return
+	}
+	e.checkMembers(hash, g, keys)
+}
+
+// welcomed returns the secrets of the KeyPackage that a Welcome was made for.
+func (e *engine) welcomed(ref []byte) (keys *mls.KeyPackageSecrets, err error) {
+	err = e.db.View(e.ctx, func(tx *state.Tx) error {
+		b, ok, err := tx.Get(bucketPackage, ref)
+		if err == nil && !ok {
+			err = mls.ErrNotForUs
+		}
+		if err != nil {
+			return err
+		}
+		keys, err = mls.UnmarshalKeyPackageSecrets(b)
+		return err
+	})
+	return keys, err
+}
+
+// checkMembers is the account check before one joins: every member's device is in the chain
+// that its account's id commits to.
+func (e *engine) checkMembers(hash [32]byte, g *group, keys *mls.KeyPackageSecrets) {
+	var members []*keyserver.Credential
+	for _, m := range g.mls.Members() {
+		if c, err := parseCredential(m.Credential); err == nil && c.Account != e.id.Account {
+			members = append(members, c)
+		}
+	}
+	e.spawn(func(ctx context.Context) {
+		known := map[keyserver.AccountID]*knownAccount{}
+		err := untilDone(ctx, func() (bool, error) {
+			for _, c := range members {
+				if err := e.checkDevice(ctx, c, known); err != nil {
+					return !permanent(err), err
+				}
+			}
+			return false, nil
+		})
+		e.post(func() {
+			if err != nil {
+				e.refuseInvitation(hash, fmt.Errorf("checking a member: %w", err))
+				return
+			}
+			e.enter(hash, g, keys, known)
+		})
+	})
+}
+
+// checkDevice asks the directory for the account of a credential, once for each account.
+func (e *engine) checkDevice(ctx context.Context, c *keyserver.Credential, known map[keyserver.AccountID]*knownAccount) error {
+	k := known[c.Account]
+	if k == nil {
+		listing, err := e.keys.LookupID(ctx, c.Account)
+		switch {
+		case errors.Is(err, keyserver.ErrNotFound):
+			// Without a directory the chain of its contact card counts.
+			if k, err = e.known(ctx, c.Account); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		default:
+			k = &knownAccount{Handle: listing.Handle, Chain: listing.Entries, CheckedAt: e.now()}
+		}
+		known[c.Account] = k
+	}
+	account, err := keyserver.VerifyChain(k.Chain)
+	if err != nil {
+		return err
+	}
+	if account.ID != c.Account || !account.Has(c.Device) {
+		return fmt.Errorf("%w: device is not in its account's chain", keyserver.ErrChain)
+	}
+	return nil
+}
+
+// enter keeps the joined group. The KeyPackage's secrets go in the same transaction, so no
+// second Welcome can ever be opened with them; a last resort stays, and its leaf is
+// replaced at once.
+func (e *engine) enter(hash [32]byte, g *group, keys *mls.KeyPackageSecrets, known map[keyserver.AccountID]*knownAccount) {
+	if old := e.groups[g.id]; old != nil && old.live() {
+		e.forgetInvitation(hash)
+		return
+	}
+	kp := keys.KeyPackage()
+	lastResort := string(kp.Bytes()) == string(e.id.LastResort)
+	err := e.update(func(tx *state.Tx) error {
+		if !lastResort {
+			if err := tx.Delete(bucketPackage, kp.Ref()); err != nil {
+				return err
+			}
+		}
+		for id, k := range known {
+			if err := e.learn(tx, id, k); err != nil {
+				return err
+			}
+		}
+		// Who comes back starts over: which reader had which leaf is old knowledge.
+		if err := clearBucket(tx, bucketReader, g.id[:]); err != nil {
+			return err
+		}
+		if err := e.adopt(tx, g); err != nil {
+			return err
+		}
+		if err := e.announce(tx, g); err != nil {
+			return err
+		}
+		if lastResort {
+			if err := e.queueChange(tx, change{Group: g.id, Kind: changeRenew}); err != nil {
+				return err
+			}
+		}
+		if err := tx.Delete(bucketArrived, hash[:]); err != nil {
+			return err
+		}
+		return e.emit(tx, Event{Kind: EventJoined, Conversation: g.rec.Conversation, Account: e.convs[g.rec.Conversation].Peer})
+	})
+	if err != nil {
+		return
+	}
+	delete(e.joining, hash)
+	e.groups[g.id] = g
+	e.advance(g)
+}
+
+// announce queues the signed message by which a joiner tells its keys at the relay.
+func (e *engine) announce(tx *state.Tx, g *group) error {
+	reader := e.id.Secret.readerKey(g.rec.Queue, e.reader(g))
+	body, err := wire.Marshal(newJoined(g.rec.Queue, e.device(), reader, e.id.Secret.adminKey(g.rec.Queue)))
+	if err != nil {
+		return err
+	}
+	var id MessageID
+	copy(id[:], newSecret())
+	return e.queueRow(tx, outRow{Conversation: g.rec.Conversation, Pinned: g.id, Kind: payloadJoined, ID: id, Body: body, State: rowQueued})
+}
+
+// refuseInvitation gives an invitation up, with an event that says why.
+func (e *engine) refuseInvitation(hash [32]byte, why error) {
+	if e.ctx.Err() != nil {
+		return // closing: it is answered at the next start
+	}
+	delete(e.joining, hash)
+	_ = e.update(func(tx *state.Tx) error {
+		if err := tx.Delete(bucketArrived, hash[:]); err != nil {
+			return err
+		}
+		if errors.Is(why, mls.ErrNotForUs) {
+			return nil // a repetition of one that was answered, its KeyPackage used up
+		}
+		return e.emit(tx, Event{Kind: EventInvitationRefused, Detail: why.Error()})
+	})
+}
+
+func (e *engine) forgetInvitation(hash [32]byte) {
+	delete(e.joining, hash)
+	_ = e.update(func(tx *state.Tx) error { return tx.Delete(bucketArrived, hash[:]) })
+}
+
+// verifyMember checks, after the fact, the account of a member that another one added. It
+// cannot undo the commit, which counts for all; it tells.
+func (e *engine) verifyMember(g *group, account keyserver.AccountID, device keyserver.DeviceID) {
+	if account == e.id.Account && device == e.device() {
+		return
+	}
+	e.spawn(func(ctx context.Context) {
+		known := map[keyserver.AccountID]*knownAccount{}
+		err := untilDone(ctx, func() (bool, error) {
+			err := e.checkDevice(ctx, &keyserver.Credential{Account: account, Device: device}, known)
+			return err != nil && !permanent(err), err
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		e.post(func() {
+			_ = e.update(func(tx *state.Tx) error {
+				if err == nil {
+					return e.learn(tx, account, known[account])
+				}
+				return e.emit(tx, Event{
+					Kind: EventSuspiciousDevice, Conversation: g.rec.Conversation, Account: account, Device: device, Detail: err.Error(),
+				})
+			})
+		})
+	})
+}

@@ -1,0 +1,27 @@
+package clientlib
+
+// Labels that separate what is derived or signed for one purpose from all else. The
+// exporter labels (RFC 9420 section 8.5) stand in this one table: two uses of one label
+// would make two keys equal, so a new use gets a new line here.
+const (
+	exportEnvelope = "sealpost envelope 1" // key of a group's envelopes, per epoch
+	exportHint     = "sealpost hint 1"     // key of the hint that tells which epoch opens an envelope
+	exportWriter   = "sealpost writer 1"   // seed of the epoch's writer key
+	exportKnock    = "sealpost knock 1"    // secret that seals knocks by members stuck at this epoch
+)
+
+// Labels of device keys (HKDF-SHA256 over the device secret).
+const (
+	deriveReader  = "sealpost reader 1"
+	deriveAdmin   = "sealpost admin 1"
+	deriveContact = "sealpost contact key 1"
+)
+
+// Labels of what is sealed to a key or under a one-time key.
+const (
+	sealInvitation = "sealpost invitation 1"
+	sealGroupState = "sealpost group state 1"
+)
+
+// signJoined separates the proof that a reader key belongs to a member's device.
+const signJoined = "sealpost joined 1"

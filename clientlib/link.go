@@ -1,0 +1,159 @@
+package clientlib
+
+import (
+	"context"
+	"time"
+
+	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/relayclient"
+)
+
+// link is the connection to one relay; owned by run.
+type link struct {
+	addr    relay.Address
+	key     string            // addr's text
+	conn    *relayclient.Conn // nil while down
+	dialing bool
+	backoff relayclient.Backoff
+}
+
+// window is how many bytes a relay may deliver ahead of what is processed, per queue.
+const window = 256 << 10
+
+// linkTo returns the link to a relay, dialling if it is down. A text that is no address
+// gives nil: the policy it came from was checked, so only a damaged store gets here.
+func (e *engine) linkTo(text string) *link {
+	if l := e.links[text]; l != nil {
+		return l
+	}
+	addr, err := relay.ParseAddress(text)
+	if err != nil {
+		return nil
+	}
+	l := &link{addr: addr, key: text}
+	e.links[text] = l
+	e.dial(l)
+	return l
+}
+
+func (e *engine) dial(l *link) {
+	if l.dialing || l.conn != nil {
+		return
+	}
+	l.dialing = true
+	e.spawn(func(ctx context.Context) {
+		conn, err := relayclient.Dial(ctx, l.addr, relayclient.Options{
+			FrameTap: e.cfg.Tap, DialNet: e.cfg.DialContext, Logger: e.log,
+		})
+		if err != nil {
+			e.post(func() {
+				l.dialing = false
+				e.redial(l, l.backoff.Next(0, 0))
+			})
+			return
+		}
+		up := make(chan struct{})
+		e.post(func() {
+			l.dialing = false
+			l.conn = conn
+			e.linkUp(l)
+			close(up)
+		})
+		e.watch(ctx, l, conn, up)
+	})
+}
+
+// watch lives as long as a connection: it tells run when the connection ends or when the
+// relay advises to reconnect, and closes it when the client closes.
+func (e *engine) watch(ctx context.Context, l *link, conn *relayclient.Conn, up <-chan struct{}) {
+	defer conn.Close()
+	opened := time.Now()
+	select {
+	case <-up:
+	case <-ctx.Done():
+		return
+	}
+	var advice time.Duration
+	select {
+	case advice = <-conn.GoAway():
+		conn.Close()
+	case <-conn.Done():
+	case <-ctx.Done():
+		return
+	}
+	lived := time.Since(opened)
+	e.post(func() {
+		if l.conn == conn {
+			l.conn = nil
+			e.linkDown(l)
+		}
+		e.redial(l, l.backoff.Next(lived, advice))
+	})
+}
+
+func (e *engine) redial(l *link, pause time.Duration) {
+	e.after(pause, func() { e.dial(l) })
+}
+
+// linkUp starts everything that waits for this relay.
+func (e *engine) linkUp(l *link) {
+	e.inboxUp(l)
+	for _, g := range e.groups {
+		if g.rec.Relay == l.key {
+			e.advance(g)
+		}
+	}
+	e.flushInvites()
+	e.flushConfigure()
+}
+
+// linkDown forgets what was under way: outcomes are unknown, and are asked for again under
+// the same idempotency ids.
+func (e *engine) linkDown(l *link) {
+	if e.id != nil && e.id.Relay == l.key {
+		e.inbox.stream, e.inbox.busy = nil, false
+	}
+	for _, g := range e.groups {
+		if g.rec.Relay == l.key {
+			g.stream, g.busy, g.committing = nil, false, false
+		}
+	}
+	for _, r := range e.rows {
+		if g := e.groups[r.rec.Group]; g != nil && g.rec.Relay == l.key {
+			r.flying = false
+		}
+	}
+	for _, j := range e.invites {
+		if j.rec.Relay == l.key {
+			j.flying = false
+		}
+	}
+	for _, j := range e.configure {
+		if g := e.groups[j.rec.Group]; g != nil && g.rec.Relay == l.key {
+			j.flying = false
+		}
+	}
+}
+
+// hangUp closes all connections; run calls it last.
+func (e *engine) hangUp() {
+	for _, l := range e.links {
+		if l.conn != nil {
+			l.conn.Close()
+		}
+	}
+}
+
+// answer waits for a call outside of run and posts what to do with its result. The result
+// is dropped when the connection it was made on is no longer the link's.
+func (e *engine) answer(l *link, call *relayclient.Call, then func(relay.Position, error)) {
+	conn := l.conn
+	e.spawn(func(ctx context.Context) {
+		pos, err := call.Wait(ctx)
+		e.post(func() {
+			if l.conn == conn {
+				then(pos, err)
+			}
+		})
+	})
+}

@@ -1,0 +1,119 @@
+package clientlib
+
+import (
+	"errors"
+	"time"
+
+	"github.com/sealpost/sealpost/clientlib/content"
+	"github.com/sealpost/sealpost/clientlib/history"
+	"github.com/sealpost/sealpost/clientlib/internal/state"
+	"github.com/sealpost/sealpost/internal/wire"
+	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/mls"
+	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/relayclient"
+)
+
+// message processes a MESSAGE entry. It counts only in the epoch in force at its position,
+// which is the only one whose keys are here.
+func (e *engine) message(tx *state.Tx, g *group, en *relayclient.Entry, d *delivery) error {
+	own, err := e.ownRow(tx, g, envelopeHash(en.Envelope))
+	if err != nil {
+		return err
+	}
+	if own != nil {
+		return e.readBack(tx, g, own, en.Position, d)
+	}
+	sealed, err := g.keys.open(relay.KindMessage, en.Envelope)
+	if err != nil {
+		g.skipped++
+		return nil
+	}
+	received, err := g.mls.Process(sealed)
+	if errors.Is(err, mls.ErrOwnMessage) {
+		return e.unsafe(tx, g)
+	}
+	if err != nil {
+		g.skipped++
+		return nil
+	}
+	d.ratchets = true
+	app, ok := received.(*mls.ApplicationMessage)
+	if !ok {
+		// Sealpost's members change a group by commits alone. A proposal that waited here
+		// would hold up sending (RFC 9420 section 12.4), so all of them forget it.
+		g.mls.DropProposals()
+		g.skipped++
+		return nil
+	}
+	return e.application(tx, g, en.Position, app, d)
+}
+
+// application handles what a member said. A body that does not parse is the sender's fault
+// and is skipped; the ratchet has moved all the same.
+func (e *engine) application(tx *state.Tx, g *group, at relay.Position, app *mls.ApplicationMessage, d *delivery) error {
+	from, ok := g.member(app.Sender)
+	p := new(payload)
+	if !ok || wire.Unmarshal(app.Data, p) != nil {
+		g.skipped++
+		return nil
+	}
+	ev := Event{Conversation: g.rec.Conversation, Account: from.Account, Device: from.Device, Message: p.ID}
+	if err := e.checkSeen(tx, g, at, p.Seen, ev); err != nil {
+		return err
+	}
+	switch p.Kind {
+	case payloadContent:
+		return e.receive(tx, g, at, p, ev)
+	case payloadJoined:
+		return e.memberJoined(tx, g, app.Sender, from, p.Body, d)
+	}
+	g.skipped++ // a kind of a later version
+	return nil
+}
+
+// receive puts a message into the history and tells the app, unless it has it already.
+func (e *engine) receive(tx *state.Tx, g *group, at relay.Position, p *payload, ev Event) error {
+	m, err := content.Decode(p.Body)
+	if err != nil {
+		g.skipped++
+		return nil
+	}
+	id, err := m.ID(senderURI(ev.Account), e.roomURI(g))
+	if err != nil || id != p.ID {
+		g.skipped++ // the id must be the content's own, or members could disagree on what a reply answers
+		return nil
+	}
+	inserted, err := history.Insert(tx, history.Entry{
+		Conversation: g.rec.Conversation, MessageID: [32]byte(p.ID), Sender: ev.Account[:], Device: ev.Device[:],
+		Group: g.id, Position: at.Seq, ReceivedAt: time.Now(), Status: history.Received,
+		Body: p.Body, Text: m.PlainText(),
+	})
+	if err != nil || !inserted {
+		return err
+	}
+	ev.Kind, ev.Body = EventMessage, p.Body
+	return e.emit(tx, ev)
+}
+
+// memberJoined notes the keys that a member says are its own at the relay.
+func (e *engine) memberJoined(tx *state.Tx, g *group, leaf mls.LeafIndex, from *keyserver.Credential, body []byte, d *delivery) error {
+	j := new(joined)
+	if wire.Unmarshal(body, j) != nil || !j.verify(g.rec.Queue, from.Device) {
+		g.skipped++
+		return nil
+	}
+	keys := leafKeys{Reader: j.Reader, Admin: j.Admin, Claimed: true}
+	if err := putRecord(tx, bucketReader, leafKey(g.id, leaf), keys); err != nil {
+		return err
+	}
+	if err := e.inviteAnswered(tx, g, from.Device, d); err != nil {
+		return err
+	}
+	// In a conversation of two both hold an admin key; its founder grants the other's.
+	if g.policy.Kind != Direct || len(g.rec.Ticket) > 0 {
+		return nil
+	}
+	admins := []relay.PublicKey{publicKey(e.id.Secret.adminKey(g.rec.Queue)), j.Admin}
+	return e.queueConfigure(tx, configureRow{Group: g.id, ID: newIdempotencyID(), Admins: admins}, d)
+}

@@ -1,0 +1,121 @@
+package clientlib
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/sealpost/sealpost/internal/wire"
+	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/mls"
+	"github.com/sealpost/sealpost/relay"
+)
+
+// Extension types of Sealpost, from the private range of RFC 9420 section 17.
+const (
+	extensionContact mls.ExtensionType = 0xf5e1 // in a KeyPackage: how to reach the device
+	extensionPolicy  mls.ExtensionType = 0xf5e2 // in the GroupContext: where the group lives, who may do what
+)
+
+// Limits of a policy.
+const (
+	maxName   = 256  // bytes of a conversation's name: it is in every joiner's GroupContext
+	maxAdmins = 16   // as many admin keys as a queue takes
+	maxURI    = 1024 // bytes of an address
+)
+
+var errBadPolicy = errors.New("clientlib: group carries no usable policy")
+
+// ConversationKind tells a conversation of two from a group. The numbers are the wire's.
+type ConversationKind uint8
+
+// Kinds of conversation.
+const (
+	Direct ConversationKind = 1
+	Group  ConversationKind = 2
+)
+
+const policyVersion = 1
+
+// policy is the GroupContext extension that every member agrees on (DESIGN section 4).
+// In a conversation of two both are admins, whatever the list says.
+type policy struct {
+	Kind      ConversationKind
+	Relay     string
+	Queue     relay.QueueID
+	KeyServer string
+	Name      string
+	AnyoneAdd bool
+	Retention uint16 // days
+	Admins    []keyserver.AccountID
+}
+
+func (p *policy) MarshalWire(w *wire.Writer) {
+	w.Uint8(policyVersion)
+	w.Uint8(uint8(p.Kind))
+	w.Bytes([]byte(p.Relay))
+	w.Raw(p.Queue[:])
+	w.Bytes([]byte(p.KeyServer))
+	w.Bytes([]byte(p.Name))
+	w.Bool(p.AnyoneAdd)
+	w.Uint16(p.Retention)
+	wire.WriteVector(w, p.Admins, func(w *wire.Writer, a keyserver.AccountID) { w.Raw(a[:]) })
+}
+
+func (p *policy) UnmarshalWire(r *wire.Reader) {
+	if r.Uint8() != policyVersion {
+		r.Fail(errBadPolicy)
+	}
+	p.Kind = ConversationKind(r.Uint8())
+	p.Relay = string(r.Bytes())
+	r.Copy(p.Queue[:])
+	p.KeyServer = string(r.Bytes())
+	p.Name = string(r.Bytes())
+	p.AnyoneAdd = r.Bool()
+	p.Retention = r.Uint16()
+	p.Admins = wire.Vector(r, func(r *wire.Reader) (a keyserver.AccountID) {
+		r.Copy(a[:])
+		return a
+	})
+	if p.Kind != Direct && p.Kind != Group || len(p.Name) > maxName || len(p.Admins) > maxAdmins ||
+		len(p.Relay) > maxURI || len(p.KeyServer) > maxURI {
+		r.Fail(errBadPolicy)
+	}
+}
+
+// policyOf reads the policy of a group, or of the epoch that a commit leads to.
+func policyOf(g interface {
+	GroupContextExtension(mls.ExtensionType) ([]byte, bool)
+}) (*policy, error) {
+	data, ok := g.GroupContextExtension(extensionPolicy)
+	if !ok {
+		return nil, errBadPolicy
+	}
+	p := new(policy)
+	if err := wire.Unmarshal(data, p); err != nil {
+		return nil, errBadPolicy
+	}
+	return p, nil
+}
+
+// isAdmin reports whether an account may do what only admins may.
+func (p *policy) isAdmin(a keyserver.AccountID) bool {
+	return p.Kind == Direct || slices.Contains(p.Admins, a)
+}
+
+// mayAdd reports whether by may add devices of account target.
+func (p *policy) mayAdd(by, target keyserver.AccountID, members []keyserver.AccountID) bool {
+	if by == target {
+		return true // one's own further devices
+	}
+	if p.Kind == Direct {
+		// Only the other of the two, and nobody beside them.
+		others := slices.DeleteFunc(slices.Clone(members), func(a keyserver.AccountID) bool { return a == by || a == target })
+		return len(others) == 0
+	}
+	return p.AnyoneAdd || p.isAdmin(by)
+}
+
+// mayRemove reports whether by may remove devices of account target.
+func (p *policy) mayRemove(by, target keyserver.AccountID) bool {
+	return by == target || p.isAdmin(by)
+}

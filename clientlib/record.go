@@ -1,0 +1,235 @@
+package clientlib
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/sealpost/sealpost/clientlib/internal/state"
+	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/relay"
+)
+
+// Buckets of the store. Keys are fixed-size ids or big-endian counters, so a scan is in
+// order; values are CBOR records of this file, or raw bytes where that is said.
+const (
+	bucketMeta      = "meta"      // "identity"
+	bucketPackage   = "package"   // KeyPackage ref → mls.KeyPackageSecrets (raw)
+	bucketAccount   = "account"   // account id → knownAccount
+	bucketConv      = "conv"      // conversation id → convRecord
+	bucketGroup     = "group"     // group id → groupRecord
+	bucketCursor    = "cursor"    // group id → newest processed position (wire bytes)
+	bucketCore      = "core"      // group id → MLS state that changes with a commit (raw)
+	bucketRatchets  = "ratchets"  // group id → MLS state that changes with a message (raw)
+	bucketReader    = "reader"    // group id, leaf → leafKeys
+	bucketChain     = "chain"     // group id, seq → chain value (raw), the newest chainsKept
+	bucketPending   = "pending"   // group id → pendingCommit
+	bucketChange    = "change"    // id → change
+	bucketOutbox    = "outbox"    // id → outRow
+	bucketSent      = "sent"      // group id, envelope hash → outbox id
+	bucketInvite    = "invite"    // id → inviteRow
+	bucketConfigure = "configure" // id → configureRow
+	bucketArrived   = "arrived"   // hash → invitation that is being answered (wire bytes)
+	bucketEvent     = "event"     // id → Event
+)
+
+// chainsKept is how many positions back a claim of another member can be compared.
+const chainsKept = 1024
+
+// identity is everything that makes this device itself. It never leaves the store.
+type identity struct {
+	Handle    string              `cbor:"1,keyasint"`
+	Recovery  secret              `cbor:"2,keyasint"`
+	Device    secret              `cbor:"3,keyasint"`
+	Secret    secret              `cbor:"4,keyasint"` // queue keys derive from it
+	Writer    secret              `cbor:"5,keyasint"` // seed of the inbox's request writer
+	Chain     [][]byte            `cbor:"6,keyasint"`
+	Account   keyserver.AccountID `cbor:"7,keyasint"`
+	Inbox     relay.QueueID       `cbor:"8,keyasint"`
+	Relay     string              `cbor:"9,keyasint"`
+	KeyServer string              `cbor:"10,keyasint"`
+
+	Registered  bool                `cbor:"11,keyasint"`
+	InboxReady  bool                `cbor:"12,keyasint"`
+	CreateID    relay.IdempotencyID `cbor:"13,keyasint"`
+	RegisterID  [16]byte            `cbor:"14,keyasint"`
+	LastResort  []byte              `cbor:"15,keyasint"` // the current last-resort KeyPackage
+	LastUntil   int64               `cbor:"16,keyasint"` // its end, unix seconds
+	PoolUpdated int64               `cbor:"17,keyasint"` // last upload, unix seconds
+}
+
+// contactSeed is the X-Wing key that invitations are sealed to.
+func (id *identity) contactSeed() secret { return id.Secret.derive(deriveContact) }
+
+// knownAccount is a verified account of somebody.
+type knownAccount struct {
+	Handle     string   `cbor:"1,keyasint"`
+	Chain      [][]byte `cbor:"2,keyasint"`
+	KeyPackage []byte   `cbor:"3,keyasint"` // last resort from a contact card; may be empty
+	CheckedAt  int64    `cbor:"4,keyasint"` // unix seconds of the newest look-up
+}
+
+type convRecord struct {
+	Kind   ConversationKind    `cbor:"1,keyasint"`
+	Name   string              `cbor:"2,keyasint"`
+	Peer   keyserver.AccountID `cbor:"3,keyasint"`
+	Groups []groupID           `cbor:"4,keyasint"`
+}
+
+type groupState uint8
+
+const (
+	groupCreating groupState = 1 // the queue does not exist yet
+	groupRekeying groupState = 2 // joined; the ticket is still the reader
+	groupActive   groupState = 3
+	groupRemoved  groupState = 4 // removed from the group, or the queue is gone
+	groupStuck    groupState = 5 // a commit counts that this device cannot follow
+	groupUnsafe   groupState = 6 // the store was copied back; see ErrUnsafeStore
+)
+
+// groupRecord changes with a group's life, not with its messages.
+type groupRecord struct {
+	Conversation ConversationID      `cbor:"1,keyasint"`
+	State        groupState          `cbor:"2,keyasint"`
+	Queue        relay.QueueID       `cbor:"3,keyasint"`
+	Relay        string              `cbor:"4,keyasint"`
+	KeyServer    string              `cbor:"5,keyasint"`
+	Ticket       secret              `cbor:"6,keyasint"` // seed; empty for the creator
+	RequestID    relay.IdempotencyID `cbor:"7,keyasint"` // of CREATE or REKEY
+	LastCommit   relay.Position      `cbor:"8,keyasint"`
+	Renewed      int64               `cbor:"9,keyasint"` // own leaf's age, unix seconds
+}
+
+// leafKeys are a member's keys at the relay. Until it has spoken, the reader is its ticket.
+type leafKeys struct {
+	Reader  relay.PublicKey `cbor:"1,keyasint"`
+	Admin   relay.PublicKey `cbor:"2,keyasint"`
+	Claimed bool            `cbor:"3,keyasint"` // told by the member itself
+}
+
+// inviteDraft is an invitation that waits for its commit to be accepted.
+type inviteDraft struct {
+	Account    keyserver.AccountID `cbor:"1,keyasint"`
+	Device     keyserver.DeviceID  `cbor:"2,keyasint"`
+	Contact    []byte              `cbor:"3,keyasint"` // the KeyPackage's contact extension
+	Ticket     secret              `cbor:"4,keyasint"`
+	Welcome    []byte              `cbor:"5,keyasint"`
+	LastResort bool                `cbor:"6,keyasint"`
+	Ref        []byte              `cbor:"7,keyasint"` // of the KeyPackage
+}
+
+// pendingCommit is a staged commit whose outcome is not known yet. It is stored before
+// the COMMIT leaves, so a crash anywhere ends in the same commit or in another's.
+type pendingCommit struct {
+	Staged     secret              `cbor:"1,keyasint"`
+	Envelope   []byte              `cbor:"2,keyasint"`
+	ID         relay.IdempotencyID `cbor:"3,keyasint"`
+	Expect     relay.Position      `cbor:"4,keyasint"`
+	NextWriter relay.PublicKey     `cbor:"5,keyasint"`
+	Invites    []inviteDraft       `cbor:"6,keyasint"`
+	Chunks     [][]byte            `cbor:"7,keyasint"`
+	Index      [32]byte            `cbor:"8,keyasint"`
+	IndexKey   secret              `cbor:"9,keyasint"`
+	Change     uint64              `cbor:"10,keyasint"`
+	Uploaded   bool                `cbor:"11,keyasint"`
+}
+
+type changeKind uint8
+
+const (
+	changeAdd    changeKind = 1
+	changeRemove changeKind = 2
+	changeRenew  changeKind = 3
+)
+
+// change is a wish for a group that a commit has to fulfil. It survives lost races.
+type change struct {
+	Group    groupID               `cbor:"1,keyasint"`
+	Kind     changeKind            `cbor:"2,keyasint"`
+	Accounts []keyserver.AccountID `cbor:"3,keyasint"`
+	Request  [32]byte              `cbor:"4,keyasint"` // takes the same KeyPackages at each try
+}
+
+type rowState uint8
+
+const (
+	rowQueued   rowState = 1
+	rowSealed   rowState = 2 // encrypted; outcome unknown until answered or read back
+	rowAccepted rowState = 3
+)
+
+// outRow is a message on its way.
+type outRow struct {
+	Conversation ConversationID      `cbor:"1,keyasint"`
+	Pinned       groupID             `cbor:"2,keyasint"` // control messages belong to one group
+	Kind         payloadKind         `cbor:"3,keyasint"`
+	ID           MessageID           `cbor:"4,keyasint"`
+	Body         []byte              `cbor:"5,keyasint"`
+	State        rowState            `cbor:"6,keyasint"`
+	Group        groupID             `cbor:"7,keyasint"` // since sealed
+	Epoch        uint64              `cbor:"8,keyasint"`
+	Envelope     []byte              `cbor:"9,keyasint"`
+	RequestID    relay.IdempotencyID `cbor:"10,keyasint"`
+}
+
+// inviteRow is a sealed invitation on its way to an inbox.
+type inviteRow struct {
+	Group    groupID             `cbor:"1,keyasint"`
+	Device   keyserver.DeviceID  `cbor:"2,keyasint"`
+	Relay    string              `cbor:"3,keyasint"`
+	Inbox    relay.QueueID       `cbor:"4,keyasint"`
+	Writer   secret              `cbor:"5,keyasint"`
+	Envelope []byte              `cbor:"6,keyasint"`
+	ID       relay.IdempotencyID `cbor:"7,keyasint"`
+	Sent     int                 `cbor:"8,keyasint"` // how often it was accepted
+	NextAt   int64               `cbor:"9,keyasint"` // unix seconds of the next repetition
+}
+
+// configureRow is a change of a queue's readers or admins that waits to be applied.
+type configureRow struct {
+	Group        groupID             `cbor:"1,keyasint"`
+	ID           relay.IdempotencyID `cbor:"2,keyasint"`
+	RemoveReader *relay.PublicKey    `cbor:"3,keyasint,omitempty"`
+	Admins       []relay.PublicKey   `cbor:"4,keyasint,omitempty"`
+}
+
+func counterKey(id uint64) []byte { return binary.BigEndian.AppendUint64(nil, id) }
+
+func putRecord(tx *state.Tx, bucket string, key []byte, v any) error {
+	b, err := cbor.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encoding a %s record: %w", bucket, err)
+	}
+	return tx.Put(bucket, key, b)
+}
+
+func decodeRecord[T any](bucket string, b []byte) (*T, error) {
+	v := new(T)
+	if err := cbor.Unmarshal(b, v); err != nil {
+		return nil, fmt.Errorf("%w: %s record: %w", state.ErrCorrupt, bucket, err)
+	}
+	return v, nil
+}
+
+// clearBucket deletes every record under a prefix.
+func clearBucket(tx *state.Tx, bucket string, prefix []byte) error {
+	for kv, err := range tx.Scan(bucket, prefix) {
+		if err != nil {
+			return err
+		}
+		if err := tx.Delete(bucket, kv.Key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// getRecord returns nil when there is none.
+func getRecord[T any](tx *state.Tx, bucket string, key []byte) (*T, error) {
+	b, ok, err := tx.Get(bucket, key)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return decodeRecord[T](bucket, b)
+}

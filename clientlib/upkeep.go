@@ -1,0 +1,289 @@
+package clientlib
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sealpost/sealpost/clientlib/internal/state"
+	"github.com/sealpost/sealpost/internal/wire"
+	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/mls"
+)
+
+// How a device keeps itself reachable.
+const (
+	poolSize     = 24                  // one-time KeyPackages to have at the directory
+	poolLow      = 12                  // fewer make an upload
+	poolEvery    = time.Hour           // how often the stock is asked for
+	packageLife  = 27 * 24 * time.Hour // DESIGN section 5: at most 28 days, less a day of skewed clocks
+	packageSkew  = time.Hour           // how far another clock may be behind
+	lastRenewal  = 7 * 24 * time.Hour  // a last resort with less time left is replaced
+	credentialOf = 90 * 24 * time.Hour // a leaf that is not updated in that time is evicted
+)
+
+// upkeepState is what keeps a device reachable; owned by run.
+type upkeepState struct {
+	busy    bool
+	failure error // why the directory refused the account for good
+}
+
+// start resumes what a store holds after Open.
+func (e *engine) start() {
+	if e.id == nil {
+		return
+	}
+	for text := range e.relays() {
+		e.linkTo(text)
+	}
+	err := e.db.View(e.ctx, func(tx *state.Tx) error {
+		for kv, err := range tx.Scan(bucketArrived, nil) {
+			if err != nil {
+				return err
+			}
+			v := new(invitation)
+			if err := wire.Unmarshal(kv.Value, v); err != nil {
+				return fmt.Errorf("%w: %w", state.ErrCorrupt, err)
+			}
+			hash := [32]byte(kv.Key)
+			e.after(0, func() { e.join(hash, v) })
+		}
+		return nil
+	})
+	if err != nil {
+		e.fail(err)
+		return
+	}
+	e.keepUp()
+}
+
+// relays lists the relays that this device reads from.
+func (e *engine) relays() map[string]bool {
+	out := map[string]bool{e.id.Relay: true}
+	for _, g := range e.groups {
+		if g.live() {
+			out[g.rec.Relay] = true
+		}
+	}
+	return out
+}
+
+// keepUp registers the account once its inbox exists, then keeps the pool of KeyPackages full.
+func (e *engine) keepUp() {
+	if e.id == nil {
+		return
+	}
+	e.linkTo(e.id.Relay)
+	if l := e.links[e.id.Relay]; l != nil {
+		e.inboxUp(l)
+	}
+	if e.upkeep.busy || !e.id.InboxReady || e.upkeep.failure != nil {
+		return
+	}
+	e.upkeep.busy = true
+	if !e.id.Registered {
+		e.register()
+		return
+	}
+	e.fillPool()
+}
+
+func (e *engine) register() {
+	handle, device, root := e.id.Handle, e.id.Device.signer(), e.id.Chain[0]
+	e.spawn(func(ctx context.Context) {
+		err := untilDone(ctx, func() (bool, error) {
+			_, err := e.keys.Register(ctx, device, handle, root)
+			return !permanent(err) && !errors.Is(err, keyserver.ErrHandleTaken) && !errors.Is(err, keyserver.ErrInvalid), err
+		})
+		e.post(func() {
+			e.upkeep.busy = false
+			if e.id.Handle != handle {
+				e.keepUp() // renamed meanwhile
+				return
+			}
+			if err != nil {
+				e.upkeep.failure = err
+				e.announceProgress()
+				return
+			}
+			e.id.Registered = true
+			if e.update(e.saveIdentity) == nil {
+				e.keepUp()
+			}
+		})
+	})
+}
+
+// fillPool asks for the stock and uploads what is missing. It comes back every hour.
+func (e *engine) fillPool() {
+	device, account := e.id.Device.signer(), e.id.Account
+	e.spawn(func(ctx context.Context) {
+		var stock *keyserver.StockReply
+		err := untilDone(ctx, func() (bool, error) {
+			var err error
+			stock, err = e.keys.Stock(ctx, device, account)
+			return !permanent(err), err
+		})
+		e.post(func() {
+			if err != nil {
+				e.upkeep.busy = false
+				e.after(poolEvery, e.keepUp)
+				return
+			}
+			e.uploadPackages(stock)
+		})
+	})
+}
+
+func (e *engine) uploadPackages(stock *keyserver.StockReply) {
+	now := time.Now()
+	renewLast := !stock.LastResort || time.Unix(e.id.LastUntil, 0).Sub(now) < lastRenewal
+	if stock.OneTime >= poolLow && !renewLast {
+		e.pooled()
+		return
+	}
+	var packages [][]byte
+	var last []byte
+	err := e.update(func(tx *state.Tx) error {
+		for range max(0, poolSize-int(stock.OneTime)) {
+			kp, err := e.newPackage(tx, now)
+			if err != nil {
+				return err
+			}
+			packages = append(packages, kp.Bytes())
+		}
+		if !renewLast {
+			return nil
+		}
+		// The one of a card that was handed out before is as good.
+		if time.Unix(e.id.LastUntil, 0).Sub(now) < lastRenewal {
+			if err := e.newLastResort(tx, now); err != nil {
+				return err
+			}
+		}
+		last = e.id.LastResort
+		return nil
+	})
+	if err != nil {
+		return
+	}
+	device, account := e.id.Device.signer(), e.id.Account
+	e.spawn(func(ctx context.Context) {
+		_, err := e.keys.Upload(ctx, device, account, stock.Incarnation, packages, last)
+		e.post(func() {
+			if err != nil {
+				// Packages of an upload that failed are not offered again: their secrets
+				// wait for their end, in case the upload did arrive.
+				e.log.Info("uploading KeyPackages failed")
+				e.upkeep.busy = false
+				e.after(retryLongest/6, e.keepUp)
+				return
+			}
+			e.pooled()
+		})
+	})
+}
+
+// lastResort returns the last-resort KeyPackage, made now if there is none that lasts. It
+// needs no network: a card can be handed over before the first connection.
+func (e *engine) lastResort() ([]byte, error) {
+	now := time.Now()
+	if len(e.id.LastResort) > 0 && time.Unix(e.id.LastUntil, 0).Sub(now) >= lastRenewal {
+		return e.id.LastResort, nil
+	}
+	err := e.update(func(tx *state.Tx) error { return e.newLastResort(tx, now) })
+	return e.id.LastResort, err
+}
+
+func (e *engine) newLastResort(tx *state.Tx, now time.Time) error {
+	kp, err := e.newPackage(tx, now)
+	if err != nil {
+		return err
+	}
+	e.id.LastResort, e.id.LastUntil = kp.Bytes(), now.Add(packageLife).Unix()
+	return e.saveIdentity(tx)
+}
+
+// pooled notes that the directory has enough KeyPackages.
+func (e *engine) pooled() {
+	e.upkeep.busy = false
+	e.id.PoolUpdated = e.now()
+	err := e.update(func(tx *state.Tx) error {
+		if err := dropExpired(tx, time.Now()); err != nil {
+			return err
+		}
+		return e.saveIdentity(tx)
+	})
+	if err == nil {
+		e.announceProgress()
+		e.after(poolEvery, e.keepUp)
+	}
+}
+
+// dropExpired deletes the secrets of KeyPackages that no honest member can use any more. A
+// day's grace covers an invitation that is on its way.
+func dropExpired(tx *state.Tx, now time.Time) error {
+	for kv, err := range tx.Scan(bucketPackage, nil) {
+		if err != nil {
+			return err
+		}
+		keys, err := mls.UnmarshalKeyPackageSecrets(kv.Value)
+		if err != nil {
+			return fmt.Errorf("%w: KeyPackage secrets: %w", state.ErrCorrupt, err)
+		}
+		if keys.KeyPackage().Lifetime().NotAfter.Add(24 * time.Hour).Before(now) {
+			if err := tx.Delete(bucketPackage, kv.Key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// newPackage makes a KeyPackage with a signature key and credential of its own, and keeps
+// its secrets before anybody can use it.
+func (e *engine) newPackage(tx *state.Tx, now time.Time) (*mls.KeyPackage, error) {
+	contactKey, err := contactPublicKey(e.id.contactSeed())
+	if err != nil {
+		return nil, err
+	}
+	ct := contact{Key: contactKey, Relay: e.id.Relay, Inbox: e.id.Inbox, RequestWriter: e.id.Writer}
+	extension, err := wire.Marshal(&ct)
+	if err != nil {
+		return nil, err
+	}
+	key, cred, err := e.newLeafKey(now)
+	if err != nil {
+		return nil, err
+	}
+	kp, secrets, err := mls.NewKeyPackage(mls.KeyPackageConfig{
+		Suite: defaultSuite, Credential: cred, SignatureKey: key,
+		NotBefore: now.Add(-packageSkew), NotAfter: now.Add(packageLife),
+		Extensions:          []mls.Extension{{Type: extensionContact, Data: extension}},
+		SupportedExtensions: supportedExtensions,
+	})
+	if err != nil {
+		return nil, err
+	}
+	b, err := secrets.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	return kp, tx.Put(bucketPackage, kp.Ref(), b)
+}
+
+// defaultSuite is what new groups use (DESIGN section 4).
+const defaultSuite = mls.SuiteX25519AES128Ed25519
+
+var supportedExtensions = []mls.ExtensionType{extensionContact, extensionPolicy}
+
+// newLeafKey makes a signature key for one leaf, and the credential by which the device
+// vouches for it.
+func (e *engine) newLeafKey(now time.Time) (key mls.SignaturePrivateKey, cred mls.Credential, err error) {
+	if key, err = defaultSuite.GenerateSignatureKey(); err != nil {
+		return key, cred, err
+	}
+	identity, err := keyserver.SignCredential(e.id.Device.signer(), e.id.Account, key.Public(), uint16(defaultSuite), now.Add(credentialOf))
+	return key, mls.Credential{Type: mls.CredentialBasic, Identity: identity}, err
+}
