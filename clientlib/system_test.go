@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/clientlib/content"
-	"github.com/sealpost/sealpost/clientlib/history"
 	"github.com/sealpost/sealpost/internal/certpin"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/keyserver/httpserver"
@@ -277,15 +276,6 @@ func (u *user) texts(id ConversationID) (out []string) {
 	for en, err := range u.History(u.ctx(), id) {
 		u.must(err)
 		out = append(out, en.Text)
-	}
-	return out
-}
-
-func (u *user) entries(id ConversationID) (out []history.Entry) {
-	u.t.Helper()
-	for en, err := range u.History(u.ctx(), id) {
-		u.must(err)
-		out = append(out, en)
 	}
 	return out
 }
