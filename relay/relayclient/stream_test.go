@@ -19,69 +19,73 @@ func collect(s *Stream) (all []Event) {
 	return all
 }
 
+// fork is the same log with another third entry.
+func fork(l *logbook) *logbook {
+	f := *l
+	f.entries, f.after = l.entries[:2:2], l.after[:2:2]
+	f.add(relay.KindMessage, envelope(99))
+	f.add(relay.KindMessage, envelope(3))
+	return &f
+}
+
+// lies are what a relay may do to a log of five entries whose first two it has
+// delivered.
+var lies = map[string]struct {
+	how Violation
+	lie func(l *link, log *logbook)
+}{
+	"an entry is left out": {how: Skipped, lie: func(l *link, log *logbook) {
+		l.send(log.deliver(7, 1, 2), log.deliver(7, 4, 4))
+	}},
+	"an entry is left out within a frame": {how: Skipped, lie: func(l *link, log *logbook) {
+		l.send(log.deliver(7, 1, 2), &relay.Deliver{Attachment: 7, Entries: []relay.Entry{log.entries[2], log.entries[4]}})
+	}},
+	"an entry comes twice": {how: Skipped, lie: func(l *link, log *logbook) {
+		l.send(log.deliver(7, 1, 2), log.deliver(7, 2, 3))
+	}},
+	"an envelope is forged": {how: Forged, lie: func(l *link, log *logbook) {
+		d := log.deliver(7, 3, 4)
+		d.Entries = append([]relay.Entry(nil), d.Entries...)
+		d.Entries[0].Envelope = envelope(99)
+		l.send(log.deliver(7, 1, 2), d)
+	}},
+	"a kind is forged": {how: Forged, lie: func(l *link, log *logbook) {
+		d := log.deliver(7, 3, 4)
+		d.Entries = append([]relay.Entry(nil), d.Entries...)
+		d.Entries[0].Kind = relay.KindCommit
+		l.send(log.deliver(7, 1, 2), d)
+	}},
+	"another log than the head promised": {how: Disowned, lie: func(l *link, log *logbook) {
+		fork := fork(log)
+		fork.add(relay.KindMessage, envelope(4))
+		l.send(log.deliver(7, 1, 2), fork.deliver(7, 3, 5))
+	}},
+	"a gap begins too late": {how: Skipped, lie: func(l *link, log *logbook) {
+		l.send(log.deliver(7, 1, 2), &relay.Gap{Attachment: 7, From: 4, To: 4, Reason: relay.GapExpired, After: log.at(4)})
+	}},
+	"a gap begins too early": {how: Skipped, lie: func(l *link, log *logbook) {
+		l.send(log.deliver(7, 1, 2), &relay.Gap{Attachment: 7, From: 2, To: 4, Reason: relay.GapExpired, After: log.at(4)})
+	}},
+	"a gap hides a fork": {how: Disowned, lie: func(l *link, log *logbook) {
+		after := log.at(5)
+		after.Chain[0] ^= 1
+		l.send(log.deliver(7, 1, 2), &relay.Gap{Attachment: 7, From: 3, To: 5, Reason: relay.GapExpired, After: after})
+	}},
+	"an incarnation changes without a loss": {how: Renamed, lie: func(l *link, log *logbook) {
+		after := log.at(4)
+		after.Incarnation[0] ^= 1
+		l.send(log.deliver(7, 1, 2), &relay.Gap{Attachment: 7, From: 3, To: 4, Reason: relay.GapAcked, After: after})
+	}},
+	"the end comes early": {how: Skipped, lie: func(l *link, log *logbook) {
+		l.send(log.deliver(7, 1, 2), &relay.End{Attachment: 7, Position: log.at(4)})
+	}},
+}
+
 // A relay that lies about a log is caught at the frame in which it lies: the
 // event is evidence, nothing of that frame is yielded, the attachment is given
 // up, and the session goes on.
 func TestLiesAreCaught(t *testing.T) {
-	other := func(l *logbook) *logbook { // the same log with another third entry
-		fork := *l
-		fork.entries, fork.after = l.entries[:2:2], l.after[:2:2]
-		fork.add(relay.KindMessage, envelope(99))
-		fork.add(relay.KindMessage, envelope(3))
-		return &fork
-	}
-	cases := map[string]struct {
-		want relay.Position // of the last entry that may be yielded
-		how  Violation
-		lie  func(l *link, log *logbook)
-	}{
-		"an entry is left out": {how: Skipped, lie: func(l *link, log *logbook) {
-			l.send(log.deliver(7, 1, 2), log.deliver(7, 4, 4))
-		}},
-		"an entry is left out within a frame": {how: Skipped, lie: func(l *link, log *logbook) {
-			l.send(log.deliver(7, 1, 2), &relay.Deliver{Attachment: 7, Entries: []relay.Entry{log.entries[2], log.entries[4]}})
-		}},
-		"an entry comes twice": {how: Skipped, lie: func(l *link, log *logbook) {
-			l.send(log.deliver(7, 1, 2), log.deliver(7, 2, 3))
-		}},
-		"an envelope is forged": {how: Forged, lie: func(l *link, log *logbook) {
-			d := log.deliver(7, 3, 4)
-			d.Entries = append([]relay.Entry(nil), d.Entries...)
-			d.Entries[0].Envelope = envelope(99)
-			l.send(log.deliver(7, 1, 2), d)
-		}},
-		"a kind is forged": {how: Forged, lie: func(l *link, log *logbook) {
-			d := log.deliver(7, 3, 4)
-			d.Entries = append([]relay.Entry(nil), d.Entries...)
-			d.Entries[0].Kind = relay.KindCommit
-			l.send(log.deliver(7, 1, 2), d)
-		}},
-		"another log than the head promised": {how: Disowned, lie: func(l *link, log *logbook) {
-			fork := other(log)
-			fork.add(relay.KindMessage, envelope(4))
-			l.send(log.deliver(7, 1, 2), fork.deliver(7, 3, 5))
-		}},
-		"a gap begins too late": {how: Skipped, lie: func(l *link, log *logbook) {
-			l.send(log.deliver(7, 1, 2), &relay.Gap{Attachment: 7, From: 4, To: 4, Reason: relay.GapExpired, After: log.at(4)})
-		}},
-		"a gap begins too early": {how: Skipped, lie: func(l *link, log *logbook) {
-			l.send(log.deliver(7, 1, 2), &relay.Gap{Attachment: 7, From: 2, To: 4, Reason: relay.GapExpired, After: log.at(4)})
-		}},
-		"a gap hides a fork": {how: Disowned, lie: func(l *link, log *logbook) {
-			after := log.at(5)
-			after.Chain[0] ^= 1
-			l.send(log.deliver(7, 1, 2), &relay.Gap{Attachment: 7, From: 3, To: 5, Reason: relay.GapExpired, After: after})
-		}},
-		"an incarnation changes without a loss": {how: Renamed, lie: func(l *link, log *logbook) {
-			after := log.at(4)
-			after.Incarnation[0] ^= 1
-			l.send(log.deliver(7, 1, 2), &relay.Gap{Attachment: 7, From: 3, To: 4, Reason: relay.GapAcked, After: after})
-		}},
-		"the end comes early": {how: Skipped, lie: func(l *link, log *logbook) {
-			l.send(log.deliver(7, 1, 2), &relay.End{Attachment: 7, Position: log.at(4)})
-		}},
-	}
-	for name, c := range cases {
+	for name, c := range lies {
 		t.Run(name, func(t *testing.T) {
 			script := func(l *link) {
 				log := newLogbook(l.relayKey(), 5)
