@@ -10,7 +10,7 @@ import (
 
 var (
 	markdownLink = regexp.MustCompile(`\]\(([^)#:]+)\)`)
-	tableFolder  = regexp.MustCompile("(?m)^\\| .*")
+	tableFolder  = regexp.MustCompile(`(?m)^\| .*`)
 )
 
 // Every file and folder that a page links exists, so that nobody is sent nowhere.
