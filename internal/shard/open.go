@@ -118,6 +118,9 @@ func (s *Store) begin(ev evidence, p past, restored bool) error {
 			s.lives = append(s.lives, Incarnation{ID: ev.newest.Incarnation})
 		}
 	}
+	if !fresh {
+		floor++ // floors rise from life to life: a floor itself is a number that clients hear
+	}
 	if !fresh && (ev.damaged || restored) {
 		floor += blindJump // the newest mark may be among what is missing
 	}

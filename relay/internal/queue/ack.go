@@ -1,0 +1,149 @@
+package queue
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sealpost/sealpost/internal/shard"
+	"github.com/sealpost/sealpost/relay"
+)
+
+// acks gathers acks in memory and writes them about once a second: losing one only repeats
+// deliveries, and a reader's position delivers, not its cursor. An attach is noted as an ack
+// of nothing, for the day on which the reader was seen.
+type acks struct {
+	shard *shard.Store
+	mu    sync.Mutex
+	seqs  map[place]uint64 // guarded by mu
+	timer *time.Timer      // guarded by mu; nil while nothing waits
+	done  bool             // guarded by mu
+	busy  sync.WaitGroup   // flushes; Add under mu while not done
+}
+
+// place is one reader of one queue.
+type place struct {
+	queue  relay.QueueID
+	reader relay.PublicKey
+}
+
+func newAcks(s *shard.Store) *acks { return &acks{shard: s, seqs: make(map[place]uint64)} }
+
+func (a *acks) add(q relay.QueueID, reader relay.PublicKey, seq uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.done {
+		return
+	}
+	p := place{q, reader}
+	a.seqs[p] = max(a.seqs[p], seq)
+	if a.timer == nil {
+		a.busy.Add(1)
+		a.timer = time.AfterFunc(ackDelay, func() {
+			defer a.busy.Done()
+			a.flush(false)
+		})
+	}
+}
+
+// flush submits what waits, cut into operations of bounded size; with wait it returns when
+// they are stored. Acks of one queue stand together, so that it is erased once.
+func (a *acks) flush(wait bool) {
+	a.mu.Lock()
+	waiting := a.seqs
+	a.seqs = make(map[place]uint64)
+	a.settle()
+	a.mu.Unlock()
+	op := make(ackOp, 0, len(waiting))
+	for p, seq := range waiting {
+		op = append(op, ackItem{p, seq})
+	}
+	slices.SortFunc(op, func(x, y ackItem) int { return slices.Compare(x.queue[:], y.queue[:]) })
+	var stored sync.WaitGroup
+	for part := range slices.Chunk(op, ackBatch) {
+		stored.Add(1)
+		a.shard.Submit(part, func(any, error) { stored.Done() })
+	}
+	if wait {
+		stored.Wait()
+	}
+}
+
+// settle takes back a timer that has not fired. The caller holds mu.
+func (a *acks) settle() {
+	if a.timer != nil && a.timer.Stop() {
+		a.busy.Done()
+	}
+	a.timer = nil
+}
+
+// stop writes what waits and takes no more.
+func (a *acks) stop() {
+	a.mu.Lock()
+	a.done = true
+	a.settle()
+	a.mu.Unlock()
+	a.busy.Wait()
+	a.flush(true)
+}
+
+// ackOp is several acks in the log.
+type ackOp []ackItem
+
+type ackItem struct {
+	place
+	seq uint64
+}
+
+// Size implements [shard.Op].
+func (op ackOp) Size() int { return 200 * len(op) }
+
+// Releases implements [shard.Releaser]: acks are what makes room.
+func (ackOp) Releases() bool { return true }
+
+// ack applies acks. They come sorted by queue.
+func (m *machine) ack(tx *shard.Tx, env shard.Env, t meta, op ackOp) {
+	for len(op) > 0 {
+		n := 1
+		for n < len(op) && op[n].queue == op[0].queue {
+			n++
+		}
+		b, ok, err := openQueue(tx, m.namer, m.relayKey, op[0].queue)
+		if err != nil {
+			return
+		}
+		if ok && b.header.State != stateGone {
+			w := &work{books: b, m: m, tx: tx, now: env.Now, day: t.Day}
+			w.ackAll(op[:n])
+		}
+		op = op[n:]
+	}
+}
+
+func (w *work) ackAll(items []ackItem) {
+	behind := false
+	for _, it := range items {
+		p, ok, err := w.reader(it.reader)
+		if err != nil || !ok || p.State == readerTicket {
+			continue
+		}
+		end := w.header.Seq
+		if p.State == readerRemoved {
+			end = p.End
+		}
+		before := p
+		p.Acked = max(p.Acked, min(it.seq, end))
+		if p.State == readerActive {
+			p.Day = w.day
+			// Only the slowest reader's ack lets anything go.
+			behind = behind || p.Acked > before.Acked && before.Acked <= w.header.Acked
+		}
+		if p.Acked != before.Acked || p.Day != before.Day {
+			w.setReader(it.reader, p)
+		}
+	}
+	if behind || w.header.Swept < w.header.Acked {
+		w.eraseAcked()
+		w.save()
+	}
+}

@@ -1,0 +1,205 @@
+package queue
+
+import (
+	"sync"
+
+	"github.com/sealpost/sealpost/internal/shard"
+	"github.com/sealpost/sealpost/relay"
+)
+
+// reading is what attachments read with.
+type reading struct {
+	shard    *shard.Store
+	relayKey relay.RelayKey
+}
+
+// An Attachment is one reader's place in one queue's log. Next and Close are for one
+// goroutine at a time; Wake and Ended are safe for concurrent use.
+type Attachment struct {
+	store  *Store
+	queue  relay.QueueID
+	name   string
+	reader relay.PublicKey
+	at     relay.Position // the last thing given; used by Next only
+	blind  bool           // attached without a position
+	wake   chan struct{}
+
+	mu     sync.Mutex
+	ended  bool               // guarded by mu
+	reason relay.DetachReason // guarded by mu
+}
+
+// A Batch is what a reader gets next: entries with the chain after them, or a gap, or the
+// end of a removed reader; empty when there is nothing new.
+type Batch struct {
+	Entries []relay.Entry
+	Chain   relay.Hash // after the last entry
+	Gap     *relay.Gap // Attachment is left 0
+	End     *relay.Position
+}
+
+// Attach opens the log for reader after pos, or, if pos is nil, from where the reader was
+// registered. The caller has proven reader for reading in q. An earlier attachment of the
+// same reader ends as superseded. Refusals: UNKNOWN, FORBIDDEN (a ticket), ROLLBACK with the
+// head (pos is not in this log). In the Attached only Head and LastCommit are set.
+func (s *Store) Attach(q relay.QueueID, key relay.PublicKey, pos *relay.Position) (*Attachment, relay.Attached, error) {
+	a := &Attachment{store: s, queue: q, name: string(queueName(s.shard, q)), reader: key, wake: make(chan struct{}, 1)}
+	var out relay.Attached
+	err := s.shard.View(func(snap *shard.Snapshot) error {
+		b, p, err := s.read.open(snap, q, key)
+		if err != nil {
+			return err
+		}
+		if p.State == readerTicket {
+			return relay.ErrForbidden
+		}
+		out = relay.Attached{Head: b.header.head(), LastCommit: b.header.LastCommit}
+		if pos == nil {
+			a.blind = true
+			a.at, err = b.beginning(s.read.relayKey, q)
+			return err
+		}
+		a.at = *pos
+		return b.verify(s.read.relayKey, q, *pos)
+	})
+	if err != nil {
+		return nil, relay.Attached{}, refusalFor(err)
+	}
+	s.machine.readers.add(a)
+	a.signal()
+	s.acks.add(q, key, 0)
+	return a, out, nil
+}
+
+// open reads the queue and the reader's place in it. A stranger hears UNKNOWN; b is nil only
+// if there is no such queue.
+func (r *reading) open(snap *shard.Snapshot, q relay.QueueID, key relay.PublicKey) (*books, reader, error) {
+	b, ok, err := openQueue(snap, r.shard, r.relayKey, q)
+	if err != nil {
+		return nil, reader{}, err
+	}
+	if !ok || b.header.State == stateGone {
+		return nil, reader{}, relay.ErrUnknown
+	}
+	p, ok, err := b.reader(key)
+	if err == nil && !ok {
+		err = relay.ErrUnknown
+	}
+	return b, p, err
+}
+
+// beginning is where a reader without a position begins. Only a gap can tell it a seq or an
+// incarnation other than the first and the present one, so it begins at 0, and what it may
+// not or cannot read comes as gaps (see Next).
+func (b *books) beginning(relayKey relay.RelayKey, q relay.QueueID) (relay.Position, error) {
+	inc, err := b.incarnationOf(1)
+	if err != nil {
+		return relay.Position{}, err
+	}
+	return relay.Position{Incarnation: inc, Chain: relay.ChainStart(relayKey, q, inc)}, nil
+}
+
+// verify checks that pos is a place in this log, as far as what is kept can tell: with a
+// wrong chain, beyond the head or of an incarnation that never was it is evidence that the
+// log was rolled back or forked, and the client hears ROLLBACK.
+func (b *books) verify(relayKey relay.RelayKey, q relay.QueueID, pos relay.Position) error {
+	h := &b.header
+	rollback := &relay.Refusal{Code: relay.CodeRollback, Position: new(h.head())}
+	base, last, chain := h.Base, h.Seq, h.Chain
+	if pos.Incarnation != h.Incarnation {
+		s, lived, err := b.segmentOf(pos.Incarnation)
+		if err != nil {
+			return err
+		}
+		if !lived || pos.Seq >= h.Base {
+			return rollback
+		}
+		if s == nil || pos.Seq > s.Last {
+			return nil // lost: a gap from there is the next thing
+		}
+		base, last, chain = s.Base, s.Last, s.Chain
+	}
+	switch {
+	case pos.Seq > last || pos.Seq < base:
+		return rollback
+	case pos.Seq == last && pos.Chain != chain:
+		return rollback
+	case pos.Seq == base && base < last && pos.Chain != relay.ChainStart(relayKey, q, pos.Incarnation):
+		return rollback
+	case pos.Seq == last || pos.Seq == base:
+		return nil
+	}
+	return b.verifyInside(pos, rollback)
+}
+
+// verifyInside compares pos with the entry of its number, or with the gap that ends there.
+// In the middle of a gap nothing is left to compare with.
+func (b *books) verifyInside(pos relay.Position, rollback error) error {
+	var e entry
+	ok, err := b.get(seqKey(b.key(kindEntry), pos.Seq), &e)
+	if err != nil {
+		return err
+	}
+	if ok && e.Chain != pos.Chain {
+		return rollback
+	}
+	g, err := b.gapAt(pos.Seq)
+	if err != nil {
+		return err
+	}
+	if !ok && g != nil && g.last == pos.Seq && g.Chain != pos.Chain {
+		return rollback
+	}
+	return nil
+}
+
+// segmentOf finds the part of the log that an earlier incarnation wrote. lived tells whether
+// the store had such a life at all; a queue that was never written in it has no segment.
+func (b *books) segmentOf(inc relay.Incarnation) (s *segment, lived bool, err error) {
+	a, err := b.authority()
+	if err != nil {
+		return nil, false, err
+	}
+	for i := range a.Segments {
+		if a.Segments[i].Incarnation == inc {
+			return &a.Segments[i], true, nil
+		}
+	}
+	for _, life := range b.rd.Incarnations() {
+		if life.ID == inc {
+			return nil, true, nil
+		}
+	}
+	return nil, false, nil
+}
+
+// Wake returns a channel that holds a token when there may be more to read, or the
+// attachment has ended.
+func (a *Attachment) Wake() <-chan struct{} { return a.wake }
+
+// Ended reports whether the attachment has ended, and why: superseded, removed (after the
+// Batch with End), or deleted.
+func (a *Attachment) Ended() (relay.DetachReason, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.reason, a.ended
+}
+
+// Close gives up the attachment. It is no error to close one that has ended.
+func (a *Attachment) Close() { a.store.machine.readers.remove(a) }
+
+func (a *Attachment) signal() {
+	select {
+	case a.wake <- struct{}{}:
+	default: // a token is waiting already
+	}
+}
+
+func (a *Attachment) end(reason relay.DetachReason) {
+	a.mu.Lock()
+	if !a.ended {
+		a.ended, a.reason = true, reason
+	}
+	a.mu.Unlock()
+	a.signal()
+}

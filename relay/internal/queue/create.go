@@ -1,0 +1,82 @@
+package queue
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/sealpost/sealpost/relay"
+)
+
+// create founds a queue. Who may do so is the server's to limit.
+func (w *work) create(c *relay.Create) (relay.Position, *relay.Refusal) {
+	now := relay.Incarnation(w.tx.Incarnation())
+	base := w.tx.Floor()
+	w.header = header{
+		State: stateOpen, Incarnation: now, Base: base, Seq: base, Swept: base, Acked: base,
+		Chain: relay.ChainStart(w.m.relayKey, c.Queue, now), Writer: c.Writer,
+	}
+	l := &w.m.limits
+	w.auth = &authority{
+		Admins: slices.Clone(c.Admins), RequestWriter: c.RequestWriter,
+		Retention:  cmp.Or(c.RetentionDays, relay.DefaultDays),
+		MaxEntries: l.MaxEntries, MaxBytes: l.MaxBytes,
+		Readers: uint32(len(c.Readers)),
+	}
+	for _, key := range c.Readers {
+		w.setReader(key, reader{State: readerActive, Start: base, Acked: base, Day: w.day})
+	}
+	if base > 0 {
+		// A reader without a position counts from 1: the gap tells it where the log begins.
+		w.setGap(&gap{From: 1, Reason: relay.GapAcked, Incarnation: now, Chain: w.header.Chain, last: base})
+	}
+	w.saveAuthority()
+	w.save()
+	return w.header.head(), nil
+}
+
+// close is DELETE: the queue takes no more writing and is erased after 7 days, or at once if
+// nobody else reads it.
+func (w *work) close(d *relay.Delete) (relay.Position, *relay.Refusal) {
+	if refusal := w.admin(d.Key); refusal != nil {
+		return relay.Position{}, refusal
+	}
+	if w.header.State != stateOpen {
+		return relay.Position{}, refuse(relay.CodeClosed)
+	}
+	a, err := w.authority()
+	if err != nil {
+		return relay.Position{}, refuse(relay.CodeUnknown)
+	}
+	position := w.header.head()
+	w.header.State, w.header.ClosedDay = stateClosed, w.day
+	if a.Readers <= 1 {
+		w.gone()
+		return position, nil
+	}
+	w.save()
+	return position, nil
+}
+
+// gone ends the queue: from here on it is unknown to everybody. Sweeps erase its records;
+// its name stays taken for a while.
+func (w *work) gone() {
+	w.lost, w.old = nil, nil
+	w.header = header{State: stateGone, ClosedDay: w.day}
+	w.set(w.key(kindHeader), &w.header)
+	w.m.touch(w.name)
+}
+
+// admin checks that key is an admin's: FORBIDDEN for readers, UNKNOWN for everyone else.
+func (w *work) admin(key relay.PublicKey) *relay.Refusal {
+	a, err := w.authority()
+	if err != nil {
+		return refuse(relay.CodeUnknown)
+	}
+	if slices.Contains(a.Admins, key) {
+		return nil
+	}
+	if _, ok := w.active(key); ok {
+		return refuse(relay.CodeForbidden)
+	}
+	return refuse(relay.CodeUnknown)
+}

@@ -1,0 +1,193 @@
+package queue
+
+import (
+	"slices"
+
+	"github.com/sealpost/sealpost/relay"
+)
+
+// erased is an entry that is about to go.
+type erased struct {
+	seq   uint64
+	size  int
+	chain relay.Hash
+}
+
+func leaving(e *stored) erased {
+	return erased{seq: e.seq, size: len(e.Envelope), chain: e.Chain}
+}
+
+// erase removes entries, in order, and leaves gaps that say what is missing, why, and which
+// chain goes on after them. The caller saves the header.
+func (w *work) erase(entries []erased, reason relay.GapReason) {
+	h := &w.header
+	for i := 0; i < len(entries); {
+		first := i
+		for i < len(entries) && entries[i].seq == entries[first].seq+uint64(i-first) {
+			_ = w.tx.Delete(seqKey(w.key(kindEntry), entries[i].seq))
+			if at := slices.Index(h.Requests, entries[i].seq); at >= 0 {
+				h.Requests = slices.Delete(h.Requests, at, at+1)
+			} else {
+				h.Entries -= min(1, h.Entries)
+				h.Bytes -= min(uint64(entries[i].size), h.Bytes)
+			}
+			i++
+		}
+		last := entries[i-1]
+		inc, _ := w.incarnationOf(last.seq)
+		w.placeGap(gap{From: entries[first].seq, Reason: reason, Incarnation: inc, Chain: last.chain, last: last.seq})
+	}
+}
+
+// placeGap stores a gap, joined with its neighbours of the same reason and incarnation. So
+// there is about one gap for each run between COMMITs, however long a queue lives.
+func (w *work) placeGap(g gap) {
+	joins := func(n *gap) bool { return n.Reason == g.Reason && n.Incarnation == g.Incarnation }
+	if g.From > 1 {
+		left := gap{last: g.From - 1}
+		key := seqKey(w.key(kindGap), left.last)
+		if ok, _ := w.get(key, &left); ok && joins(&left) {
+			_ = w.tx.Delete(key)
+			g.From = left.From
+		}
+	}
+	right, err := w.gapAt(g.last + 1)
+	if err == nil && right != nil && right != w.lost && right.From == g.last+1 && joins(right) {
+		right.From = g.From
+		w.setGap(right)
+		return
+	}
+	w.setGap(&g)
+}
+
+// collect walks from seq to end and gathers entries that pick wants, within the bounds of
+// one operation. It returns the last number it dealt with, and whether it was stopped by a
+// bound or by pick (whose second result ends the walk before that entry).
+func (w *work) collect(seq, end uint64, pick func(*stored) (take, stop bool)) (list []erased, upto uint64, stopped bool) {
+	upto = seq - 1
+	bytes := 0
+	_ = w.walk(seq, end, func(e *stored, g *gap) bool {
+		if g != nil {
+			upto = g.last
+			return true
+		}
+		take, stop := pick(e)
+		if stop || len(list) >= eraseEntries || bytes >= eraseBytes {
+			stopped = true
+			return false
+		}
+		if take {
+			list = append(list, leaving(e))
+		}
+		bytes += len(e.Envelope)
+		upto = e.seq
+		return true
+	})
+	return list, upto, stopped
+}
+
+func isCommit(e *stored) bool { return e.Kind == relay.KindCommit }
+
+// slowest returns the lowest acked number of the readers and tickets that were seen within
+// so many days; ok is false if there is none.
+func (w *work) slowest(days uint32) (acked uint64, ok bool) {
+	acked = ^uint64(0)
+	_ = w.everyReader(func(_ []byte, p reader) {
+		if p.State != readerRemoved && p.Day+days >= w.day {
+			acked, ok = min(acked, p.Acked), true
+		}
+	})
+	return acked, ok
+}
+
+// eraseAcked erases what every reader has acked, but COMMITs. more tells that a bound ended
+// it early. The caller saves the header.
+func (w *work) eraseAcked() (more bool) {
+	acked, ok := w.slowest(unseenDays)
+	if !ok {
+		return false // no reader: what is there waits for its expiry
+	}
+	h := &w.header
+	h.Acked = min(acked, h.Seq)
+	list, upto, stopped := w.collect(h.Swept+1, h.Acked, func(e *stored) (bool, bool) { return !isCommit(e), false })
+	w.erase(list, relay.GapAcked)
+	h.Swept = max(h.Swept, min(upto, h.Seq))
+	return stopped
+}
+
+// eraseExpired erases what is older than the retention, and COMMITs older than theirs.
+func (w *work) eraseExpired() (more bool) {
+	a, err := w.authority()
+	if err != nil {
+		return false
+	}
+	h := &w.header
+	old := func(e *stored, days uint32) bool { return e.Day+days < w.day }
+	list, upto, _ := w.collect(h.Swept+1, h.Seq, func(e *stored) (bool, bool) {
+		return !isCommit(e), !old(e, uint32(a.Retention))
+	})
+	w.erase(list, relay.GapExpired)
+	h.Swept = max(h.Swept, min(upto, h.Seq))
+	commits, _, _ := w.collect(1, h.Swept, func(e *stored) (bool, bool) { return true, !old(e, commitDays) })
+	w.erase(commits, relay.GapExpired)
+	return len(list) >= eraseEntries || len(commits) >= eraseEntries
+}
+
+// makeRoom makes room for one more envelope, or refuses with QUOTA and changes nothing. What
+// every reader of the last week has acked goes first, oldest first, so a live group is never
+// refused for an absent device; COMMITs go last.
+func (w *work) makeRoom(a *authority, size int) *relay.Refusal {
+	h := &w.header
+	fits := func(entries uint32, bytes uint64) bool {
+		return h.Entries-min(entries, h.Entries)+1 <= a.MaxEntries && h.Bytes-min(bytes, h.Bytes)+uint64(size) <= a.MaxBytes
+	}
+	if fits(0, 0) {
+		return nil
+	}
+	live, ok := w.slowest(liveDays)
+	if !ok {
+		return refuse(relay.CodeQuota) // nobody has read it: the writer learns that it is full
+	}
+	live = min(live, h.Seq)
+	var entries uint32
+	var bytes uint64
+	pick := func(commits bool) func(*stored) (bool, bool) {
+		return func(e *stored) (take, stop bool) {
+			if fits(entries, bytes) {
+				return false, true
+			}
+			if isCommit(e) != commits {
+				return false, false
+			}
+			if !slices.Contains(h.Requests, e.seq) {
+				entries++
+				bytes += uint64(len(e.Envelope))
+			}
+			return true, false
+		}
+	}
+	messages, upto, _ := w.collect(h.Swept+1, live, pick(false))
+	var commits []erased
+	if !fits(entries, bytes) {
+		commits, _, _ = w.collect(1, live, pick(true))
+	}
+	if !fits(entries, bytes) {
+		return refuse(relay.CodeQuota)
+	}
+	w.erase(messages, relay.GapQuota)
+	w.erase(commits, relay.GapQuota)
+	h.Swept = max(h.Swept, min(upto, h.Seq))
+	return nil
+}
+
+// dropOldestRequest makes room among the strangers' entries.
+func (w *work) dropOldestRequest() {
+	h := &w.header
+	seq := h.Requests[0]
+	e := &stored{seq: seq}
+	if ok, _ := w.get(seqKey(w.key(kindEntry), seq), &e.entry); ok {
+		w.erase([]erased{leaving(e)}, relay.GapQuota)
+		return
+	}
+	h.Requests = h.Requests[1:]
+}

@@ -1,0 +1,106 @@
+package queue
+
+import (
+	"cmp"
+	"time"
+)
+
+// The specification's constants (DESIGN sections 3 and 4, relay/PROTOCOL.md). Days are the
+// store's day numbers.
+const (
+	ringEntries = 64 // entries that strangers' writer may have waiting, oldest dropped first
+
+	commitDays   = 90 // COMMIT entries are kept so long whatever is acked
+	ticketDays   = 28 // an unredeemed ticket ends
+	unseenDays   = 90 // a reader that nobody saw for so long is removed
+	liveDays     = 7  // a reader seen within them holds back erasing over quota
+	closedDays   = 7  // between DELETE and erasing
+	shortMemory  = 2  // periods an APPEND's or KNOCK's answer is remembered beside the present one: 48 hours and more
+	longMemory   = 7  // periods all other answers are
+	recentDays   = 90 // a replaced writer key hears STALE so long
+	recentAtOnce = 16 // or while it is among so many last ones
+)
+
+// Our own limits, each with its reason.
+const (
+	maxRecent   = 64   // replaced writer keys kept in the authority record, which COMMITs rewrite
+	removedDays = 90   // a removed reader may still come for what it missed; then its record goes
+	goneDays    = 90   // an erased queue's name stays taken, so that nobody founds it anew
+	maxSegments = 1000 // incarnations that a queue remembers; each is a loss of the store
+
+	// What one operation erases at most, so that no batch waits long for it; the rest
+	// follows with the next ack or sweep.
+	eraseEntries = 256
+	eraseBytes   = 4 << 20
+	eraseRecords = 1000 // of an erased queue or of old answers
+
+	sweepQueues = 16        // walked by one sweep operation
+	sweepEvery  = time.Hour // expiry is counted in days
+	ackDelay    = time.Second
+	ackBatch    = 128 // acks in one operation: each may rewrite two records
+
+	maxBuckets = 1 << 17 // rate buckets in memory, about 100 bytes each
+
+	busyRetry = 30 * time.Second
+)
+
+// Rate is a token bucket: Burst at once, then one every Every.
+type Rate struct {
+	Burst int
+	Every time.Duration
+}
+
+// Limits are the server's limits; zero fields take the value of [DefaultLimits].
+type Limits struct {
+	MaxEntries uint32 // stored in one queue
+	MaxBytes   uint64 // of envelopes stored in one queue
+	MaxReaders uint32 // readers and tickets of one queue
+	MaxWriters uint32 // contact writers of one queue
+
+	ContactEntries uint32 // of one contact writer, waiting
+	ContactBytes   uint64 // the same in bytes: no contact can fill an inbox alone (ATTACKS R07)
+
+	GroupAppends   Rate // all members share one writer key
+	ContactAppends Rate // of one contact
+	RequestAppends Rate // all strangers share one writer key
+	Commits        Rate // accepted, of one reader
+	Conflicts      Rate // refused COMMITs of one reader
+	Knocks         Rate // of one reader
+	Votes          Rate // of one reader
+	Configures     Rate // CONFIGUREs and LEAVEs of one key
+}
+
+// DefaultLimits are what a relay runs with unless its operator says otherwise.
+var DefaultLimits = Limits{
+	MaxEntries: 1 << 16, MaxBytes: 256 << 20,
+	MaxReaders: 2048, MaxWriters: 4096,
+	ContactEntries: 8192, ContactBytes: 32 << 20,
+	GroupAppends:   Rate{4096, time.Millisecond},
+	ContactAppends: Rate{256, 100 * time.Millisecond},
+	RequestAppends: Rate{64, 250 * time.Millisecond},
+	Commits:        Rate{20, time.Minute},
+	Conflicts:      Rate{60, time.Second},
+	Knocks:         Rate{1, time.Hour},
+	Votes:          Rate{30, 2 * time.Minute},
+	Configures:     Rate{120, time.Second},
+}
+
+func (l Limits) withDefaults() Limits {
+	d := DefaultLimits
+	return Limits{
+		MaxEntries:     cmp.Or(l.MaxEntries, d.MaxEntries),
+		MaxBytes:       cmp.Or(l.MaxBytes, d.MaxBytes),
+		MaxReaders:     cmp.Or(l.MaxReaders, d.MaxReaders),
+		MaxWriters:     cmp.Or(l.MaxWriters, d.MaxWriters),
+		ContactEntries: cmp.Or(l.ContactEntries, d.ContactEntries),
+		ContactBytes:   cmp.Or(l.ContactBytes, d.ContactBytes),
+		GroupAppends:   cmp.Or(l.GroupAppends, d.GroupAppends),
+		ContactAppends: cmp.Or(l.ContactAppends, d.ContactAppends),
+		RequestAppends: cmp.Or(l.RequestAppends, d.RequestAppends),
+		Commits:        cmp.Or(l.Commits, d.Commits),
+		Conflicts:      cmp.Or(l.Conflicts, d.Conflicts),
+		Knocks:         cmp.Or(l.Knocks, d.Knocks),
+		Votes:          cmp.Or(l.Votes, d.Votes),
+		Configures:     cmp.Or(l.Configures, d.Configures),
+	}
+}

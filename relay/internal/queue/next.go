@@ -1,0 +1,120 @@
+package queue
+
+import (
+	"errors"
+
+	"github.com/sealpost/sealpost/internal/shard"
+	"github.com/sealpost/sealpost/relay"
+)
+
+// entryOverhead is what an entry takes in a DELIVER beside its envelope.
+const entryOverhead = 8 + 1 + 1 + 32 + 4
+
+// Next returns what comes next, at most about max bytes of entries but always one; an empty
+// Batch means that there is nothing new, or that the attachment has ended. It never blocks
+// for new entries. An error (BUSY) means that reading failed; try again later.
+func (a *Attachment) Next(max int) (Batch, error) {
+	if _, ended := a.Ended(); ended {
+		return Batch{}, nil
+	}
+	var out Batch
+	exists := false
+	err := a.store.shard.View(func(snap *shard.Snapshot) error {
+		b, p, err := a.store.read.open(snap, a.queue, a.reader)
+		if exists = b != nil; err != nil {
+			return err
+		}
+		end := b.header.Seq
+		if p.State == readerRemoved {
+			if end = min(end, p.End); a.at.Seq >= end {
+				out.End = new(a.at)
+				return nil
+			}
+		}
+		return a.fill(&out, b, p, end, max)
+	})
+	switch {
+	case errors.Is(err, relay.ErrUnknown) && exists:
+		a.end(relay.DetachRemoved) // so long ago that its record is gone
+		return Batch{}, nil
+	case errors.Is(err, relay.ErrUnknown):
+		a.end(relay.DetachDeleted)
+		return Batch{}, nil
+	case errors.Is(err, shard.ErrClosed):
+		return Batch{}, nil
+	case err != nil:
+		return Batch{}, refusalFor(err)
+	}
+	switch {
+	case out.End != nil:
+		a.end(relay.DetachRemoved)
+	case out.Gap != nil:
+		a.at = out.Gap.After
+	case len(out.Entries) > 0:
+		a.at.Seq, a.at.Chain = out.Entries[len(out.Entries)-1].Seq, out.Chain
+	}
+	return out, nil
+}
+
+// fill reads on from a.at up to end: entries until a gap or the bound, or the gap that
+// comes first.
+func (a *Attachment) fill(out *Batch, b *books, p reader, end uint64, max int) error {
+	if a.at.Seq < p.Start {
+		return a.fillStart(out, b, p, relay.GapAcked)
+	}
+	// Whoever has no position takes the first entry for one of the present incarnation, and
+	// only a gap can tell it otherwise: so the first entry is given as one.
+	if a.blind && a.at.Seq == 0 && a.at.Incarnation != b.header.Incarnation && end > 0 {
+		return a.fillStart(out, b, reader{Start: 1, Acked: p.Acked}, relay.GapLost)
+	}
+	bytes := 0
+	return b.walk(a.at.Seq+1, end, func(e *stored, g *gap) bool {
+		if g != nil {
+			if len(out.Entries) == 0 {
+				out.Gap = a.gapFor(g, p)
+			}
+			return false
+		}
+		size := len(e.Envelope) + entryOverhead
+		if len(out.Entries) > 0 && bytes+size > max {
+			return false
+		}
+		bytes += size
+		out.Entries = append(out.Entries, relay.Entry{Seq: e.seq, Kind: e.Kind, Reader: e.Reader, Envelope: e.Envelope})
+		out.Chain = e.Chain
+		return bytes < max
+	})
+}
+
+// gapFor tells of a gap from where this reader stands. What it has acked itself is acked,
+// whatever ended it.
+func (a *Attachment) gapFor(g *gap, p reader) *relay.Gap {
+	reason := g.Reason
+	if reason != relay.GapLost && g.last <= p.Acked {
+		reason = relay.GapAcked
+	}
+	return &relay.Gap{
+		From: a.at.Seq + 1, To: g.last, Reason: reason,
+		After: relay.Position{Incarnation: g.Incarnation, Seq: g.last, Chain: g.Chain},
+	}
+}
+
+// fillStart tells of everything up to where the reader may read as a gap, up to the end of
+// an erased range if that goes on.
+func (a *Attachment) fillStart(out *Batch, b *books, p reader, reason relay.GapReason) error {
+	var bad error
+	err := b.walk(p.Start, b.header.Seq, func(e *stored, g *gap) bool {
+		if g == nil {
+			g = &gap{Reason: reason, Chain: e.Chain, last: e.seq}
+			if g.Incarnation, bad = b.incarnationOf(e.seq); bad != nil {
+				return false
+			}
+		}
+		out.Gap = a.gapFor(g, p)
+		return false
+	})
+	if err == nil {
+		err = bad
+	}
+	return err
+}

@@ -1,0 +1,231 @@
+// Package queue is the relay's only noun: durable, ordered logs of sealed envelopes, and the
+// rules of who may write, read, configure and erase them (relay/PROTOCOL.md).
+//
+// Start with [Open], [Store.Submit] and [Store.Attach]. Mutations run one after the other
+// in a deterministic state machine on internal/shard, and their answers go out when they are
+// on disk. Reading never touches that machine: an [Attachment] reads snapshots.
+//
+// The caller (relay/relayserver) has verified signatures and session proofs before anything
+// gets here; this package decides what a key may do at the moment its operation is applied.
+// Whoever has no place in a queue hears UNKNOWN, the same as for a queue that does not exist.
+//
+// What is stored: for each queue a header, its authority (admin keys and limits), and one
+// record for each reader, contact writer, entry and gap; keys of records are HMACs, values
+// are sealed, times are day numbers. No record holds a queue's id, names two queues, or says
+// who wrote a message.
+//
+// Out of scope: sessions, proofs, network limits and CREATE limits (relayserver); SIGNAL and
+// blobs, which are not logs.
+package queue
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/sealpost/sealpost/internal/shard"
+	"github.com/sealpost/sealpost/relay"
+)
+
+// Config says where the queues live. Dir, StorageKey and RelayKey are required.
+type Config struct {
+	Dir        string           // folder of the store alone
+	StorageKey shard.Key        // seals values and derives record names
+	RelayKey   relay.RelayKey   // the public Noise key, part of every chain's start
+	Limits     Limits           // zero fields take the defaults
+	Clock      func() time.Time // time.Now when nil
+	Logger     *slog.Logger     // gets no id, key or address
+	MinFree    uint64           // bytes, as in shard.Config
+	Restored   bool             // as in shard.Config
+}
+
+// Authority is what the session has proven besides the key that the mutation names.
+type Authority struct {
+	Reader bool // an APPEND's reader key was proven for reading in this session and queue
+}
+
+// Answer is what a mutation ends in: a position and no error, or a refusal.
+type Answer struct {
+	Position relay.Position
+	Err      *relay.Refusal
+}
+
+// A Store holds all queues of one relay. All methods are safe for concurrent use.
+type Store struct {
+	shard   *shard.Store
+	machine *machine
+	acks    *acks
+	sweeps  *sweeper
+	read    *reading
+	log     *slog.Logger
+}
+
+// Open opens the queues in cfg.Dir, or an empty folder. Errors are those of [shard.Open].
+func Open(cfg Config) (*Store, error) {
+	log := cfg.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	m := &machine{relayKey: cfg.RelayKey, limits: cfg.Limits.withDefaults(), readers: newReaders(), rates: newRates()}
+	s, err := shard.Open(shard.Config{
+		Dir: cfg.Dir, Key: cfg.StorageKey, Machine: m, Clock: cfg.Clock, Logger: log,
+		MinFree: cfg.MinFree, Restored: cfg.Restored,
+	})
+	if err != nil {
+		return nil, err
+	}
+	m.namer = s
+	q := &Store{shard: s, machine: m, log: log, read: &reading{shard: s, relayKey: cfg.RelayKey}}
+	q.acks = newAcks(s)
+	q.sweeps = startSweeper(s, log)
+	return q, nil
+}
+
+// Submit applies m once and calls done with its answer after the answer is on disk. The
+// caller has verified m's signatures, or for APPEND the session's proof for its writer key;
+// m and what it holds stay unchanged until done is called. A retry (same queue, key and
+// idempotency id) gets the first answer again. Submit blocks only while the store's bounded
+// queue is full; done runs on another goroutine, or on the caller's when m is malformed or the
+// store is closed, and must not block.
+func (s *Store) Submit(m relay.Mutation, a Authority, done func(Answer)) {
+	if err := m.Check(); err != nil {
+		done(Answer{Err: relay.AsRefusal(err)})
+		return
+	}
+	s.shard.Submit(newMutation(m, a), func(answer any, err error) {
+		if err != nil {
+			done(Answer{Err: refusalFor(err)})
+			return
+		}
+		done(answer.(Answer))
+	})
+}
+
+// refusalFor tells a client what a failure of storage means for it: nothing was accepted,
+// try again.
+func refusalFor(err error) *relay.Refusal {
+	switch {
+	case errors.Is(err, shard.ErrClosed):
+		return &relay.Refusal{Code: relay.CodeDraining}
+	case errors.Is(err, shard.ErrFull):
+		return &relay.Refusal{Code: relay.CodeBusy, RetryAfter: busyRetry}
+	}
+	return relay.AsRefusal(err)
+}
+
+// Ack notes that reader has stored everything in q up to seq. It is cumulative and written
+// within about a second; losing it only repeats deliveries. The caller has proven reader.
+func (s *Store) Ack(q relay.QueueID, reader relay.PublicKey, seq uint64) {
+	s.acks.add(q, reader, seq)
+}
+
+// Sweep erases what has expired, as it happens every hour by itself, and returns when all
+// of it is gone.
+func (s *Store) Sweep(ctx context.Context) error { return s.sweeps.all(ctx) }
+
+// Incarnation names the life of the store; it is fixed while the store is open.
+func (s *Store) Incarnation() relay.Incarnation { return s.shard.Incarnation() }
+
+// Close writes the last acks, answers what was submitted and closes the store. Attachments
+// end with nothing more to read.
+func (s *Store) Close() error {
+	s.sweeps.stop()
+	s.acks.stop()
+	return s.shard.Close()
+}
+
+// machine is the state machine behind [shard.Machine]. Only the storing goroutine uses it,
+// but for readers, which has a lock of its own. What it remembers beside the state (rates,
+// who is attached) is forgotten at a restart.
+type machine struct {
+	namer     namer
+	relayKey  relay.RelayKey
+	limits    Limits
+	readers   *readers
+	rates     *rates
+	time      meta            // as of batch timeBatch
+	timeBatch uint64          // 0: not read yet
+	touched   map[string]bool // names of queues that this batch changed
+}
+
+// namer derives record names; the shard's store.
+type namer interface {
+	Name(kind byte, ids ...[]byte) []byte
+}
+
+var _ shard.Committer = (*machine)(nil)
+
+// Apply implements [shard.Machine].
+func (m *machine) Apply(tx *shard.Tx, env shard.Env, op shard.Op) any {
+	t := m.clock(tx, env)
+	switch op := op.(type) {
+	case *mutation:
+		return m.mutate(tx, env, t, op)
+	case ackOp:
+		m.ack(tx, env, t, op)
+	case sweepOp:
+		return m.sweep(tx, env, t, op)
+	}
+	return nil
+}
+
+// Committed implements [shard.Committer]: attached readers learn of a batch when it is on
+// disk and visible.
+func (m *machine) Committed() {
+	for name := range m.touched {
+		m.readers.wake(name)
+	}
+	clear(m.touched)
+}
+
+func (m *machine) touch(name []byte) {
+	if m.touched == nil {
+		m.touched = make(map[string]bool)
+	}
+	m.touched[string(name)] = true
+}
+
+// readers is the registry of attachments, by queue name and reader.
+type readers struct {
+	mu      sync.Mutex
+	byQueue map[string]map[relay.PublicKey]*Attachment // guarded by mu
+}
+
+func newReaders() *readers {
+	return &readers{byQueue: make(map[string]map[relay.PublicKey]*Attachment)}
+}
+
+// add registers a; an earlier attachment of the same reader ends as superseded.
+func (r *readers) add(a *Attachment) {
+	r.mu.Lock()
+	old := r.byQueue[a.name][a.reader]
+	if r.byQueue[a.name] == nil {
+		r.byQueue[a.name] = make(map[relay.PublicKey]*Attachment)
+	}
+	r.byQueue[a.name][a.reader] = a
+	r.mu.Unlock()
+	if old != nil {
+		old.end(relay.DetachSuperseded)
+	}
+}
+
+func (r *readers) remove(a *Attachment) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.byQueue[a.name][a.reader] != a {
+		return // superseded: the place is another's
+	}
+	if delete(r.byQueue[a.name], a.reader); len(r.byQueue[a.name]) == 0 {
+		delete(r.byQueue, a.name)
+	}
+}
+
+func (r *readers) wake(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range r.byQueue[name] {
+		a.signal()
+	}
+}

@@ -1,0 +1,216 @@
+package queue
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/sealpost/sealpost/internal/shard"
+	"github.com/sealpost/sealpost/internal/wire"
+)
+
+// sweeper walks all queues every hour and at the start, through the log like everything
+// else. It owns one goroutine.
+type sweeper struct {
+	shard  *shard.Store
+	log    *slog.Logger
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+func startSweeper(s *shard.Store, log *slog.Logger) *sweeper {
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &sweeper{shard: s, log: log, cancel: cancel}
+	w.done.Go(func() {
+		tick := time.NewTicker(sweepEvery)
+		defer tick.Stop()
+		for {
+			if err := w.all(ctx); err != nil && ctx.Err() == nil {
+				log.Error("sweeping the queues", "error", err)
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return w
+}
+
+func (w *sweeper) stop() {
+	w.cancel()
+	w.done.Wait()
+}
+
+// all sweeps once over everything, one bounded operation after the other.
+func (w *sweeper) all(ctx context.Context) error {
+	op := sweepOp{first: true}
+	for {
+		next, err := w.shard.Do(ctx, op)
+		if err != nil {
+			return err
+		}
+		var more bool
+		if op, more = next.(sweepOp), op.more(next.(sweepOp)); !more {
+			return nil
+		}
+	}
+}
+
+// sweepOp is one step of a sweep: from the queue with this header key on. The answer is
+// the next step.
+type sweepOp struct {
+	first bool   // moves the day, and forgets old answers until all are gone
+	from  []byte // nil with first: nothing swept yet; nil in an answer: done
+}
+
+func (sweepOp) more(next sweepOp) bool { return next.first || next.from != nil }
+
+// Size implements [shard.Op].
+func (sweepOp) Size() int { return 1 << 10 }
+
+// Releases implements [shard.Releaser].
+func (sweepOp) Releases() bool { return true }
+
+func (m *machine) sweep(tx *shard.Tx, env shard.Env, t meta, op sweepOp) sweepOp {
+	if op.first {
+		if op.from == nil {
+			t = m.tick(tx, env, t)
+		}
+		if m.forget(tx, t.Period) {
+			return sweepOp{first: true, from: []byte{kindHeader}}
+		}
+		return sweepOp{from: []byte{kindHeader}}
+	}
+	next := sweepOp{}
+	var names [][]byte
+	_ = tx.Keys([]byte{kindHeader}, op.from, func(key []byte) bool {
+		if len(names) == sweepQueues {
+			next.from = key
+			return false
+		}
+		names = append(names, bytes.Clone(key[1:]))
+		return true
+	})
+	for i, name := range names {
+		b, ok, err := openBooks(tx, m.namer, name)
+		if err != nil || !ok {
+			continue
+		}
+		w := &work{books: b, m: m, tx: tx, now: env.Now, day: t.Day}
+		if w.sweep() {
+			// A bound ended it: the rest of this queue and the others are the next step's.
+			return sweepOp{from: append([]byte{kindHeader}, names[i]...)}
+		}
+	}
+	return next
+}
+
+// tick moves the store's time.
+func (m *machine) tick(tx *shard.Tx, env shard.Env, t meta) meta {
+	wall := dayOf(env.Now)
+	moved := t
+	if wall > t.Day {
+		moved.Day++
+	}
+	if wall != t.Wall {
+		moved.Wall, moved.Period = wall, t.Period+1
+	}
+	if moved == t {
+		return t
+	}
+	return m.setClock(tx, moved)
+}
+
+// sweep expires what is old in one queue; more tells that there is more of it. The queue is
+// not moved to a new incarnation, since its id is not known here: what goes away is all of
+// the incarnation in the header.
+func (w *work) sweep() (more bool) {
+	h := &w.header
+	if h.State == stateGone {
+		return w.eraseRecords()
+	}
+	if h.State == stateClosed && h.ClosedDay+closedDays < w.day {
+		w.gone()
+		return w.eraseRecords()
+	}
+	before, _, _ := w.tx.Get(w.key(kindHeader))
+	w.sweepReaders()
+	if a, err := w.authority(); err == nil {
+		if n := len(a.Recent); n > 0 {
+			if a.trimRecent(w.day); len(a.Recent) != n {
+				w.saveAuthority()
+			}
+		}
+	}
+	acked := w.eraseAcked()
+	expired := w.eraseExpired()
+	if after, err := wire.Marshal(h); err == nil && !bytes.Equal(before, after) {
+		_ = w.tx.Set(w.key(kindHeader), after)
+		w.m.touch(w.name)
+	}
+	return acked || expired
+}
+
+// sweepReaders ends tickets that nobody redeemed and readers that nobody saw, and forgets
+// removed ones.
+func (w *work) sweepReaders() {
+	type found struct {
+		key []byte
+		reader
+	}
+	var old []found
+	_ = w.everyReader(func(key []byte, p reader) {
+		days := uint32(unseenDays)
+		switch p.State {
+		case readerTicket:
+			days = ticketDays
+		case readerRemoved:
+			days = removedDays
+		}
+		if p.Day+days < w.day {
+			old = append(old, found{key, p})
+		}
+	})
+	if len(old) == 0 {
+		return
+	}
+	a, err := w.authority()
+	if err != nil {
+		return
+	}
+	for _, f := range old {
+		if f.State != readerRemoved {
+			a.Readers--
+		}
+		if f.State == readerActive {
+			w.set(f.key, &reader{State: readerRemoved, Start: f.Start, Acked: f.Acked, Day: w.day, End: w.header.Seq})
+			continue
+		}
+		_ = w.tx.Delete(f.key)
+	}
+	w.saveAuthority()
+	w.m.touch(w.name)
+}
+
+// eraseRecords erases what is left of a queue that is gone, and in the end its name.
+func (w *work) eraseRecords() (more bool) {
+	n := 0
+	for _, kind := range []byte{kindAuthority, kindReader, kindWriter, kindEntry, kindGap} {
+		_ = w.tx.Keys(w.key(kind), nil, func(key []byte) bool {
+			if n >= eraseRecords {
+				return false
+			}
+			_ = w.tx.Delete(key)
+			n++
+			return true
+		})
+	}
+	if n == 0 && w.header.ClosedDay+goneDays < w.day {
+		_ = w.tx.Delete(w.key(kindHeader))
+	}
+	return n >= eraseRecords
+}
