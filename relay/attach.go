@@ -8,7 +8,7 @@ type Attach struct {
 	Request  uint64
 	Queue    QueueID
 	Reader   PublicKey
-	Position *Position // the last entry the client has; nil: from the oldest kept entry it may read
+	Position *Position // the last entry the client has; nil: from seq 1, with a GAP for what it may not read
 	Window   uint32    // bytes of envelopes delivered and not yet ACKed; one entry always fits
 }
 

@@ -26,7 +26,7 @@ const (
 	GapExpired GapReason = 1 // kept as long as the retention said
 	GapRemoved GapReason = 2 // erased by an admin
 	GapLost    GapReason = 3 // the store lost them; the incarnation changes here
-	GapAcked   GapReason = 4 // acked by every reader that was to have them
+	GapAcked   GapReason = 4 // acked by every reader that was to have them; before this reader's place
 	GapQuota   GapReason = 5 // dropped to make room
 )
 

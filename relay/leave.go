@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"crypto/ed25519"
 	"fmt"
 
 	"github.com/sealpost/sealpost/internal/wire"
@@ -61,10 +60,7 @@ func (l *Leave) Sign(b Binding, s Signer) error {
 
 // Verify implements [Mutation].
 func (l *Leave) Verify(b Binding) error {
-	if !ed25519.Verify(l.Reader[:], l.signed(b.RelayKey), l.Signature[:]) {
-		return ErrBadProof
-	}
-	return nil
+	return verify(l.Reader, l.Signature, l.signed(b.RelayKey))
 }
 
 func (l *Leave) fields(w *wire.Writer) { writeHead(w, l.ID, l.Queue, l.Reader) }

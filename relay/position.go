@@ -21,7 +21,7 @@ const (
 // a position with Seq 0 and a nonzero Incarnation is the beginning of an empty queue.
 type Position struct {
 	Incarnation Incarnation
-	Seq         uint64 // the first entry of a queue has 1
+	Seq         uint64 // the first entry of a queue has 1, in the store's first incarnation
 	Chain       Hash
 }
 
