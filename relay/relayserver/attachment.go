@@ -1,0 +1,140 @@
+package relayserver
+
+import (
+	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/internal/queue"
+)
+
+// mark remembers that the entries up to seq, after the mark before, have so many bytes.
+type mark struct {
+	seq   uint64
+	bytes int
+}
+
+// attachment is one ATTACH of a session, from ATTACHED to DETACHED.
+type attachment struct {
+	// Static.
+	id     uint64
+	queue  relay.QueueID
+	reader relay.PublicKey
+	window int
+	source *queue.Attachment
+	done   chan struct{} // closed with it
+
+	// Guarded by the peer's mu.
+	queued    bool // stands in ready
+	asked     bool // DETACH came
+	delivered uint64
+	unacked   int    // bytes
+	marks     []mark // of what is unacked, in order
+}
+
+func (a *attachment) close() {
+	close(a.done)
+	a.source.Close()
+}
+
+// attach answers ATTACH. Without a proof in this session the answer is the same for every
+// queue; with one, the store says UNKNOWN unless the key is a reader of it.
+func (p *peer) attach(f *relay.Attach, answer func(relay.Frame)) {
+	if p.isDraining() {
+		answer(refused(f.Request, relay.ErrDraining))
+		return
+	}
+	if !p.proven(relay.ProveRead, f.Queue, f.Reader) {
+		answer(refused(f.Request, relay.ErrBadProof))
+		return
+	}
+	p.mu.Lock()
+	full := len(p.attachments) >= relay.MaxAttachments
+	p.mu.Unlock()
+	if full {
+		answer(refused(f.Request, &relay.Refusal{Code: relay.CodeLimit, Limit: relay.LimitAttachments}))
+		return
+	}
+	source, attached, err := p.srv.store.Attach(f.Queue, f.Reader, f.Position)
+	if err != nil {
+		answer(refused(f.Request, err))
+		return
+	}
+	p.lastID++
+	a := &attachment{
+		id: p.lastID, queue: f.Queue, reader: f.Reader, source: source,
+		window: int(min(f.Window, maxWindow)), done: make(chan struct{}),
+	}
+	if f.Position != nil {
+		a.delivered = f.Position.Seq
+	}
+	attached.Request, attached.Attachment = f.Request, a.id
+	p.mu.Lock()
+	p.attachments[a.id] = a
+	p.mu.Unlock()
+	// ATTACHED is given to the writer before it may look at a: DELIVER comes after it.
+	answer(&attached)
+	p.look(a)
+	go p.watch(a)
+}
+
+// watch passes on the store's wake-ups. It ends with the attachment, which ends with the
+// session at the latest.
+func (p *peer) watch(a *attachment) {
+	for {
+		select {
+		case <-a.source.Wake():
+			p.look(a)
+		case <-a.done:
+			return
+		}
+	}
+}
+
+// ack opens a's window and moves the stored cursor. An ACK of an attachment that has ended
+// meanwhile is passed over: losing one only repeats deliveries. One of what was never
+// delivered would erase entries unseen.
+func (p *peer) ack(f *relay.Ack) relay.CloseCode {
+	p.mu.Lock()
+	a := p.attachments[f.Attachment]
+	if a == nil {
+		p.mu.Unlock()
+		return 0
+	}
+	if f.Seq > a.delivered {
+		p.mu.Unlock()
+		return relay.CloseProtocol
+	}
+	freed := 0
+	for len(a.marks) > 0 && a.marks[0].seq <= f.Seq {
+		freed += a.marks[0].bytes
+		a.marks = a.marks[1:]
+	}
+	a.unacked -= freed
+	p.mu.Unlock()
+	p.srv.store.Ack(a.queue, a.reader, f.Seq)
+	if freed > 0 {
+		p.look(a)
+	}
+	return 0
+}
+
+func (p *peer) detach(f *relay.Detach) {
+	p.mu.Lock()
+	a := p.attachments[f.Attachment]
+	if a != nil {
+		a.asked = true
+	}
+	p.mu.Unlock()
+	if a != nil {
+		p.look(a)
+	}
+}
+
+// sent counts entries against the window. Callers hold the peer's mu.
+func (a *attachment) sent(seq uint64, bytes int) {
+	a.delivered = seq
+	a.unacked += bytes
+	if n := len(a.marks); n > 0 && a.marks[n-1].bytes+bytes <= ackStep {
+		a.marks[n-1] = mark{seq, a.marks[n-1].bytes + bytes}
+		return
+	}
+	a.marks = append(a.marks, mark{seq, bytes})
+}

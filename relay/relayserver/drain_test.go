@@ -1,0 +1,142 @@
+package relayserver
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/sealpost/sealpost/relay"
+)
+
+// TestR37_DrainLosesNothingAccepted: writers pipeline while the server is told to go: each
+// session ends with GOAWAY and CLOSE draining, every ACCEPTED is in the log after it is
+// opened again, and what was not answered can be sent again.
+func TestR37_DrainLosesNothingAccepted(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, nil)
+	h := listen(t, s)
+	const writers = 4
+	accepted := make([]map[uint64]byte, writers)
+	started := make(chan struct{}, writers)
+	var wg sync.WaitGroup
+	for w := range writers {
+		c, q := dial(t, h), queueID(200+byte(w))
+		c.must(create(q))
+		c.must(proveWrite(q, group))
+		accepted[w] = make(map[uint64]byte)
+		var batches [][]relay.Frame
+		for n := range 350 {
+			var batch []relay.Frame
+			for i := range 10 {
+				batch = append(batch, c.sign(appendTo(q, group, envelope(512, byte(n*10+i)))))
+			}
+			batches = append(batches, batch)
+		}
+		wg.Go(func() {
+			for _, b := range batches {
+				if c.s.WriteFrames(b...) != nil {
+					return
+				}
+			}
+		})
+		wg.Go(func() { accepted[w] = untilClosed(t, c, batches, started) })
+	}
+	<-started
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	h2 := listen(t, open(t, dir, nil))
+	for w, answers := range accepted {
+		c, q := dial(t, h2), queueID(200+byte(w))
+		a := c.attach(q, bob, nil, 1<<20)
+		l := newLog(c, q)
+		for l.seq < a.Head.Seq {
+			l.take(event[*relay.Deliver](c))
+			c.write(&relay.Ack{Attachment: a.Attachment, Seq: l.seq})
+		}
+		for seq, mark := range answers {
+			if seq > l.seq || l.entries[seq-1].Envelope[0] != mark {
+				t.Fatalf("writer %d: entry %d was accepted and is not in the log of %d", w, seq, l.seq)
+			}
+		}
+		t.Logf("writer %d: %d accepted, %d in the log", w, len(answers), l.seq)
+	}
+}
+
+// untilClosed collects the accepted appends of batches: seq to first byte.
+func untilClosed(t *testing.T, c *client, batches [][]relay.Frame, started chan<- struct{}) map[uint64]byte {
+	marks := make(map[uint64]byte)
+	for _, b := range batches {
+		for _, f := range b {
+			a := f.(*relay.Append)
+			marks[a.Request] = a.Envelope[0]
+		}
+	}
+	accepted := make(map[uint64]byte)
+	goAway := false
+	for {
+		f, err := c.s.ReadFrame()
+		if err != nil {
+			t.Errorf("the session ended without CLOSE: %v", err)
+			return accepted
+		}
+		switch f := f.(type) {
+		case *relay.Accepted:
+			if accepted[f.Position.Seq] = marks[f.Request]; len(accepted) == 1 {
+				started <- struct{}{}
+			}
+		case *relay.Refused:
+			if f.Refusal.Code != relay.CodeDraining {
+				t.Errorf("refused: %v", &f.Refusal)
+			}
+		case *relay.GoAway:
+			goAway = true
+		case *relay.Close:
+			if f.Code != relay.CloseDraining || !goAway {
+				t.Errorf("CLOSE %v, GOAWAY before it: %v", f.Code, goAway)
+			}
+			return accepted
+		}
+	}
+}
+
+// TestDrainTellsReaders: an attached reader is detached, advised and closed; new sessions
+// are refused.
+func TestDrainTellsReaders(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	h := listen(t, s)
+	q := queueID(210)
+	c := dial(t, h)
+	c.must(create(q))
+	a := c.attach(q, alice, nil, 1<<20)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	if d := event[*relay.Detached](c); d.Reason != relay.DetachDraining || d.Attachment != a.Attachment {
+		t.Errorf("detached for reason %d", d.Reason)
+	}
+	if g := event[*relay.GoAway](c); g.Reconnect <= 0 {
+		t.Error("no advice when to reconnect")
+	}
+	c.ended(relay.CloseDraining)
+	wg.Wait()
+	if _, err := tryDial(t, h.URL, h.Client()); err == nil {
+		t.Error("a session after the drain")
+	}
+}
+
+// TestShutdownCutsThoseWhoDoNotEnd: a peer that does not read does not hold up the end.
+func TestShutdownCutsThoseWhoDoNotEnd(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	_, _, gone := dialPipe(t, s) // nobody reads GOAWAY from this pipe
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Shutdown(ctx); err == nil {
+		t.Error("a drain that was cut says that it was complete")
+	}
+	<-gone
+}

@@ -1,0 +1,56 @@
+package relayserver
+
+import (
+	"time"
+
+	"github.com/sealpost/sealpost/relay"
+)
+
+// Limits are the operator's. A zero field takes its default.
+type Limits struct {
+	Sessions          int           // in all; default 20,000
+	SessionsPerPrefix int           // from one address prefix (IPv4 /24, IPv6 /56); default 1,024
+	CreateBurst       int           // CREATEs at once from one address prefix; default 256
+	CreateEvery       time.Duration // one more CREATE after this long; default 5 s
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.Sessions == 0 {
+		l.Sessions = 20_000
+	}
+	if l.SessionsPerPrefix == 0 {
+		l.SessionsPerPrefix = 1024
+	}
+	if l.CreateBurst == 0 {
+		l.CreateBurst = 256
+	}
+	if l.CreateEvery == 0 {
+		l.CreateEvery = 5 * time.Second
+	}
+	return l
+}
+
+// Deadlines. What they bound is a peer that holds a connection and gives nothing (R10, R11).
+const (
+	upgradeWithin = 10 * time.Second      // writing the answer to the HTTP upgrade
+	recordWithin  = relay.IdleTimeout     // one record of at most 64 KiB; between frames this is the idle timeout
+	writeWithin   = 30 * time.Second      // one transport write of at most 64 KiB
+	closeWithin   = time.Second           // the last frames of a session that is over
+	reconnect     = 2 * time.Second       // advice in GOAWAY; clients add jitter
+	retryCreate   = relay.IdleTimeout     // longest wait that a refused CREATE is told
+	handshakeTime = relay.HandshakeWithin // from upgrade to the second handshake record
+)
+
+// Bounds on what one session holds.
+const (
+	maxInFlightBytes = 4 << 20   // of envelopes submitted and not yet answered (R09); one request always fits
+	maxWindow        = 1 << 20   // bytes of an attachment's window; more is taken as this (R09)
+	maxDeliver       = 256 << 10 // bytes of entries that one DELIVER aims at, and one turn of the writer
+	ackStep          = 16 << 10  // bytes; ACKs are counted in steps of up to this, so a window costs little memory
+	maxBadProofs     = 64        // failed signatures, each a verification, before the session ends
+)
+
+// Bounds on memory in which addresses are counted.
+const (
+	maxPrefixes = 1 << 16 // token buckets; beyond it, new prefixes share one (R32)
+)

@@ -1,0 +1,150 @@
+package relayserver
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"sync"
+
+	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/session"
+)
+
+// proof is what a PROVE of this session has shown.
+type proof struct {
+	purpose relay.ProofPurpose
+	queue   relay.QueueID
+	key     relay.PublicKey
+}
+
+// outgoing is a frame for the writer. The answer to a request holds its room in flight
+// until it is written.
+type outgoing struct {
+	frame   relay.Frame
+	request bool
+	room    int // bytes
+}
+
+// peer is one session. Its reader goroutine (run) and its writer goroutine own a direction
+// each; answers come in from the store's goroutines.
+type peer struct {
+	// Static.
+	srv      *Server
+	session  *session.Session
+	prefix   netip.Prefix
+	inFlight *inFlight
+	wake     chan struct{} // cap 1: the writer has something to look at
+	over     chan struct{} // closed when the reader has ended
+
+	// Owned by the reader.
+	proofs    map[proof]struct{}
+	badProofs int
+	lastID    uint64 // of an attachment
+
+	mu          sync.Mutex // guards all below
+	out         []outgoing // at most MaxInFlight answers, one DETACHED for each attachment, and a GOAWAY
+	attachments map[uint64]*attachment
+	ready       []*attachment // for the writer to look at; each at most once
+	draining    bool
+	closing     relay.CloseCode // the writer sends what there is, then this, and ends
+}
+
+func newPeer(s *Server, sess *session.Session, prefix netip.Prefix) *peer {
+	return &peer{
+		srv: s, session: sess, prefix: prefix, inFlight: newInFlight(),
+		wake: make(chan struct{}, 1), over: make(chan struct{}),
+		proofs: make(map[proof]struct{}), attachments: make(map[uint64]*attachment),
+	}
+}
+
+// run reads until the session ends, and returns when nothing of it is left.
+func (p *peer) run() {
+	var writer sync.WaitGroup
+	writer.Go(p.write)
+	code, err := p.read()
+	p.srv.log.Debug("session ends", "code", uint16(code), "err", err)
+	if code == 0 {
+		_ = p.session.Close() // a writer that is stuck on a dead connection gives up now
+	}
+	p.mu.Lock()
+	p.closing = code
+	p.mu.Unlock()
+	close(p.over)
+	writer.Wait()
+	p.mu.Lock()
+	left := p.attachments
+	p.attachments = nil // answers that come later find nothing to attach to
+	p.mu.Unlock()
+	for _, a := range left {
+		a.close()
+	}
+}
+
+// read handles frames until the session ends; code is nonzero if the peer is to hear why.
+func (p *peer) read() (relay.CloseCode, error) {
+	for {
+		f, err := p.session.ReadFrame()
+		if err != nil {
+			return closeCode(err), err
+		}
+		if code := p.handle(f); code != 0 {
+			return code, nil
+		}
+	}
+}
+
+// closeCode returns what CLOSE says about err; 0 for a stream that is dead or tampered
+// with, over which nothing more is said.
+func closeCode(err error) relay.CloseCode {
+	switch {
+	case errors.Is(err, session.ErrFrameTooLarge):
+		return relay.CloseTooLarge
+	case errors.Is(err, session.ErrMalformed):
+		return relay.CloseMalformed
+	case errors.Is(err, session.ErrUnexpected):
+		return relay.CloseProtocol
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return relay.CloseIdle
+	}
+	return 0
+}
+
+// send gives the writer a frame. It never blocks, so the store's goroutines may call it.
+func (p *peer) send(o outgoing) {
+	p.mu.Lock()
+	p.out = append(p.out, o)
+	p.mu.Unlock()
+	p.signal()
+}
+
+func (p *peer) signal() {
+	select {
+	case p.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// look has the writer look at a, which has entries, room in its window, or an end.
+func (p *peer) look(a *attachment) {
+	p.mu.Lock()
+	if !a.queued {
+		a.queued = true
+		p.ready = append(p.ready, a)
+	}
+	p.mu.Unlock()
+	p.signal()
+}
+
+// drain begins the end of the session: see [Server.Shutdown].
+func (p *peer) drain() {
+	p.mu.Lock()
+	p.draining = true
+	p.mu.Unlock()
+	p.signal()
+}
+
+func (p *peer) isDraining() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.draining
+}

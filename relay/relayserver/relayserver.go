@@ -1,0 +1,196 @@
+// Package relayserver serves the relay's protocol (relay/PROTOCOL.md) over WebSocket.
+//
+// Start with [Open]; the [Server] is an http.Handler for relay.Path. A session has two
+// goroutines: the reader verifies proofs and signatures and submits mutations without
+// waiting for them; the writer sends answers and deliveries, many to a write. Whether a key
+// may do what it signed is decided by the queue at the moment of applying, not here.
+//
+// What a peer can make the server hold is bounded: requests in flight by number and bytes
+// (then its session is not read from), deliveries by its window, silence by deadlines,
+// sessions and CREATEs by address prefix. Logs name no id, key or address.
+//
+// The WebSocket is gobwas/ws: least memory for each idle connection of those measured, and
+// its frame headers can be read without its readers, so payloads stream through with no
+// buffer at all. Out of scope: TLS, listening, and the other transports.
+package relayserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/internal/queue"
+	"github.com/sealpost/sealpost/relay/session"
+)
+
+// Config is what a Server is made of.
+type Config struct {
+	Dir        string             // the queues' store; made if it does not exist
+	StorageKey [32]byte           // seals what is in Dir
+	Key        session.PrivateKey // the relay's identity, part of its address
+	Limits     Limits
+	Queues     QueueLimits
+	Origins    []string     // allowed values of Origin, exactly; programs send none
+	Logger     *slog.Logger // nil: nothing is logged
+	Restored   bool         // Dir was restored from a backup: the store begins a new incarnation
+}
+
+// QueueLimits bound what one queue, reader or writer may use. Zero fields take defaults.
+type QueueLimits = queue.Limits
+
+// Server answers sessions from one store. It is safe for concurrent use.
+type Server struct {
+	// Static after Open.
+	store   *queue.Store
+	key     session.PrivateKey
+	limits  Limits
+	origins []string
+	log     *slog.Logger
+	creates *buckets
+	ctx     context.Context // ends when draining begins: handshakes under way are given up
+	cancel  context.CancelFunc
+
+	sessions sync.WaitGroup // one for each admitted connection
+
+	mu       sync.Mutex // guards all below
+	draining bool
+	admitted int
+	byPrefix map[netip.Prefix]int
+	peers    map[*peer]struct{}
+}
+
+var (
+	errFull       = errors.New("too many sessions")
+	errPrefixFull = errors.New("too many sessions from this network")
+	errDraining   = errors.New("going away")
+)
+
+// Open opens the store in cfg.Dir and returns a Server of it, which the caller ends with
+// [Server.Shutdown]. The errors are the store's.
+func Open(cfg Config) (*Server, error) {
+	log := cfg.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	store, err := queue.Open(queue.Config{
+		Dir: cfg.Dir, StorageKey: cfg.StorageKey, RelayKey: cfg.Key.Public(),
+		Limits: cfg.Queues, Logger: log, Restored: cfg.Restored,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("relayserver: %w", err)
+	}
+	s := &Server{
+		store: store, key: cfg.Key, limits: cfg.Limits.withDefaults(), origins: slices.Clone(cfg.Origins), log: log,
+		byPrefix: make(map[netip.Prefix]int), peers: make(map[*peer]struct{}),
+	}
+	s.creates = newBuckets(s.limits.CreateBurst, s.limits.CreateEvery)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// Shutdown drains: new connections and requests are refused, readers are told to
+// reconnect, requests already read are answered once they are on disk; then the sessions
+// and the store are closed. If ctx ends first, the sessions are cut and ctx's error is
+// returned; nothing that was answered ACCEPTED is lost either way. Call it once.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining = true
+	peers := make([]*peer, 0, len(s.peers))
+	for p := range s.peers {
+		peers = append(peers, p)
+	}
+	s.mu.Unlock()
+	s.cancel()
+	for _, p := range peers {
+		p.drain()
+	}
+	drained := make(chan struct{})
+	go func() {
+		s.sessions.Wait()
+		close(drained)
+	}()
+	var err error
+	select {
+	case <-drained:
+	case <-ctx.Done():
+		err = ctx.Err()
+		for _, p := range peers {
+			_ = p.session.Close()
+		}
+		<-drained
+	}
+	s.log.Info("relay drained", "sessions", len(peers), "in_time", err == nil)
+	return errors.Join(err, s.store.Close())
+}
+
+// admit counts a connection from prefix, or says why not.
+func (s *Server) admit(prefix netip.Prefix) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.draining:
+		return errDraining
+	case s.admitted >= s.limits.Sessions:
+		return errFull
+	case s.byPrefix[prefix] >= s.limits.SessionsPerPrefix:
+		return errPrefixFull
+	}
+	s.admitted++
+	s.byPrefix[prefix]++
+	s.sessions.Add(1)
+	return nil
+}
+
+// release undoes admit, after everything of the connection is over.
+func (s *Server) release(prefix netip.Prefix) {
+	s.mu.Lock()
+	s.admitted--
+	if s.byPrefix[prefix]--; s.byPrefix[prefix] == 0 {
+		delete(s.byPrefix, prefix) // else the map grows with every address ever seen
+	}
+	s.mu.Unlock()
+	s.sessions.Done()
+}
+
+// enter registers a session for draining; false if that has begun.
+func (s *Server) enter(p *peer) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining {
+		return false
+	}
+	s.peers[p] = struct{}{}
+	return true
+}
+
+func (s *Server) leave(p *peer) {
+	s.mu.Lock()
+	delete(s.peers, p)
+	s.mu.Unlock()
+}
+
+// serve runs one admitted connection from handshake to end.
+func (s *Server) serve(t *stream, prefix netip.Prefix) {
+	defer s.release(prefix)
+	ctx, cancel := context.WithTimeout(s.ctx, handshakeTime)
+	defer cancel()
+	sess, err := session.Server(ctx, t, s.key, s.store.Incarnation())
+	if err != nil {
+		s.log.Debug("handshake failed", "err", err)
+		return
+	}
+	sess.SetTimeouts(recordWithin, writeWithin)
+	p := newPeer(s, sess, prefix)
+	if !s.enter(p) {
+		_ = sess.WriteFrames(&relay.GoAway{Reconnect: reconnect}, &relay.Close{Code: relay.CloseDraining})
+		_ = sess.Close()
+		return
+	}
+	defer s.leave(p)
+	p.run()
+}

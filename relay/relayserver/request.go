@@ -1,0 +1,137 @@
+package relayserver
+
+import (
+	"time"
+
+	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/internal/queue"
+)
+
+// handle takes one frame; a nonzero code ends the session. The answer, now or later, goes
+// through send.
+func (p *peer) handle(f relay.Frame) relay.CloseCode {
+	switch f := f.(type) {
+	case *relay.Ack:
+		return p.ack(f)
+	case *relay.Detach:
+		p.detach(f)
+		return 0
+	}
+	room := cost(f)
+	if !p.inFlight.take(room) {
+		return 0 // the session is over; reading again says so
+	}
+	answer := func(f relay.Frame) { p.send(outgoing{frame: f, request: true, room: room}) }
+	switch f := f.(type) {
+	case *relay.Ping:
+		answer(&relay.Pong{Value: f.Value})
+	case *relay.Prove:
+		answer(p.prove(f))
+	case *relay.Attach:
+		p.attach(f, answer)
+	case relay.Mutation:
+		p.mutate(f, answer)
+	default:
+		return relay.CloseProtocol
+	}
+	if p.badProofs > maxBadProofs {
+		return relay.CloseProtocol
+	}
+	return 0
+}
+
+// cost is what a request counts for against maxInFlightBytes.
+func cost(f relay.Frame) int {
+	const base = 1 << 10
+	switch f := f.(type) {
+	case *relay.Append:
+		return base + len(f.Envelope)
+	case *relay.Commit:
+		return 4*base + len(f.Envelope)
+	case *relay.Knock:
+		return base + len(f.Envelope)
+	case *relay.Create, *relay.Configure:
+		return 4 * base
+	}
+	return base
+}
+
+func refused(request uint64, err error) *relay.Refused {
+	return &relay.Refused{Request: request, Refusal: *relay.AsRefusal(err)}
+}
+
+// verified counts failed signatures: each costs a verification and tells the peer nothing.
+func (p *peer) verified(err error) error {
+	if err != nil {
+		p.badProofs++
+	}
+	return err
+}
+
+func (p *peer) prove(f *relay.Prove) relay.Frame {
+	proven := proof{f.Purpose, f.Queue, f.Key}
+	if _, again := p.proofs[proven]; !again && len(p.proofs) >= relay.MaxProofs {
+		return refused(f.Request, &relay.Refusal{Code: relay.CodeLimit, Limit: relay.LimitProofs})
+	}
+	if err := p.verified(f.Verify(p.session.Binding())); err != nil {
+		return refused(f.Request, err)
+	}
+	p.proofs[proven] = struct{}{}
+	return &relay.Proved{Request: f.Request}
+}
+
+func (p *peer) proven(purpose relay.ProofPurpose, queue relay.QueueID, key relay.PublicKey) bool {
+	_, ok := p.proofs[proof{purpose, queue, key}]
+	return ok
+}
+
+// mutate checks what can be checked without the queue, and submits. The room in flight was
+// taken before draining is looked at, so a drain waits for whatever is submitted here.
+func (p *peer) mutate(m relay.Mutation, answer func(relay.Frame)) {
+	request := m.RequestNumber()
+	authority, err := p.authorise(m)
+	if err != nil {
+		answer(refused(request, err))
+		return
+	}
+	p.srv.store.Submit(m, authority, func(a queue.Answer) {
+		if a.Err != nil {
+			answer(&relay.Refused{Request: request, Refusal: *a.Err})
+			return
+		}
+		answer(&relay.Accepted{Request: request, Position: a.Position})
+	})
+}
+
+func (p *peer) authorise(m relay.Mutation) (queue.Authority, error) {
+	if p.isDraining() {
+		return queue.Authority{}, relay.ErrDraining
+	}
+	if err := m.Check(); err != nil {
+		return queue.Authority{}, err
+	}
+	if err := p.verified(m.Verify(p.session.Binding())); err != nil {
+		return queue.Authority{}, err
+	}
+	switch m := m.(type) {
+	case *relay.Append:
+		// The same answer whether or not the queue exists: it is the session's own state.
+		if !p.proven(relay.ProveWrite, m.Queue, m.Writer) {
+			return queue.Authority{}, relay.ErrBadProof
+		}
+		if m.Reader == nil {
+			break
+		}
+		if !p.proven(relay.ProveRead, m.Queue, *m.Reader) {
+			return queue.Authority{}, relay.ErrBadProof
+		}
+		return queue.Authority{Reader: true}, nil
+	case *relay.Create:
+		if wait, ok := p.srv.creates.take(p.prefix, time.Now()); !ok {
+			return queue.Authority{}, &relay.Refusal{
+				Code: relay.CodeLimit, Limit: relay.LimitCreate, RetryAfter: min(wait, retryCreate),
+			}
+		}
+	}
+	return queue.Authority{}, nil
+}

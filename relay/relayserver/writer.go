@@ -1,0 +1,177 @@
+package relayserver
+
+import (
+	"github.com/sealpost/sealpost/relay"
+)
+
+// turn is what the writer sends at once.
+type turn struct {
+	frames   []relay.Frame
+	requests int // answers among them
+	room     int // bytes that these give back
+	last     bool
+}
+
+// write sends turns until the session is over, and then closes it, which ends the reader.
+func (p *peer) write() {
+	defer func() {
+		_ = p.session.Close()
+		p.inFlight.end() // a reader that waits for room gives up
+	}()
+	drained := false
+	for {
+		t := p.next(&drained)
+		if len(t.frames) > 0 {
+			if p.session.WriteFrames(t.frames...) != nil {
+				return
+			}
+			p.inFlight.give(t.requests, t.room)
+		}
+		if t.last {
+			return
+		}
+		if len(t.frames) > 0 {
+			continue
+		}
+		select {
+		case <-p.wake:
+		case <-p.over:
+		}
+	}
+}
+
+// next collects what can be sent now: all answers, and deliveries up to maxDeliver bytes.
+func (p *peer) next(drained *bool) turn {
+	var t turn
+	over := false
+	select {
+	case <-p.over:
+		over = true
+	default:
+	}
+	p.mu.Lock()
+	for _, o := range p.out {
+		t.frames = append(t.frames, o.frame)
+		if o.request {
+			t.requests++
+			t.room += o.room
+		}
+	}
+	p.out = nil
+	draining, closing := p.draining, p.closing
+	p.mu.Unlock()
+	switch {
+	case over:
+		t.last = true
+		if closing != 0 {
+			t.frames = append(t.frames, &relay.Close{Code: closing})
+		}
+	case draining && !*drained:
+		*drained = true
+		t.frames = append(t.frames, p.detachAll()...)
+	case draining:
+		if len(t.frames) == 0 && p.inFlight.empty() {
+			t.last = true
+			t.frames = append(t.frames, &relay.Close{Code: relay.CloseDraining})
+		}
+	default:
+		t.frames = append(t.frames, p.deliveries()...)
+	}
+	return t
+}
+
+// detachAll ends every attachment and tells the client to reconnect.
+func (p *peer) detachAll() (frames []relay.Frame) {
+	p.mu.Lock()
+	all := p.attachments
+	p.attachments = make(map[uint64]*attachment)
+	p.ready = nil
+	p.mu.Unlock()
+	for _, a := range all {
+		a.close()
+		frames = append(frames, &relay.Detached{Attachment: a.id, Reason: relay.DetachDraining})
+	}
+	return append(frames, &relay.GoAway{Reconnect: reconnect})
+}
+
+// deliveries asks the attachments that are ready, in turn, for what they have.
+func (p *peer) deliveries() (frames []relay.Frame) {
+	for room := maxDeliver; room > 0; {
+		p.mu.Lock()
+		if len(p.ready) == 0 {
+			p.ready = nil
+			p.mu.Unlock()
+			return frames
+		}
+		a := p.ready[0]
+		p.ready = p.ready[1:]
+		a.queued = false // before it is asked: a wake-up from here on is a new look
+		p.mu.Unlock()
+		got, bytes := p.deliver(a, room)
+		frames = append(frames, got...)
+		if room -= bytes; bytes > 0 {
+			p.look(a) // behind the others, for one hot queue must not starve them
+		}
+	}
+	return frames
+}
+
+// deliver returns the next frames of a, with at most room bytes of entries or a single
+// entry. It returns none while the window is full.
+func (p *peer) deliver(a *attachment, room int) (frames []relay.Frame, bytes int) {
+	p.mu.Lock()
+	window, asked := a.window-a.unacked, a.asked
+	if a.unacked == 0 {
+		window = max(window, 1) // one entry always fits, whatever the client's window
+	}
+	live := p.attachments[a.id] == a
+	p.mu.Unlock()
+	if !live {
+		return nil, 0
+	}
+	reason, ended := a.source.Ended()
+	switch {
+	case asked:
+		return p.drop(a, relay.DetachAsked), 0
+	case ended: // of a removed reader only after its END, or long after
+		return p.drop(a, reason), 0
+	case window <= 0:
+		return nil, 0 // ACK looks again
+	}
+	b, err := a.source.Next(min(window, room))
+	if err != nil {
+		p.srv.log.Error("reading a queue failed", "err", err)
+		return p.drop(a, relay.DetachFailed), 0
+	}
+	if b.Gap != nil {
+		b.Gap.Attachment = a.id
+		frames = append(frames, b.Gap)
+		bytes++ // there may be more behind it
+		p.mu.Lock()
+		a.delivered = b.Gap.To
+		p.mu.Unlock()
+	}
+	if n := len(b.Entries); n > 0 {
+		frames = append(frames, &relay.Deliver{Attachment: a.id, Entries: b.Entries, Chain: b.Chain})
+		p.mu.Lock()
+		for _, e := range b.Entries {
+			a.sent(e.Seq, len(e.Envelope))
+			bytes += len(e.Envelope)
+		}
+		p.mu.Unlock()
+	}
+	if b.End != nil {
+		frames = append(frames, &relay.End{Attachment: a.id, Position: *b.End})
+		return append(frames, p.drop(a, relay.DetachRemoved)...), bytes
+	}
+	return frames, bytes
+}
+
+// drop ends a and returns its last frame.
+func (p *peer) drop(a *attachment, reason relay.DetachReason) []relay.Frame {
+	p.mu.Lock()
+	delete(p.attachments, a.id)
+	p.mu.Unlock()
+	a.close()
+	return []relay.Frame{&relay.Detached{Attachment: a.id, Reason: reason}}
+}
