@@ -1,8 +1,11 @@
 // Command sealpost is the whole of Sealpost in one binary: the servers, a chat to try them
 // with, and the checks that show what they promise. It only wires packages together.
 //
+//	sealpost serve          relay and key server in one process
+//	sealpost chat           a conversation, one line a message
 //	sealpost vectors DIR…   the MLS working group's test vectors
 //
+// Start with "sealpost serve": it needs no configuration and prints what to type next.
 // Exit status: 0 done, 1 failed, 2 not understood.
 package main
 
@@ -27,6 +30,8 @@ type streams struct {
 
 // commands are the command line, one field a command.
 type commands struct {
+	Serve   serveCommand   `cmd:"" help:"Run relay and key server in one process."`
+	Chat    chatCommand    `cmd:"" help:"Talk to somebody, one line a message."`
 	Vectors vectorsCommand `cmd:"" help:"Run the MLS working group's test vectors."`
 }
 

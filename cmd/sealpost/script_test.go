@@ -8,8 +8,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain lets the scripts run this program as "sealpost", in a process of its own.
+// TestMain lets the scripts run this program as "sealpost", in a process of its own, and
+// tests start it themselves.
 func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+		return
+	}
 	testscript.Main(m, map[string]func(){"sealpost": main})
 }
 

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Our own limits on a configuration.
+const (
+	minDrain = time.Second      // below it readers are cut off before they hear of it
+	maxDrain = 10 * time.Minute // service managers kill a process that takes longer
+)
+
+// serveConfig is what serve can be told. Everything has a default; sealpost.example.toml
+// describes each key. A flag wins over the file, the file over the default.
+type serveConfig struct {
+	Data       string        `toml:"data"`        // folder, made if missing
+	Listen     string        `toml:"listen"`      // HOST:PORT, one TLS listener for all
+	Public     string        `toml:"public"`      // HOST:PORT that clients dial; Listen if empty
+	StorageKey string        `toml:"storage-key"` // file; inside Data if empty
+	Drain      time.Duration `toml:"drain"`       // how long SIGTERM waits for readers to leave
+	Log        slog.Level    `toml:"log"`
+	TLS        tlsConfig     `toml:"tls"`
+	Origins    []string      `toml:"origins"` // browser pages that may connect, as scheme://host[:port]
+}
+
+// tlsConfig names the operator's own certificate, both or neither, in PEM.
+type tlsConfig struct {
+	Certificate string `toml:"certificate"`
+	Key         string `toml:"key"`
+}
+
+func defaultConfig() serveConfig {
+	return serveConfig{Listen: "127.0.0.1:7443", Drain: 10 * time.Second, Log: slog.LevelInfo}
+}
+
+// readConfig reads the TOML file at path over cfg. A key that it does not know is an error:
+// a misspelt limit that is silently the default is worse than a server that does not start.
+func readConfig(path string, cfg *serveConfig) error {
+	meta, err := toml.DecodeFile(path, cfg)
+	if syntax, ok := errors.AsType[toml.ParseError](err); ok {
+		return fmt.Errorf("%s: %s", path, syntax.ErrorWithPosition())
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		names := make([]string, len(unknown))
+		for i, key := range unknown {
+			names[i] = key.String()
+		}
+		return fmt.Errorf("%s: unknown key %s; the example file lists all there are", path, strings.Join(names, ", "))
+	}
+	// A path in the file means the same from wherever the server is started.
+	for _, p := range []*string{&cfg.Data, &cfg.StorageKey, &cfg.TLS.Certificate, &cfg.TLS.Key} {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(filepath.Dir(path), *p)
+		}
+	}
+	return nil
+}
+
+// complete fills what depends on other values, and refuses what cannot work.
+func (c *serveConfig) complete() error {
+	if c.Data == "" {
+		dir, err := userData()
+		if err != nil {
+			return err
+		}
+		c.Data = filepath.Join(dir, "server")
+	}
+	if c.StorageKey == "" {
+		c.StorageKey = filepath.Join(c.Data, storageKeyFile)
+	}
+	if c.Drain < minDrain || c.Drain > maxDrain {
+		return fmt.Errorf("drain is %v, not between %v and %v", c.Drain, minDrain, maxDrain)
+	}
+	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
+		return errors.New("tls.certificate and tls.key go together")
+	}
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen is no HOST:PORT: %w", err)
+	}
+	if c.Public != "" {
+		if h, _, err := net.SplitHostPort(c.Public); err != nil || h == "" {
+			return fmt.Errorf("public is %q, no HOST:PORT", c.Public)
+		}
+	} else if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		return fmt.Errorf("listen %s is all addresses: say with public which one clients dial", c.Listen)
+	}
+	return nil
+}
+
+// userData returns the folder of Sealpost's data of this user (XDG base directories).
+func userData() (string, error) {
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "sealpost"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("no home folder to keep data in, name one with --data: %w", err)
+	}
+	return filepath.Join(home, ".local", "share", "sealpost"), nil
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The example states every default as it is, and every line that is commented out is a key
+// that exists.
+func TestExampleConfigLoads(t *testing.T) {
+	cfg := defaultConfig()
+	if err := readConfig("sealpost.example.toml", &cfg); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(cfg, defaultConfig()) {
+		t.Errorf("the example states other values than the defaults: %+v", cfg)
+	}
+	text, err := os.ReadFile("sealpost.example.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	commentedOut := regexp.MustCompile(`(?m)^# (\[[a-z]+\]|[a-z-]+ = .*)$`)
+	path := filepath.Join(t.TempDir(), "all.toml")
+	if err := os.WriteFile(path, commentedOut.ReplaceAll(text, []byte("$1")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var all serveConfig
+	if err := readConfig(path, &all); err != nil {
+		t.Fatal(err)
+	}
+	v := reflect.ValueOf(all)
+	for i := range v.NumField() {
+		if v.Field(i).IsZero() && v.Type().Field(i).Name != "Log" { // info is slog's zero
+			t.Errorf("the example does not show %s", v.Type().Field(i).Tag.Get("toml"))
+		}
+	}
+	if want := filepath.Join(filepath.Dir(path), "privkey.pem"); all.TLS.Key != want {
+		t.Errorf("a relative path became %s, not %s", all.TLS.Key, want)
+	}
+}
+
+func TestBadConfigIsRefused(t *testing.T) {
+	cases := map[string]struct{ text, want string }{
+		"unknown key":     {`listn = "127.0.0.1:1"`, "unknown key listn"},
+		"unknown table":   {"[relay]\nport = 1", "unknown key relay"},
+		"syntax":          {`listen = `, "line 1"},
+		"wrong type":      {`listen = 7443`, "listen"},
+		"unquoted drain":  {`drain = 10s`, "line 1"},
+		"drain too long":  {`drain = "1h"`, "drain is 1h"},
+		"drain too short": {`drain = 30`, "drain is 30ns"},
+		"no port":         {`listen = "localhost"`, "listen is no HOST:PORT"},
+		"all addresses":   {`listen = "0.0.0.0:7443"`, "all addresses"},
+		"half of tls":     {"[tls]\nkey = \"k.pem\"", "go together"},
+		"no public host":  {`public = ":443"`, "public is"},
+		"unknown level":   {`log = "loud"`, "log"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "c.toml")
+			if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cfg := defaultConfig()
+			err := readConfig(path, &cfg)
+			if err == nil {
+				err = cfg.complete()
+			}
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("got %v, want an error about %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestDefaultFolders(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", "/xdg")
+	cfg := defaultConfig()
+	if err := cfg.complete(); err != nil || cfg.Data != "/xdg/sealpost/server" || cfg.StorageKey != "/xdg/sealpost/server/storage.key" {
+		t.Errorf("data %s, key %s, %v", cfg.Data, cfg.StorageKey, err)
+	}
+	t.Setenv("XDG_DATA_HOME", "relative paths are to be ignored")
+	t.Setenv("HOME", "/h")
+	cfg = defaultConfig()
+	if err := cfg.complete(); err != nil || cfg.Data != "/h/.local/share/sealpost/server" {
+		t.Errorf("data %s, %v", cfg.Data, err)
+	}
+	if cfg.Drain != 10*time.Second {
+		t.Errorf("drain %v", cfg.Drain)
+	}
+}
