@@ -17,7 +17,7 @@ func TestR37_DrainLosesNothingAccepted(t *testing.T) {
 	h := listen(t, s)
 	const writers = 4
 	accepted := make([]map[uint64]byte, writers)
-	started := make(chan struct{}, writers)
+	begin, started := make(chan struct{}), make(chan struct{}, writers)
 	var wg sync.WaitGroup
 	for w := range writers {
 		c, q := dial(t, h), queueID(200+byte(w))
@@ -33,6 +33,7 @@ func TestR37_DrainLosesNothingAccepted(t *testing.T) {
 			batches = append(batches, batch)
 		}
 		wg.Go(func() {
+			<-begin
 			for _, b := range batches {
 				if c.s.WriteFrames(b...) != nil {
 					return
@@ -41,6 +42,7 @@ func TestR37_DrainLosesNothingAccepted(t *testing.T) {
 		})
 		wg.Go(func() { accepted[w] = untilClosed(t, c, batches, started) })
 	}
+	close(begin)
 	<-started
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
@@ -60,7 +62,9 @@ func TestR37_DrainLosesNothingAccepted(t *testing.T) {
 				t.Fatalf("writer %d: entry %d was accepted and is not in the log of %d", w, seq, l.seq)
 			}
 		}
-		t.Logf("writer %d: %d accepted, %d in the log", w, len(answers), l.seq)
+		if uint64(len(answers)) != l.seq {
+			t.Errorf("writer %d: %d accepted and %d in the log: what was read is answered", w, len(answers), l.seq)
+		}
 	}
 }
 
