@@ -231,6 +231,10 @@ func TestA07_CutEverywhere(t *testing.T) {
 	if len(a) != len(fromAlice)+len(fromBob) {
 		t.Errorf("history has %d messages, want %d", len(a), len(fromAlice)+len(fromBob))
 	}
+	// One commit, one announcement, and each message once: a lost reply makes no second entry.
+	if entries, skipped := alice.logged(id); entries != uint64(len(a))+2 || skipped != 0 {
+		t.Errorf("the log has %d entries for %d messages, of which %d were skipped", entries, len(a), skipped)
+	}
 	if network.cuts < 3 {
 		t.Errorf("only %d connections were cut: the test shows nothing", network.cuts)
 	}

@@ -219,4 +219,10 @@ func TestRestartsLoseNothing(t *testing.T) {
 		t.Errorf("bob has %q", got)
 	}
 	alice.awaitKind(EventSent, len(want))
+	for _, u := range []*user{alice, bob} {
+		other := map[*user]*user{alice: bob, bob: alice}[u]
+		if _, skipped := u.logged(directID(other.id)); skipped != 0 {
+			t.Errorf("%s was shown %d entries that it had had before", u.name, skipped)
+		}
+	}
 }

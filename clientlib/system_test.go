@@ -312,6 +312,18 @@ func (u *user) epoch(id ConversationID) (epoch uint64, authenticator string) {
 	return epoch, authenticator
 }
 
+// logged returns how many entries the conversation's log has, and how many of them this
+// user could make nothing of.
+func (u *user) logged(id ConversationID) (entries, skipped uint64) {
+	u.t.Helper()
+	u.must(u.eng.call(u.ctx(), func() error {
+		g := u.eng.primary(id)
+		entries, skipped = g.cursor.Seq, g.skipped
+		return nil
+	}))
+	return entries, skipped
+}
+
 // quiet waits until nothing of the user waits for the network.
 func (u *user) quiet() {
 	u.t.Helper()
