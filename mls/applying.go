@@ -28,11 +28,17 @@ type listed struct {
 	queued   *queuedProposal // nil for a proposal by value
 }
 
+// policy is what the application decides about a commit's content.
+type policy struct {
+	validator CredentialValidator
+	psks      pskSource
+}
+
 // plan is the public outcome of a commit: what every member, and everybody who holds no
 // secret at all, computes alike.
 type plan struct {
 	base      *EpochView
-	validator CredentialValidator
+	policy    policy
 	committer LeafIndex
 
 	list         []listed
@@ -46,6 +52,7 @@ type plan struct {
 	removes []Member
 	updates []LeafIndex
 	ownKeys *queuedProposal // our own Update, if it is among the list
+	psks    []preSharedKeyID
 
 	steps []pathStep    // of the path, if there is one
 	ctx   *groupContext // provisional: with the old confirmed transcript hash
@@ -59,9 +66,9 @@ type joiner struct {
 
 // apply checks a list of proposals and applies it to a copy of the tree (RFC 9420 sections
 // 12.2 and 12.3). What depends on the finished tree is checked by finish.
-func (e *EpochView) apply(list []listed, committer LeafIndex, v CredentialValidator) (*plan, error) {
+func (e *EpochView) apply(list []listed, committer LeafIndex, pol policy) (*plan, error) {
 	p := &plan{
-		base: e, validator: v, committer: committer, list: list,
+		base: e, policy: pol, committer: committer, list: list,
 		tree: e.tree.clone(), extensions: e.ctx.extensions, added: map[LeafIndex]bool{},
 	}
 	if err := p.checkList(); err != nil {
@@ -110,9 +117,10 @@ func (e *EpochView) apply(list []listed, committer LeafIndex, v CredentialValida
 func (p *plan) checkList() error {
 	touched := map[LeafIndex]bool{}
 	extensions := 0
+	psks := map[string]bool{}
 	for _, l := range p.list {
 		if l.queued == nil {
-			if err := p.base.checkProposal(l.proposal, l.sender, p.validator); err != nil {
+			if err := p.base.checkProposal(l.proposal, l.sender, p.policy); err != nil {
 				return err
 			}
 		}
@@ -137,6 +145,13 @@ func (p *plan) checkList() error {
 			if extensions++; extensions > 1 {
 				return broken("proposals.extensions", "several GroupContextExtensions")
 			}
+		case proposalPSK:
+			id := string(encode(l.proposal.psk, writePreSharedKeyID))
+			if psks[id] {
+				return broken("proposals.psk", "a pre-shared key is named twice")
+			}
+			psks[id] = true
+			p.psks = append(p.psks, l.proposal.psk)
 		}
 	}
 	return nil
@@ -144,7 +159,7 @@ func (p *plan) checkList() error {
 
 // checkProposal verifies one proposal by itself (section 12.1) against the current epoch.
 // The clock has no part in it: lifetimes are for whoever adds.
-func (e *EpochView) checkProposal(p *proposal, from LeafIndex, v CredentialValidator) error {
+func (e *EpochView) checkProposal(p *proposal, from LeafIndex, pol policy) error {
 	switch p.kind {
 	case proposalAdd:
 		if p.add.suite != e.suite.id {
@@ -153,19 +168,23 @@ func (e *EpochView) checkProposal(p *proposal, from LeafIndex, v CredentialValid
 		if err := p.add.check(); err != nil {
 			return err
 		}
-		return p.add.leaf.judge(v, CredentialAdd, e.suite, nil)
+		return p.add.leaf.judge(pol.validator, CredentialAdd, e.suite, nil)
 	case proposalUpdate:
 		if p.update.source != sourceUpdate {
 			return broken("update.source", "leaf node source %d", p.update.source)
 		}
-		return e.checkReplacement(p.update, from, v, CredentialUpdate)
+		return e.checkReplacement(p.update, from, pol.validator, CredentialUpdate)
 	case proposalRemove:
 		if e.tree.leaf(p.remove) == nil {
 			return broken("remove.blank", "leaf %d is not a member", p.remove)
 		}
 		return nil
 	case proposalGroupExtensions:
-		return e.checkExtensions(p.extensions, v)
+		return e.checkExtensions(p.extensions, pol.validator)
+	case proposalPSK:
+		if pol.psks != nil {
+			return e.suite.checkPSK(p.psk)
+		}
 	case proposalExternalInit:
 		return brokenBy("proposals.external-init", ErrUnsupported, "ExternalInit by a member")
 	}

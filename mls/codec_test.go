@@ -34,7 +34,7 @@ func samples(t tb) map[string][][]byte {
 	kp, secrets := keyPackage(t, "d")
 	c := must(groups[0].Commit(CommitParams{Add: []*KeyPackage{kp}, Remove: []LeafIndex{1}, Now: testNow, AAD: []byte("aad")}))(t)
 	welcome := must(parse(c.Welcomes()[0].Message, readMessage))(t).welcome
-	opened, info, err := openWelcome(groups[0].at.suite, welcome, kp.Ref(), secrets.initKey)
+	opened, info, err := openWelcome(groups[0].at.suite, welcome, kp.Ref(), secrets.initKey, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,10 @@ type Group struct {
 	sent      []*queuedProposal   // own, not back from the delivery service yet
 	commits   [][sha256.Size]byte // digests of the commits that this member made in this epoch
 	removed   bool
+	psks      pskSource // nil but for vectors
 }
+
+func (g *Group) policy() policy { return policy{validator: g.validator, psks: g.psks} }
 
 // GroupConfig is what a group begins with.
 type GroupConfig struct {

@@ -88,7 +88,7 @@ func (g *Group) requested(p *CommitParams) []listed {
 func (g *Group) choose(p *CommitParams) (*plan, error) {
 	list := g.requested(p)
 	try := func(list []listed) (*plan, error) {
-		pl, err := g.at.apply(list, g.at.own, g.validator)
+		pl, err := g.at.apply(list, g.at.own, g.policy())
 		if err != nil {
 			return nil, err
 		}

@@ -17,7 +17,7 @@ func (g *Group) processCommit(a *authenticatedContent, msg []byte) (*StagedCommi
 	if err != nil {
 		return nil, err
 	}
-	pl, err := g.at.checkCommit(a, list, g.validator)
+	pl, err := g.at.checkCommit(a, list, g.policy())
 	if err != nil {
 		return nil, err
 	}
@@ -61,9 +61,9 @@ func (g *Group) resolve(a *authenticatedContent) ([]listed, error) {
 
 // checkCommit is the public part of processing a commit (RFC 9420 section 12.4.2): proposals,
 // path, tree and parent hashes. The message's signature was verified before.
-func (e *EpochView) checkCommit(a *authenticatedContent, list []listed, v CredentialValidator) (*plan, error) {
+func (e *EpochView) checkCommit(a *authenticatedContent, list []listed, pol policy) (*plan, error) {
 	committer, path := LeafIndex(a.content.sender.index), a.content.commit.path
-	pl, err := e.apply(list, committer, v)
+	pl, err := e.apply(list, committer, pol)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (e *EpochView) checkCommit(a *authenticatedContent, list []listed, v Creden
 	if path.leaf.source != sourceCommit {
 		return nil, broken("path.source", "leaf node source %d", path.leaf.source)
 	}
-	if err := e.checkReplacement(path.leaf, committer, v, CredentialCommit); err != nil {
+	if err := e.checkReplacement(path.leaf, committer, pol.validator, CredentialCommit); err != nil {
 		return nil, err
 	}
 	pl.steps = pl.tree.filteredPath(committer)
@@ -115,8 +115,12 @@ func (e *EpochView) follow(pl *plan, a *authenticatedContent) (*EpochView, *secr
 		maps.Copy(next.held, fresh)
 		commitSecret = secret
 	}
+	psk, err := pl.policy.psks.find(s, pl.psks)
+	if err != nil {
+		return nil, nil, err
+	}
 	joinerSecret := s.joinerSecret(e.secrets.init, commitSecret, next.ctx)
-	keys := next.begin(s.epochSecret(joinerSecret, s.pskSecret(nil, nil), next.ctx))
+	keys := next.begin(s.epochSecret(joinerSecret, psk, next.ctx))
 	if !s.verifyMAC(next.secrets.confirmationKey, next.ctx.confirmedTranscriptHash, a.auth.confirmationTag) {
 		return nil, nil, errConfirmation
 	}

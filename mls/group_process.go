@@ -190,7 +190,7 @@ func (g *Group) openPublic(m *publicMessage) (*authenticatedContent, error) {
 // processProposal queues a proposal that is valid by itself; used is called when it is.
 func (g *Group) processProposal(a *authenticatedContent, used func()) (Received, error) {
 	q := &queuedProposal{ref: a.proposalRef(g.at.suite), content: a}
-	if err := g.at.checkProposal(q.proposal(), q.sender(), g.validator); err != nil {
+	if err := g.at.checkProposal(q.proposal(), q.sender(), g.policy()); err != nil {
 		return nil, err
 	}
 	if err := g.enqueue(q); err != nil {

@@ -42,7 +42,7 @@ func (g *Group) Propose(p ProposalParams) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := g.at.checkProposal(prop, g.at.own, g.validator); err != nil {
+	if err := g.at.checkProposal(prop, g.at.own, g.policy()); err != nil {
 		return nil, err
 	}
 	c := g.content(contentProposal, slices.Clone(p.AAD))

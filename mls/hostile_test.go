@@ -71,7 +71,7 @@ func publicCommit(t tb, g *Group) []byte {
 func hack(t tb, g *Group, list []*proposal, edit func(*commitBuilder), format uint16, retag func([]byte) []byte) ([]byte, error) {
 	t.Helper()
 	p := &CommitParams{Path: true, Now: testNow}
-	pl := must(g.at.apply(nil, g.at.own, nil))(t)
+	pl := must(g.at.apply(nil, g.at.own, policy{}))(t)
 	b := &commitBuilder{group: g, plan: pl, params: p, commit: new(commit)}
 	commitSecret := must(b.assemble())(t)
 	for _, q := range list {
@@ -155,7 +155,7 @@ func TestTreeInGroupInfo(t *testing.T) {
 	kp, secrets := keyPackage(t, "b")
 	c := must(a.Commit(CommitParams{Add: []*KeyPackage{kp}, Now: testNow}))(t)
 	s := a.at.suite
-	opened, info, err := openWelcome(s, must(parse(c.Welcomes()[0].Message, readMessage))(t).welcome, kp.Ref(), secrets.initKey)
+	opened, info, err := openWelcome(s, must(parse(c.Welcomes()[0].Message, readMessage))(t).welcome, kp.Ref(), secrets.initKey, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +307,7 @@ func TestClockDoesNotDecide(t *testing.T) {
 	expired := *kp
 	expired.leaf = &stale
 	expired.signature = must(groups[0].at.suite.signWithLabel(secrets.signatureKey, "KeyPackageTBS", expired.tbs()))(t)
-	pl := must(groups[0].at.apply([]listed{{proposal: &proposal{kind: proposalAdd, add: &expired}}}, 0, nil))(t)
+	pl := must(groups[0].at.apply([]listed{{proposal: &proposal{kind: proposalAdd, add: &expired}}}, 0, policy{}))(t)
 	b := &commitBuilder{group: groups[0], plan: pl, params: &CommitParams{}, commit: new(commit)}
 	c := must(b.build())(t)
 	deliver(t, c.Message(), groups[1:])

@@ -20,6 +20,10 @@ import (
 // new group is stored. Errors: [ErrNotForUs], [ErrTreeMismatch], [ErrInvalid],
 // [ErrMalformed], [ErrExpired], [ErrUnsupported].
 func Join(welcomeMessage []byte, secrets *KeyPackageSecrets, tree []byte, v CredentialValidator, now time.Time) (*Group, error) {
+	return join(welcomeMessage, secrets, tree, policy{validator: v}, now)
+}
+
+func join(welcomeMessage []byte, secrets *KeyPackageSecrets, tree []byte, pol policy, now time.Time) (*Group, error) {
 	m, err := parse(bytes.Clone(welcomeMessage), readMessage)
 	if err != nil {
 		return nil, err
@@ -34,7 +38,7 @@ func Join(welcomeMessage []byte, secrets *KeyPackageSecrets, tree []byte, v Cred
 	if err != nil {
 		return nil, err
 	}
-	opened, info, err := openWelcome(s, m.welcome, secrets.kp.Ref(), secrets.initKey)
+	opened, info, err := openWelcome(s, m.welcome, secrets.kp.Ref(), secrets.initKey, pol.psks)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +49,7 @@ func Join(welcomeMessage []byte, secrets *KeyPackageSecrets, tree []byte, v Cred
 	if err != nil {
 		return nil, err
 	}
-	if err := checkJoin(t, info, v, now); err != nil {
+	if err := checkJoin(t, info, pol.validator, now); err != nil {
 		return nil, err
 	}
 	e := &EpochView{suite: s, ctx: info.context, tree: t, signatureKey: secrets.signatureKey}
@@ -55,12 +59,12 @@ func Join(welcomeMessage []byte, secrets *KeyPackageSecrets, tree []byte, v Cred
 	if err := e.holdWelcome(opened, info.signer, secrets.leafKey); err != nil {
 		return nil, err
 	}
-	keys := e.begin(s.epochSecret(opened.joinerSecret, s.pskSecret(nil, nil), e.ctx))
+	keys := e.begin(s.epochSecret(opened.joinerSecret, opened.pskSecret, e.ctx))
 	if !s.verifyMAC(e.secrets.confirmationKey, e.ctx.confirmedTranscriptHash, info.confirmationTag) {
 		return nil, broken("groupinfo.confirmation-tag", "tag does not verify")
 	}
 	e.confirm(info.confirmationTag)
-	return &Group{at: e, validator: v, keys: keys}, nil
+	return &Group{at: e, validator: pol.validator, psks: pol.psks, keys: keys}, nil
 }
 
 // receivedTree decodes the tree and compares its hash with the Welcome's: whoever stores

@@ -1,6 +1,7 @@
 package mls
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/sealpost/sealpost/internal/wire"
@@ -46,6 +47,37 @@ func readPreSharedKeyID(r *wire.Reader) preSharedKeyID {
 	}
 	p.nonce = r.Bytes()
 	return p
+}
+
+// pskSource looks up a pre-shared key; nil for one that it does not have. A nil source means
+// that pre-shared keys are not supported: groups of the public API have none, so that all
+// members refuse alike. The vector runner has one, to follow recorded groups.
+type pskSource func(preSharedKeyID) []byte
+
+// checkPSK verifies a PreSharedKey proposal by itself (section 12.1.4).
+func (s *suite) checkPSK(id preSharedKeyID) error {
+	const usageApplication = 1
+	if id.kind == pskResumption && id.usage != usageApplication {
+		return broken("psk.usage", "resumption for usage %d", id.usage)
+	}
+	if len(id.nonce) != s.nh {
+		return broken("psk.nonce", "nonce of %d bytes", len(id.nonce))
+	}
+	return nil
+}
+
+// find looks up every key of a list and folds them into psk_secret.
+func (source pskSource) find(s *suite, ids []preSharedKeyID) (secret, error) {
+	psks := make([][]byte, len(ids))
+	for i, id := range ids {
+		if source == nil {
+			return nil, fmt.Errorf("%w: pre-shared keys", ErrUnsupported)
+		}
+		if psks[i] = source(id); psks[i] == nil {
+			return nil, errors.New("mls: pre-shared key is unknown")
+		}
+	}
+	return s.pskSecret(ids, psks), nil
 }
 
 // pskSecret folds pre-shared keys into psk_secret; without any it is all zeros.

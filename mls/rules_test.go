@@ -179,7 +179,7 @@ func TestGroupInfoRules(t *testing.T) {
 			gs.psks = []preSharedKeyID{{kind: pskExternal, nonce: make([]byte, 32)}}
 		}},
 	} {
-		opened, info, err := openWelcome(s, original, kp.Ref(), secrets.initKey)
+		opened, info, err := openWelcome(s, original, kp.Ref(), secrets.initKey, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -220,3 +220,23 @@ func TestGroupInfoRules(t *testing.T) {
 }
 
 func (l *leafNode) encode() []byte { return encode(l, writeLeafNode) }
+
+// TestPSKRules: pre-shared keys are refused by every group of the public API; these rules
+// hold for recorded groups that are followed with keys.
+func TestPSKRules(t *testing.T) {
+	groups := trio(t)
+	s := groups[0].at.suite
+	good := preSharedKeyID{kind: pskExternal, id: []byte("id"), nonce: make([]byte, 32)}
+	short, branch := good, preSharedKeyID{kind: pskResumption, usage: 3, nonce: make([]byte, 32)}
+	short.nonce = make([]byte, 31)
+	wantRule(t, "short nonce", s.checkPSK(short), "psk.nonce")
+	wantRule(t, "branch", s.checkPSK(branch), "psk.usage")
+	pol := policy{psks: func(preSharedKeyID) []byte { return []byte("key") }}
+	one := listed{proposal: &proposal{kind: proposalPSK, psk: good}}
+	must(groups[0].at.apply([]listed{one}, 0, pol))(t)
+	_, err := groups[0].at.apply([]listed{one, one}, 0, pol)
+	wantRule(t, "a key twice", err, "proposals.psk")
+	if _, err := pskSource(func(preSharedKeyID) []byte { return nil }).find(s, []preSharedKeyID{good}); err == nil {
+		t.Error("an unknown key is found")
+	}
+}

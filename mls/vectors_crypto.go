@@ -229,7 +229,7 @@ func checkWelcome(s *suite, v *welcomeVector) error {
 	if err != nil {
 		return err
 	}
-	secrets, info, err := openWelcome(s, w.welcome, kp.keyPackage.Ref(), initKey)
+	secrets, info, err := openWelcome(s, w.welcome, kp.keyPackage.Ref(), initKey, nil)
 	if err != nil {
 		return err
 	}

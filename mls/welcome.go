@@ -7,6 +7,8 @@ type groupSecrets struct {
 	joinerSecret secret
 	pathSecret   secret // nil when the commit had no path
 	psks         []preSharedKeyID
+
+	pskSecret secret // not on the wire: what psks fold into
 }
 
 func writeGroupSecrets(w *wire.Writer, g *groupSecrets) {
@@ -72,7 +74,7 @@ func (s *suite) groupInfoKey(welcomeSecret secret) messageKey {
 
 // openWelcome decrypts the secrets meant for the KeyPackage of that reference, and with them
 // the GroupInfo. Neither is verified yet.
-func openWelcome(s *suite, m *welcome, ref []byte, initKey *hpkePrivate) (*groupSecrets, *groupInfo, error) {
+func openWelcome(s *suite, m *welcome, ref []byte, initKey *hpkePrivate, psks pskSource) (*groupSecrets, *groupInfo, error) {
 	var entry *encryptedGroupSecrets
 	for i := range m.secrets {
 		if string(m.secrets[i].newMember) == string(ref) {
@@ -91,10 +93,10 @@ func openWelcome(s *suite, m *welcome, ref []byte, initKey *hpkePrivate) (*group
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(secrets.psks) > 0 {
-		return nil, nil, brokenBy("welcome.psk", ErrUnsupported, "pre-shared keys")
+	if secrets.pskSecret, err = psks.find(s, secrets.psks); err != nil {
+		return nil, nil, brokenBy("welcome.psk", err, "%d pre-shared keys", len(secrets.psks))
 	}
-	k := s.groupInfoKey(s.welcomeSecret(secrets.joinerSecret, s.pskSecret(nil, nil)))
+	k := s.groupInfoKey(s.welcomeSecret(secrets.joinerSecret, secrets.pskSecret))
 	plain, err = s.aeadOpen(k.key, k.nonce, nil, m.encryptedGroupInfo)
 	if err != nil {
 		return nil, nil, brokenBy("welcome.group-info", err, "encrypted group info")
