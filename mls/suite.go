@@ -8,6 +8,8 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"hash"
+	"maps"
+	"slices"
 )
 
 // Suite is a cipher suite (RFC 9420 section 5.1 and 17.1).
@@ -51,9 +53,7 @@ var suites = map[Suite]*suite{
 func (s Suite) Supported() bool { return suites[s] != nil }
 
 // supportedSuites lists the table in ascending order, for capabilities.
-func supportedSuites() []Suite {
-	return []Suite{SuiteX25519AES128Ed25519}
-}
+func supportedSuites() []Suite { return slices.Sorted(maps.Keys(suites)) }
 
 func (s Suite) lookup() (*suite, error) {
 	if row := suites[s]; row != nil {
