@@ -1,0 +1,104 @@
+package clientlib
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/mls"
+)
+
+// TestB01_CredentialOfAGhost: a leaf counts only if the device that it names signed for it.
+func TestB01_CredentialOfAGhost(t *testing.T) {
+	alice, eve := newTestDevice(t), newTestDevice(t)
+	laptop := newSecret().signer() // another device of alice
+	key, cred := alice.leaf(t)
+	otherKey, otherCred := alice.leaf(t)
+	sign := func(device ed25519.PrivateKey, account keyserver.AccountID, suite uint16) mls.Credential {
+		identity := need[[]byte](t)(keyserver.SignCredential(device, account, key.Public(), suite, time.Now().Add(time.Hour)))
+		return mls.Credential{Type: mls.CredentialBasic, Identity: identity}
+	}
+	changed := func(at int) mls.Credential {
+		identity := bytes.Clone(cred.Identity)
+		identity[at] ^= 1
+		return mls.Credential{Type: mls.CredentialBasic, Identity: identity}
+	}
+	_, fromEve := eve.leaf(t)
+	fromLaptop, x509 := sign(laptop, alice.account, uint16(defaultSuite)), mls.Credential{
+		Type: mls.CredentialX509, Identity: cred.Identity, Certificates: [][]byte{{1}},
+	}
+	stolen := need[*keyserver.Credential](t)(keyserver.ParseCredential(cred.Identity))
+	expired := mls.Credential{Type: mls.CredentialBasic, Identity: need[[]byte](t)(
+		keyserver.SignCredential(alice.key, alice.account, key.Public(), uint16(defaultSuite), time.Unix(1, 0)))}
+	for name, c := range map[string]struct {
+		cred        mls.Credential
+		predecessor *mls.Credential
+		good        bool
+	}{
+		"good":                              {cred, nil, true},
+		"expired, which is no public check": {expired, nil, true},
+		"the same device goes on":           {cred, &otherCred, true},
+		"of another leaf":                   {otherCred, nil, false},
+		"of another suite":                  {sign(alice.key, alice.account, 2), nil, false},
+		"account changed":                   {changed(1), nil, false},
+		"device changed":                    {changed(33), nil, false},
+		"end changed":                       {changed(65), nil, false},
+		"signature changed":                 {changed(len(cred.Identity) - 1), nil, false},
+		"version changed":                   {changed(0), nil, false},
+		"cut":                               {mls.Credential{Type: mls.CredentialBasic, Identity: cred.Identity[:100]}, nil, false},
+		"byte more":                         {mls.Credential{Type: mls.CredentialBasic, Identity: append(bytes.Clone(cred.Identity), 0)}, nil, false},
+		"empty":                             {mls.Credential{Type: mls.CredentialBasic}, nil, false},
+		"x509":                              {x509, nil, false},
+		"no type":                           {mls.Credential{Identity: cred.Identity}, nil, false},
+		"leaf of another device":            {fromLaptop, &cred, false},
+		"leaf of another account":           {cred, &fromEve, false},
+		"leaf of a device of two accounts":  {sign(alice.key, eve.account, uint16(defaultSuite)), &cred, false},
+		"predecessor x509":                  {cred, &x509, false},
+		"predecessor that does not parse":   {cred, &mls.Credential{Type: mls.CredentialBasic}, false},
+	} {
+		for event := mls.CredentialKeyPackage; event <= mls.CredentialExternalSenderUpdated; event++ {
+			err := validator{}.ValidateCredential(mls.CredentialCheck{
+				Event: event, Suite: defaultSuite, Credential: c.cred, SignatureKey: key.Public(), Predecessor: c.predecessor,
+			})
+			if c.good && err != nil || !c.good && !errors.Is(err, ErrBadCredential) {
+				t.Errorf("%s at event %d: %v, good: %v", name, event, err, c.good)
+			}
+		}
+	}
+	// The check is of the leaf's key and suite, not of those that the credential names.
+	for name, c := range map[string]mls.CredentialCheck{
+		"leaf with another key": {Suite: defaultSuite, Credential: cred, SignatureKey: otherKey.Public()},
+		"leaf without a key":    {Suite: defaultSuite, Credential: cred},
+		"leaf of another suite": {Suite: 3, Credential: cred, SignatureKey: key.Public()},
+	} {
+		if err := (validator{}).ValidateCredential(c); !errors.Is(err, ErrBadCredential) {
+			t.Errorf("%s: %v, want ErrBadCredential", name, err)
+		}
+	}
+	if stolen.Account != alice.account || stolen.Device != keyserver.DeviceOf(alice.key) {
+		t.Error("a credential names another device than the one that signed it")
+	}
+}
+
+// TestB01_GroupsRefuseGhosts: the same through a group: a ghost's KeyPackage is not added, and
+// a member does not become another device by an update.
+func TestB01_GroupsRefuseGhosts(t *testing.T) {
+	alice, bob := newTestDevice(t), newTestDevice(t)
+	g := alice.mlsGroup(t, &policy{Kind: Group})
+	_, ofAnotherLeaf := bob.leaf(t)
+	ghost, _ := bob.keyPackage(t, func(cfg *mls.KeyPackageConfig) { cfg.Credential = ofAnotherLeaf })
+	if _, err := g.Commit(mls.CommitParams{Add: []*mls.KeyPackage{ghost}, Now: time.Now()}); !errors.Is(err, ErrBadCredential) {
+		t.Errorf("adding a ghost: %v, want ErrBadCredential", err)
+	}
+	key, cred := bob.leaf(t)
+	if _, err := g.Commit(mls.CommitParams{Path: true, NewSignatureKey: key, NewCredential: &cred, Now: time.Now()}); !errors.Is(err, ErrBadCredential) {
+		t.Errorf("turning into another account: %v, want ErrBadCredential", err)
+	}
+	key, cred = alice.leaf(t)
+	if _, err := g.Commit(mls.CommitParams{Path: true, NewSignatureKey: key, NewCredential: &cred, Now: time.Now()}); err != nil {
+		t.Errorf("a new key of the same device: %v", err)
+	}
+}
