@@ -2,13 +2,17 @@ package shard
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
+	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/fb"
+	"github.com/dgraph-io/badger/v4/table"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -44,13 +48,24 @@ func manifestWhole(badgerDir string) bool {
 // because Badger reads a block whose checksum is wrong as one that has no keys, so that what
 // was stored looks as if it never had been; and it takes lengths in a table on trust and
 // panics in a goroutine of its own. Damage that comes about while the store is open is
-// noticed at the next start only.
+// noticed at the next start only. A table that the manifest does not list was being written
+// when the process was killed: what is in it is in the write-ahead log as well, and Badger
+// deletes it at the start.
 func tablesWhole(badgerDir string) error {
-	names, err := filepath.Glob(filepath.Join(badgerDir, "*.sst"))
-	if err != nil {
-		return err
+	f, err := os.Open(filepath.Join(badgerDir, "MANIFEST"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	for _, name := range names {
+	if err != nil {
+		return fmt.Errorf("shard: %w", err)
+	}
+	defer f.Close()
+	m, _, err := badger.ReplayManifestFile(f, 0, badger.DefaultOptions(badgerDir))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	for id := range m.Tables {
+		name := table.NewFilename(id, badgerDir)
 		if err := tableWhole(name); err != nil {
 			return fmt.Errorf("table %s: %w", filepath.Base(name), err)
 		}
@@ -71,7 +86,7 @@ func tableWhole(name string) error {
 	t := tail{f: f, end: fi.Size()}
 	sum := t.vector()
 	index := t.vector()
-	if t.bad || !checksumIs(sum, index) {
+	if t.bad || len(index) < 8 || !checksumIs(sum, index) { // the checksum of nothing is 0
 		return ErrCorrupt
 	}
 	root := fb.GetRootAsTableIndex(index, 0)
