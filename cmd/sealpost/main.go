@@ -3,6 +3,7 @@
 //
 //	sealpost serve          relay and key server in one process
 //	sealpost chat           a conversation, one line a message
+//	sealpost demo           the promises, tested on this machine with real processes
 //	sealpost vectors DIR…   the MLS working group's test vectors
 //
 // Start with "sealpost serve": it needs no configuration and prints what to type next.
@@ -32,6 +33,7 @@ type streams struct {
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run relay and key server in one process."`
 	Chat    chatCommand    `cmd:"" help:"Talk to somebody, one line a message."`
+	Demo    demoCommand    `cmd:"" help:"Try the promises on this machine, with real processes that are killed."`
 	Vectors vectorsCommand `cmd:"" help:"Run the MLS working group's test vectors."`
 }
 
