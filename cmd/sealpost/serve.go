@@ -18,7 +18,7 @@ type serveCommand struct {
 	Config   string `type:"existingfile" placeholder:"FILE" help:"Settings in TOML; flags win over it."`
 	Data     string `type:"path" placeholder:"DIR" help:"Folder of everything the server keeps (default: the user's data folder)."`
 	Listen   string `placeholder:"HOST:PORT" help:"Address to listen on (default: 127.0.0.1:7443)."`
-	Restored bool   `help:"The data folder was put back from a backup: one-time key packages in it are dropped, for they may have been handed out since."`
+	Restored bool   `help:"The data folder was put back from a backup: clients are told, and one-time key packages in it are dropped."`
 }
 
 // settings are the file's, with the flags over them.

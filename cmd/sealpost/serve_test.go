@@ -96,6 +96,28 @@ func TestServeWithoutConfiguration(t *testing.T) {
 	}
 }
 
+// TestA14_RestoredFromABackup: the relay begins a new incarnation, which is how clients are
+// told, and only when the operator says so.
+func TestA14_RestoredFromABackup(t *testing.T) {
+	home := t.TempDir()
+	lives := [][]string{{}, {}, {"--restored"}, {}}
+	names := make([]relay.Incarnation, len(lives))
+	for i, args := range lives {
+		p := start(t, home, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+		conn, err := relayclient.Dial(t.Context(), greeted(t, p).relay, relayclient.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		names[i] = conn.Incarnation()
+		conn.Close()
+		p.kill()
+	}
+	if names[0] != names[1] || names[1] == names[2] || names[2] != names[3] {
+		t.Errorf("the relay's incarnation changes %v, %v, %v over a kill, a restore and a kill",
+			names[0] != names[1], names[1] != names[2], names[2] != names[3])
+	}
+}
+
 // TestR37_StopDrains: a reader that is attached is sent away, not cut off by the deadline,
 // and the server ends well although the client would have stayed.
 func TestR37_StopDrains(t *testing.T) {

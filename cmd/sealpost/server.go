@@ -109,7 +109,7 @@ func (s *server) openStores(cfg serveConfig, id identity, restored bool) error {
 	}
 	s.relay, err = relayserver.Open(relayserver.Config{
 		Dir: filepath.Join(cfg.Data, relayFolder), StorageKey: queueKey, Key: id.relay,
-		Origins: cfg.Origins, Logger: s.log,
+		Origins: cfg.Origins, Restored: restored, Logger: s.log,
 	})
 	if err != nil {
 		return fmt.Errorf("relay: %w", err)
