@@ -7,8 +7,6 @@ import (
 	"slices"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 )
 
 var testNow = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -368,108 +366,50 @@ func TestRotateSignatureKey(t *testing.T) {
 	}
 }
 
-// TestWholeLife drives random histories: commits of every shape, messages in between, members
-// stored and loaded, committers that crash between Commit and Merge.
-func TestWholeLife(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		w := &world{groups: []*Group{newGroup(t, "founder")}}
-		steps := rapid.IntRange(2, 7).Draw(t, "steps")
-		for range steps {
-			w.commit(t)
-			agree(t, w.groups)
-			w.chat(t)
-			for i := range w.groups {
-				if rapid.Bool().Draw(t, "reload") {
-					w.groups[i] = reload(t, w.groups[i])
-				}
-			}
-		}
-	})
-}
-
-type world struct {
-	groups []*Group
-	names  int
-}
-
-func (w *world) commit(t *rapid.T) {
-	from := rapid.IntRange(0, len(w.groups)-1).Draw(t, "committer")
-	g := w.groups[from]
-	p := CommitParams{Now: testNow, Path: rapid.Bool().Draw(t, "path"), IncludePending: true}
-	var secrets []*KeyPackageSecrets
-	if room := 10 - len(w.groups); room > 0 {
-		for range rapid.IntRange(0, min(3, room)).Draw(t, "adds") {
-			w.names++
-			kp, s := keyPackage(t, fmt.Sprintf("member %d", w.names))
-			p.Add, secrets = append(p.Add, kp), append(secrets, s)
-		}
-	}
-	for _, other := range w.groups {
-		if other != g && rapid.IntRange(0, 5).Draw(t, "remove") == 0 {
-			p.Remove = append(p.Remove, other.OwnLeaf())
-		}
-	}
-	if rapid.IntRange(0, 3).Draw(t, "propose") == 0 {
-		w.propose(t)
-		g = w.groups[from]
-	}
-	if rapid.IntRange(0, 3).Draw(t, "dropped") == 0 {
-		must(g.Commit(p))(t) // lost a race: never merged
-	}
-	c := must(g.Commit(p))(t)
-	if rapid.Bool().Draw(t, "crash") {
-		c = must(UnmarshalStagedCommit(must(c.MarshalBinary())(t)))(t)
-		g = reload(t, g)
-		w.groups[from] = g
-	}
-	rest := slices.DeleteFunc(slices.Clone(w.groups), func(o *Group) bool { return o == g })
-	deliver(t, c.Message(), rest)
-	if _, ok := must(g.Process(c.Message()))(t).(*OwnCommit); !ok {
-		t.Fatal("own commit is not recognised")
-	}
-	if err := g.Merge(c); err != nil {
+// TestNewLeavesGetNoPathSecret: a leaf that a commit adds is not among those to which the
+// commit's path is encrypted, also where it is an unmerged leaf of a parent that is (RFC 9420
+// section 7.5). Its secret comes with the Welcome.
+func TestNewLeavesGetNoPathSecret(t *testing.T) {
+	a := newGroup(t, "a")
+	groups := append([]*Group{a}, add(t, a, nil, CommitParams{}, "b", "c", "d", "e", "f", "g")...)
+	c := must(groups[4].Commit(CommitParams{}))(t) // sets node 11, over leaves 4 to 7
+	deliver(t, c.Message(), slices.Concat(groups[:4], groups[5:]))
+	if err := groups[4].Merge(c); err != nil {
 		t.Fatal(err)
 	}
-	w.groups = slices.DeleteFunc(w.groups, (*Group).Removed)
-	for i, s := range secrets {
-		s = must(UnmarshalKeyPackageSecrets(must(s.MarshalBinary())(t)))(t)
-		w.groups = append(w.groups, must(Join(c.Welcomes()[i].Message, s, g.RatchetTree(), nil, testNow))(t))
+	kp, secrets := keyPackage(t, "h")
+	p := CommitParams{Add: []*KeyPackage{kp}, Path: true, Now: testNow}
+	b := &commitBuilder{group: a, plan: must(a.choose(&p))(t), params: &p, commit: new(commit)}
+	commitSecret := must(b.assemble())(t)
+	if n := b.plan.tree.nodes[11]; n == nil || !slices.Equal(n.parent.unmerged, []LeafIndex{7}) {
+		t.Fatal("the new leaf is not unmerged at node 11")
 	}
+	if top := b.commit.path.nodes[len(b.commit.path.nodes)-1]; len(top.secrets) != 1 {
+		t.Errorf("the root's secret is encrypted %d times, want once: to node 11", len(top.secrets))
+	}
+	c = must(b.seal(commitSecret))(t)
+	deliver(t, c.Message(), groups[1:])
+	if err := a.Merge(c); err != nil {
+		t.Fatal(err)
+	}
+	groups = append(groups, must(Join(c.Welcomes()[0].Message, secrets, a.RatchetTree(), nil, testNow))(t))
+	agree(t, groups)
 }
 
-// propose has everybody queue an Update of one member.
-func (w *world) propose(t *rapid.T) {
-	from := rapid.SampledFrom(w.groups).Draw(t, "proposer")
-	msg := must(from.Propose(ProposalParams{Update: true}))(t)
-	for i := range w.groups {
-		must(w.groups[i].Process(msg))(t)
-		w.groups[i] = reload(t, w.groups[i])
+// TestDropProposals: members that all drop what was proposed go on by commits alone, and a
+// commit that refers to it counts for none of them.
+func TestDropProposals(t *testing.T) {
+	groups := trio(t)
+	msg := must(groups[0].Propose(ProposalParams{Update: true}))(t)
+	for _, g := range groups {
+		must(g.Process(msg))(t)
 	}
-}
-
-func (w *world) chat(t *rapid.T) {
-	from := rapid.SampledFrom(w.groups).Draw(t, "speaker")
-	n := rapid.IntRange(0, 4).Draw(t, "messages")
-	var msgs [][]byte
-	for i := range n {
-		msgs = append(msgs, must(from.Encrypt([]byte{byte(i)}, nil))(t))
+	byReference := must(groups[1].Commit(CommitParams{IncludePending: true, Now: testNow}))(t)
+	for _, g := range groups {
+		g.DropProposals()
 	}
-	for _, g := range w.groups {
-		if g == from {
-			continue
-		}
-		for _, i := range rapid.Permutation(indices(n)).Draw(t, "order") {
-			if m, ok := must(g.Process(msgs[i]))(t).(*ApplicationMessage); !ok || m.Data[0] != byte(i) {
-				t.Fatalf("message %d came out as %+v", i, m)
-			}
-		}
+	if _, err := groups[2].Process(byReference.Message()); !errors.Is(err, ErrInvalidCommit) {
+		t.Errorf("commit of a dropped proposal: %v, want ErrInvalidCommit", err)
 	}
-}
-
-func indices(n int) []int {
-	out := make([]int, n)
-	for i := range out {
-		out[i] = i
-	}
-	return out
+	say(t, groups[0], groups, "on we go")
 }
