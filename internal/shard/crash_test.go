@@ -2,6 +2,7 @@ package shard
 
 import (
 	"bufio"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -19,6 +20,7 @@ func TestMain(m *testing.M) {
 		crashVictim(dir)
 		return
 	}
+	_ = flag.Set("rapid.checks", "25") // each case opens a store; the command line still rules
 	os.Exit(m.Run())
 }
 

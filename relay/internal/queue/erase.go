@@ -60,10 +60,10 @@ func (w *work) placeGap(g gap) {
 	w.setGap(&g)
 }
 
-// collect walks from seq to end and gathers entries that pick wants, within the bounds of
-// one operation. It returns the last number it dealt with, and whether it was stopped by a
-// bound or by pick (whose second result ends the walk before that entry).
-func (w *work) collect(seq, end uint64, pick func(*stored) (take, stop bool)) (list []erased, upto uint64, stopped bool) {
+// collect walks from seq to end and gathers entries that pick wants, at most so many, or
+// walking over so many times eraseBytes. It returns the last number it dealt with, and whether a bound ended it;
+// pick's second result ends it before that entry.
+func (w *work) collect(seq, end uint64, most int, pick func(*stored) (take, stop bool)) (list []erased, upto uint64, bounded bool) {
 	upto = seq - 1
 	bytes := 0
 	_ = w.walk(seq, end, func(e *stored, g *gap) bool {
@@ -71,9 +71,12 @@ func (w *work) collect(seq, end uint64, pick func(*stored) (take, stop bool)) (l
 			upto = g.last
 			return true
 		}
+		if len(list) >= most || bytes >= most*eraseBytes {
+			bounded = true
+			return false
+		}
 		take, stop := pick(e)
-		if stop || len(list) >= eraseEntries || bytes >= eraseBytes {
-			stopped = true
+		if stop {
 			return false
 		}
 		if take {
@@ -83,7 +86,7 @@ func (w *work) collect(seq, end uint64, pick func(*stored) (take, stop bool)) (l
 		upto = e.seq
 		return true
 	})
-	return list, upto, stopped
+	return list, upto, bounded
 }
 
 func isCommit(e *stored) bool { return e.Kind == relay.KindCommit }
@@ -109,10 +112,10 @@ func (w *work) eraseAcked() (more bool) {
 	}
 	h := &w.header
 	h.Acked = min(acked, h.Seq)
-	list, upto, stopped := w.collect(h.Swept+1, h.Acked, func(e *stored) (bool, bool) { return !isCommit(e), false })
+	list, upto, bounded := w.collect(h.Swept+1, h.Acked, eraseEntries, func(e *stored) (bool, bool) { return !isCommit(e), false })
 	w.erase(list, relay.GapAcked)
 	h.Swept = max(h.Swept, min(upto, h.Seq))
-	return stopped
+	return bounded
 }
 
 // eraseExpired erases what is older than the retention, and COMMITs older than theirs.
@@ -123,14 +126,14 @@ func (w *work) eraseExpired() (more bool) {
 	}
 	h := &w.header
 	old := func(e *stored, days uint32) bool { return e.Day+days < w.day }
-	list, upto, _ := w.collect(h.Swept+1, h.Seq, func(e *stored) (bool, bool) {
+	list, upto, more := w.collect(h.Swept+1, h.Seq, eraseEntries, func(e *stored) (bool, bool) {
 		return !isCommit(e), !old(e, uint32(a.Retention))
 	})
 	w.erase(list, relay.GapExpired)
 	h.Swept = max(h.Swept, min(upto, h.Seq))
-	commits, _, _ := w.collect(1, h.Swept, func(e *stored) (bool, bool) { return true, !old(e, commitDays) })
+	commits, _, moreCommits := w.collect(1, h.Swept, eraseEntries, func(e *stored) (bool, bool) { return true, !old(e, commitDays) })
 	w.erase(commits, relay.GapExpired)
-	return len(list) >= eraseEntries || len(commits) >= eraseEntries
+	return more || moreCommits
 }
 
 // makeRoom makes room for one more envelope, or refuses with QUOTA and changes nothing. What
@@ -166,10 +169,10 @@ func (w *work) makeRoom(a *authority, size int) *relay.Refusal {
 			return true, false
 		}
 	}
-	messages, upto, _ := w.collect(h.Swept+1, live, pick(false))
+	messages, upto, _ := w.collect(h.Swept+1, live, roomEntries, pick(false))
 	var commits []erased
 	if !fits(entries, bytes) {
-		commits, _, _ = w.collect(1, live, pick(true))
+		commits, _, _ = w.collect(1, live, roomEntries, pick(true))
 	}
 	if !fits(entries, bytes) {
 		return refuse(relay.CodeQuota)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/sealpost/sealpost/internal/shard"
@@ -70,6 +71,21 @@ func TestAckedEntriesGo(t *testing.T) {
 	}
 	if count != 0 {
 		t.Errorf("%d entries are kept after their time", count)
+	}
+}
+
+// TestRemovalLetsEntriesGo: what only a removed reader had not acked goes with it.
+func TestRemovalLetsEntriesGo(t *testing.T) {
+	r := newRig(t)
+	q := r.group("g", "alice", "bob")
+	r.must(r.append(q, "w0", "m"))
+	r.follow(q, "alice", nil).ack()
+	r.follow(q, "alice", nil).want("m")
+	r.must(r.configure(q, "admin", relay.RemoveReader{Key: key("bob")}))
+	r.follow(q, "alice", nil).wantGaps("1-1:4")
+	f := r.follow(q, "bob", nil)
+	if f.wantGaps("1-1:4"); f.end == nil {
+		t.Error("no END after the gap")
 	}
 }
 
@@ -174,6 +190,26 @@ func TestQuota(t *testing.T) {
 	r.refused(relay.ErrQuota, r.append(q, "w0", "x"))
 }
 
+// TestQuotaLargeAfterSmall: one large envelope takes the room of many small ones.
+func TestQuotaLargeAfterSmall(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Limits.MaxBytes = 512 << 10 })
+	q := r.group("g", "alice", "bob")
+	var wg sync.WaitGroup
+	for range 1000 {
+		wg.Add(1)
+		r.Submit(r.append(q, "w0", "m"), Authority{}, func(Answer) { wg.Done() })
+	}
+	wg.Wait()
+	r.days(8)
+	r.follow(q, "alice", nil).ack()
+	m := r.append(q, "w0", "large")
+	m.Envelope = envelope("large", 512<<10)
+	r.must(m)
+	f := r.follow(q, "bob", nil)
+	f.want("large")
+	f.wantGaps("1-1000:5")
+}
+
 // TestR07_StrangersAndContacts: a flood of requests drops requests only, and a contact that
 // fills its share leaves the others theirs.
 func TestR07_StrangersAndContacts(t *testing.T) {
@@ -203,7 +239,10 @@ func TestR07_StrangersAndContacts(t *testing.T) {
 	r.must(r.append(q, "dora", "first of dora"))
 	f.read()
 	f.ack()
-	r.must(r.append(q, "carl", "there is room again"))
+	for range 3 {
+		r.must(r.append(q, "carl", "there is room again"))
+	}
+	r.refused(relay.ErrQuota, r.append(q, "carl", "no more"))
 	r.must(r.configure(q, "admin", relay.RemoveWriter{Key: key("carl")}))
 	r.refused(relay.ErrUnknown, r.append(q, "carl", "blocked"))
 	// Acked entries have left the strangers' ring too.

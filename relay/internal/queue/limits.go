@@ -31,8 +31,9 @@ const (
 	// What one operation erases at most, so that no batch waits long for it; the rest
 	// follows with the next ack or sweep.
 	eraseEntries = 256
-	eraseBytes   = 4 << 20
-	eraseRecords = 1000 // of an erased queue or of old answers
+	roomEntries  = 4096     // over quota, where the largest envelope may need 1024 small ones
+	eraseBytes   = 16 << 10 // walked over for each of them
+	eraseRecords = 1000     // of an erased queue or of old answers
 
 	sweepQueues = 16        // walked by one sweep operation
 	sweepEvery  = time.Hour // expiry is counted in days

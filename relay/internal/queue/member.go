@@ -26,7 +26,7 @@ func (w *work) leave(m *relay.Leave) (relay.Position, *relay.Refusal) {
 // own, at the same place.
 func (w *work) rekey(m *relay.Rekey) (relay.Position, *relay.Refusal) {
 	p, ok, err := w.reader(m.Ticket)
-	if !ok || err != nil || p.State == readerRemoved || p.State == readerTicket && p.Day+ticketDays < w.day {
+	if !ok || err != nil || p.State == readerRemoved { // a sweep has ended tickets that are too old
 		return relay.Position{}, refuse(relay.CodeUnknown)
 	}
 	if p.State != readerTicket {

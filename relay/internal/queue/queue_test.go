@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -304,4 +305,10 @@ func copyDir(t testing.TB, from, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestMain keeps drawn tests to seconds: each case opens stores. The flag still rules.
+func TestMain(m *testing.M) {
+	_ = flag.Set("rapid.checks", "15")
+	os.Exit(m.Run())
 }

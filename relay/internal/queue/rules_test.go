@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -92,16 +93,16 @@ func TestQ04_AppendInTheBatchOfItsRemoval(t *testing.T) {
 		r.Submit(m, Authority{}, func(a Answer) { answers[i] = a; wg.Done() })
 	}
 	wg.Wait()
-	got := ""
+	var got strings.Builder
 	for _, a := range answers {
 		if a.Err != nil {
-			got += fmt.Sprint(a.Err.Code, " ")
+			got.WriteString(fmt.Sprint(a.Err.Code, " "))
 			continue
 		}
-		got += fmt.Sprint(a.Position.Seq, " ")
+		got.WriteString(fmt.Sprint(a.Position.Seq, " "))
 	}
-	if got != "1 2 stale writer key 3 " {
-		t.Errorf("answers: %s", got)
+	if got.String() != "1 2 stale writer key 3 " {
+		t.Errorf("answers: %s", got.String())
 	}
 	r.follow(q, "bob", nil).want("before", "commit by alice", "new")
 }
