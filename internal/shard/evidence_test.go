@@ -94,12 +94,13 @@ func TestR28_EvidenceMissing(t *testing.T) {
 		restored bool
 		same     bool
 	}{
-		"untouched":         {change: func(map[string]string) {}, same: true},
-		"no mark":           {change: func(f map[string]string) { delete(f, "mark") }},
-		"mark cut":          {change: func(f map[string]string) { f["mark"] = f["mark"][:50] }},
-		"newest slot bad":   {change: flip("mark", newest*slotStride+40), same: true}, // Badger has that batch
-		"older slot bad":    {change: flip("mark", (1-newest)*slotStride+40)},
-		"manifest tail cut": {change: func(f map[string]string) { m := f["badger/MANIFEST"]; f["badger/MANIFEST"] = m[:len(m)-3] }},
+		"untouched":          {change: func(map[string]string) {}, same: true},
+		"no mark":            {change: func(f map[string]string) { delete(f, "mark") }},
+		"mark cut":           {change: func(f map[string]string) { f["mark"] = f["mark"][:50] }},
+		"newest slot bad":    {change: flip("mark", newest*slotStride+40), same: true}, // Badger has that batch
+		"older slot bad":     {change: flip("mark", (1-newest)*slotStride+40)},
+		"manifest tail cut":  {change: func(f map[string]string) { m := f["badger/MANIFEST"]; f["badger/MANIFEST"] = m[:len(m)-3] }},
+		"manifest tail torn": {change: func(f map[string]string) { f["badger/MANIFEST"] += "torn?" }},
 		"no badger": {change: func(f map[string]string) {
 			maps.DeleteFunc(f, func(n, _ string) bool { return n != "mark" })
 		}},

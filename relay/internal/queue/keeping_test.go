@@ -394,7 +394,8 @@ func TestRollback(t *testing.T) {
 	r.follow(q, "alice", nil).ack()
 	r.follow(q, "bob", nil).ack()
 	r.follow(q, "alice", &at[1]).wantGaps("3-4:4")
-	wrongEnd := at[3]
+	head = r.must(r.append(q, "w0", "after the gap"))
+	wrongEnd := at[3] // where the gap ends
 	wrongEnd.Chain[3] ^= 4
 	check(wrongEnd)
 }
