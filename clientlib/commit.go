@@ -84,6 +84,7 @@ func (g *group) checkPolicy(staged *mls.StagedCommit) error {
 		if !g.policy.mayAdd(by.Account, c.Account, members) {
 			return fmt.Errorf("%w: adding a member", ErrNotAllowed)
 		}
+		members = append(members, c.Account) // the next one is added beside it
 	}
 	for _, m := range staged.Removes() {
 		c, err := parseCredential(m.Credential)

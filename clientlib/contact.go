@@ -84,9 +84,16 @@ func (c *ContactCard) UnmarshalWire(r *wire.Reader) {
 		r.Fail(ErrBadCard)
 	}
 	c.Handle = string(r.Bytes())
-	c.Chain = wire.Vector(r, (*wire.Reader).Bytes)
+	entries := 0
+	c.Chain = wire.Vector(r, func(r *wire.Reader) []byte {
+		if entries++; entries > maxChain { // or a million empty entries would cost a header each
+			r.Fail(ErrBadCard)
+			return nil
+		}
+		return r.Bytes()
+	})
 	c.KeyPackage = r.Bytes()
-	if len(c.Chain) == 0 || len(c.Chain) > maxChain || len(c.Handle) > maxName {
+	if len(c.Chain) == 0 || len(c.Handle) > maxName {
 		r.Fail(ErrBadCard)
 	}
 }

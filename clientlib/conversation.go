@@ -19,6 +19,12 @@ func directID(peer keyserver.AccountID) ConversationID {
 	return sha256.Sum256(append([]byte("sealpost direct 1"), peer[:]...))
 }
 
+// groupConversation names the conversation that a group is. It is a hash, because the group's
+// founder chooses the group's id, and would otherwise choose that of a conversation of two.
+func groupConversation(id groupID) ConversationID {
+	return sha256.Sum256(append([]byte("sealpost group 1"), id[:]...))
+}
+
 // roomOf is the URI of a conversation in message ids, the same for all members.
 func (e *engine) roomOf(id ConversationID) string {
 	c := e.convs[id]
@@ -83,7 +89,7 @@ func (e *engine) newGroup(kind ConversationKind, name string) (*group, error) {
 
 // adopt stores a new group and the conversation that it belongs to.
 func (e *engine) adopt(tx *state.Tx, g *group) error {
-	id, rec := ConversationID(g.id), &convRecord{Kind: g.policy.Kind, Name: g.policy.Name}
+	id, rec := groupConversation(g.id), &convRecord{Kind: g.policy.Kind, Name: g.policy.Name}
 	if g.policy.Kind == Direct {
 		for _, a := range g.accounts() {
 			if a != e.id.Account {
@@ -123,7 +129,7 @@ func (e *engine) startGroup(kind ConversationKind, name string, id ConversationI
 		return id, err
 	}
 	if kind == Group {
-		id = ConversationID(g.id)
+		id = groupConversation(g.id)
 	}
 	rec := e.convs[id]
 	if rec == nil {

@@ -87,7 +87,11 @@ func openChunk(key secret, n uint64, chunk []byte) ([]byte, error) {
 	if err != nil {
 		return nil, ErrBadGroupState
 	}
-	return unpad(plain)
+	content, err := unpad(plain)
+	if err != nil {
+		return nil, ErrBadGroupState
+	}
+	return content, nil
 }
 
 // sealState cuts a ratchet tree into sealed chunks under a fresh key.
@@ -140,7 +144,9 @@ func fetchState(ctx context.Context, get func(context.Context, [32]byte) ([]byte
 		if content, err = openChunk(key, uint64(i)+1, chunk); err != nil {
 			return nil, err
 		}
-		tree = append(tree, content...)
+		if tree = append(tree, content...); len(tree) > int(index.size) {
+			return nil, ErrBadGroupState // before fetching what its maker adds beyond the limit
+		}
 	}
 	if len(tree) != int(index.size) {
 		return nil, ErrBadGroupState

@@ -3,12 +3,15 @@ package clientlib
 import (
 	"bytes"
 	"context"
+	"crypto/cipher"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/sealpost/sealpost/internal/wire"
 	"github.com/sealpost/sealpost/keyserver"
@@ -148,6 +151,7 @@ func TestB14_IndexAgainstItsChunks(t *testing.T) {
 		"chunks in other order":  {encode(stateIndex{size, [][32]byte{hashes[1], hashes[0]}}), ErrBadGroupState},
 		"a chunk twice":          {encode(stateIndex{2 * chunkContent, [][32]byte{hashes[0], hashes[0]}}), ErrBadGroupState},
 		"the index as a chunk":   {encode(stateIndex{size, [][32]byte{good.Index, hashes[1]}}), ErrBadGroupState},
+		"more than it says":      {encode(stateIndex{100, hashes}), ErrBadGroupState},
 		"no index":               {nil, ErrBadGroupState},
 		"half a hash":            {encode(stateIndex{size, hashes})[:50], ErrBadGroupState},
 		"bytes after the hashes": {append(encode(stateIndex{size, hashes}), 0), ErrBadGroupState},
@@ -159,6 +163,20 @@ func TestB14_IndexAgainstItsChunks(t *testing.T) {
 		if _, err := s.fetch(t, lie); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
+	}
+}
+
+// TestB14_ChunkPadding: a maker that hides bytes behind the content is refused like any liar,
+// and not taken for a server that is worth asking again.
+func TestB14_ChunkPadding(t *testing.T) {
+	key := newSecret()
+	aead := need[cipher.AEAD](t)(chacha20poly1305.NewX(key))
+	plain := make([]byte, minChunk-chacha20poly1305.Overhead)
+	plain[len(plain)-1] = 1
+	chunk := aead.Seal(nil, chunkNonce(0), plain, []byte(sealGroupState))
+	lie := &sealedState{Chunks: [][]byte{chunk}, Index: sha256.Sum256(chunk), Key: key}
+	if _, err := serve(lie).fetch(t, lie); !errors.Is(err, ErrBadGroupState) {
+		t.Errorf("padding that is not zero: %v, want ErrBadGroupState", err)
 	}
 }
 

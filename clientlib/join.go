@@ -60,10 +60,22 @@ func (e *engine) joinTree(hash [32]byte, v *invitation, tree []byte) {
 		e.refuseInvitation(hash, err)
 		return
 	}
-	g := &group{id: groupID(joined.ID()), mls: joined, cursor: v.Position}
-	if old := e.groups[g.id]; old != nil && old.live() {
-		e.forgetInvitation(hash) // delivered again, or answered before a crash
+	if len(joined.ID()) != len(groupID{}) { // MLS allows any length
+		e.refuseInvitation(hash, fmt.Errorf("%w: group id of %d bytes", errBadInvitation, len(joined.ID())))
 		return
+	}
+	g := &group{id: groupID(joined.ID()), mls: joined, cursor: v.Position}
+	if old := e.groups[g.id]; old != nil {
+		if old.live() {
+			e.forgetInvitation(hash) // delivered again, or answered before a crash
+			return
+		}
+		if old.rec.Queue != v.Queue || old.rec.Relay != v.Relay {
+			// Who comes back to a group comes back to its queue. Another group under the id
+			// of one that was left would be shown as that one.
+			e.refuseInvitation(hash, fmt.Errorf("%w: the id of a group that was left, elsewhere", errBadInvitation))
+			return
+		}
 	}
 	g.rec = groupRecord{
 		State: groupRekeying, Queue: v.Queue, Relay: v.Relay, KeyServer: v.KeyServer, Ticket: v.Ticket,
@@ -75,6 +87,11 @@ func (e *engine) joinTree(hash [32]byte, v *invitation, tree []byte) {
 	}
 	if g.policy.Queue != v.Queue || g.policy.Relay != v.Relay || g.policy.KeyServer != v.KeyServer {
 		e.refuseInvitation(hash, fmt.Errorf("%w: it names another queue than the group", errBadInvitation))
+		return
+	}
+	// A third member would read along where the user writes to a friend.
+	if n := len(g.accounts()); g.policy.Kind == Direct && n != 2 {
+		e.refuseInvitation(hash, fmt.Errorf("%w: conversation of two with %d accounts", errBadInvitation, n))
 		return
 	}
 	e.checkMembers(hash, g, keys)
@@ -101,7 +118,7 @@ func (e *engine) welcomed(ref []byte) (keys *mls.KeyPackageSecrets, err error) {
 func (e *engine) checkMembers(hash [32]byte, g *group, keys *mls.KeyPackageSecrets) {
 	var members []*keyserver.Credential
 	for _, m := range g.mls.Members() {
-		if c, err := parseCredential(m.Credential); err == nil && c.Account != e.id.Account {
+		if c, err := parseCredential(m.Credential); err == nil && (c.Account != e.id.Account || c.Device != e.device()) {
 			members = append(members, c)
 		}
 	}

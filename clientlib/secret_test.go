@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,6 +74,12 @@ func printed(t testing.TB, v any) map[string]string {
 	log := slog.New(slog.NewTextHandler(&text, nil))
 	log.Info("m", "v", v, slog.Group("g", slog.Any("v", v)), "list", []any{v})
 	out["slog text"] = text.String()
+	text.Reset()
+	log = slog.New(slog.NewJSONHandler(&text, nil))
+	log.Info("m", "v", v, slog.Group("g", slog.Any("v", v)), "list", []any{v})
+	out["slog JSON"] = text.String()
+	b, _ := json.Marshal(v)
+	out["JSON"] = string(b)
 	return out
 }
 
@@ -91,13 +98,17 @@ func keyHolders() map[string]keyHolder {
 	return map[string]keyHolder{
 		"secret":     {k[0], k[:1]},
 		"identity":   {identity{Recovery: k[0], Device: k[1], Secret: k[2], Writer: k[3]}, k},
-		"group":      {groupRecord{Ticket: k[0]}, k[:1]},
+		"record":     {groupRecord{Ticket: k[0]}, k[:1]},
 		"draft":      {inviteDraft{Ticket: k[0]}, k[:1]},
 		"commit":     {pendingCommit{Staged: k[0], IndexKey: k[1], Invites: []inviteDraft{{Ticket: k[2]}}}, k[:3]},
 		"invite":     {inviteRow{Writer: k[0]}, k[:1]},
 		"invitation": {invitation{Ticket: k[0], IndexKey: k[1]}, k[:2]},
 		"contact":    {contact{RequestWriter: k[0]}, k[:1]},
 		"state":      {sealedState{Key: k[0]}, k[:1]},
+		"epoch":      {epochKeys{envelope: k[0], hint: k[1], writer: k[2]}, k[:3]},
+		"config":     {Config{Key: [32]byte(k[0])}, k[:1]},
+		"group":      {group{rec: groupRecord{Ticket: k[0]}, keys: &epochKeys{hint: k[1]}}, k[:2]},
+		"job":        {inviteJob{rec: inviteRow{Writer: k[0]}}, k[:1]},
 	}
 }
 
@@ -107,11 +118,12 @@ func TestC13_KeysArePrintedNowhere(t *testing.T) {
 	for name, h := range keyHolders() {
 		p := reflect.New(reflect.TypeOf(h.value))
 		p.Elem().Set(reflect.ValueOf(h.value))
-		for form, v := range map[string]any{"value": h.value, "pointer": p.Interface()} {
+		forms := map[string]any{"value": h.value, "pointer": p.Interface()}
+		if name == "group" {
+			delete(forms, "value") // never copied
+		}
+		for form, v := range forms {
 			for way, text := range printed(t, v) {
-				if form == "pointer" && strings.HasPrefix(way, "list ") {
-					continue // below a verb that does not fit, fmt asks no key how it prints
-				}
 				for i, key := range h.keys {
 					if as := spilled(text, key); as != "" {
 						t.Errorf("%s (%s) by %s shows key %d as %s: %.120q", name, form, way, i, as, text)
@@ -176,7 +188,7 @@ func TestC13_ErrorsNameNoKey(t *testing.T) {
 // TestRedactionStopsAtTheStore: what may not be printed must still be stored.
 func TestRedactionStopsAtTheStore(t *testing.T) {
 	for name, h := range keyHolders() {
-		if name == "invitation" || name == "contact" || name == "state" {
+		if !slices.Contains([]string{"secret", "identity", "record", "draft", "commit", "invite"}, name) {
 			continue // stored in their wire form, or not at all
 		}
 		b := need[[]byte](t)(cbor.Marshal(h.value))

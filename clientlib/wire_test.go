@@ -131,6 +131,24 @@ func TestR15_LengthBombs(t *testing.T) {
 	}
 }
 
+// TestR15_ChainOfNothing: a card of a megabyte of empty chain entries allocates no slice
+// header for each of them.
+func TestR15_ChainOfNothing(t *testing.T) {
+	var w wire.Writer
+	w.Uint8(cardVersion)
+	w.Bytes(nil)
+	w.Bytes(make([]byte, maxCard))
+	w.Bytes(nil)
+	b := need[[]byte](t)(w.Finish())
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := wire.Unmarshal(b, new(ContactCard))
+	runtime.ReadMemStats(&after)
+	if grown := after.TotalAlloc - before.TotalAlloc; !errors.Is(err, ErrBadCard) || grown > maxCard {
+		t.Errorf("a card of %d bytes allocated %d: %v", len(b), grown, err)
+	}
+}
+
 // FuzzWire: what decodes has one encoding, and nothing panics.
 func FuzzWire(f *testing.F) {
 	for i, m := range wireMessages() {

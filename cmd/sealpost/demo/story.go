@@ -116,7 +116,7 @@ func (r *run) change(ctx context.Context, n int) error {
 // burst queues count messages, in turn, as fast as the stores take them, and calls between
 // after each.
 func (r *run) burst(ctx context.Context, count int, between func(i int) error) error {
-	for i := 0; i < count; i++ {
+	for i := range count {
 		p := r.people[i%len(r.people)]
 		if p.client == nil {
 			p = r.people[0]
