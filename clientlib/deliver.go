@@ -15,16 +15,9 @@ import (
 func (e *engine) attach(l *link, g *group) {
 	g.busy = true
 	reader := e.id.Secret.readerKey(g.rec.Queue, e.reader(g))
-	var from *relay.Position
-	if g.cursor != (relay.Position{}) {
-		from = new(g.cursor)
-	}
-	e.openStream(l, l.conn.Attach(g.rec.Queue, reader, from, window), streamHandler{
+	e.openStream(l, l.conn.Attach(g.rec.Queue, reader, new(g.cursor), window), streamHandler{
 		opened: func(s *relayclient.Stream) {
 			g.busy, g.stream, g.head = false, s, s.Head
-			if g.cursor == (relay.Position{}) && s.Head.Seq == 0 {
-				g.cursor = s.Head // a queue that holds nothing yet begins here
-			}
 			e.advance(g)
 		},
 		refused: func(err error) {

@@ -160,14 +160,21 @@ func (e *engine) createQueue(l *link, g *group) {
 		Admins: []relay.PublicKey{publicKey(admin)}, Writer: &writer,
 		Readers: []relay.PublicKey{publicKey(e.id.Secret.readerKey(g.rec.Queue, e.reader(g)))},
 	})
-	e.answer(l, call, func(_ relay.Position, err error) {
+	e.answer(l, call, func(start relay.Position, err error) {
 		g.busy = false
 		if err != nil {
 			e.retryGroup(g, err)
 			return
 		}
-		g.rec.State = groupActive
-		if e.update(g.saveRecord) == nil {
+		// Reading begins where the log does, which is not at 0 on a relay that had a loss.
+		g.rec.State, g.cursor = groupActive, start
+		err = e.update(func(tx *state.Tx) error {
+			if err := g.saveCursor(tx); err != nil {
+				return err
+			}
+			return g.saveRecord(tx)
+		})
+		if err == nil {
 			e.advance(g)
 		}
 	})

@@ -34,14 +34,20 @@ func (e *engine) inboxUp(l *link) {
 		Queue: e.id.Inbox, ID: e.id.CreateID, Admin: admin, Admins: []relay.PublicKey{publicKey(admin)},
 		RequestWriter: &request, Readers: []relay.PublicKey{publicKey(reader)},
 	})
-	e.answer(l, call, func(_ relay.Position, err error) {
+	e.answer(l, call, func(start relay.Position, err error) {
 		e.inbox.busy = false
 		if err != nil {
 			e.retryInbox(l, err)
 			return
 		}
-		e.id.InboxReady = true
-		if e.update(e.saveIdentity) == nil {
+		e.id.InboxReady, e.inbox.cursor = true, start
+		err = e.update(func(tx *state.Tx) error {
+			if err := e.saveInboxCursor(tx); err != nil {
+				return err
+			}
+			return e.saveIdentity(tx)
+		})
+		if err == nil {
 			e.inboxUp(l)
 			e.keepUp() // the directory may hear of an account that can be reached
 		}
