@@ -158,6 +158,9 @@ func openBadger(dir string, log *slog.Logger) (db *badger.DB, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("shard: %w", err)
 	}
+	if err := dropUnbegun(dir); err != nil {
+		return nil, fmt.Errorf("shard: %w", err)
+	}
 	opts := badger.DefaultOptions(dir).
 		WithSyncWrites(true).
 		WithVerifyValueChecksum(true).
@@ -187,6 +190,31 @@ func openBadger(dir string, log *slog.Logger) (db *badger.DB, err error) {
 		return nil, fmt.Errorf("shard: opening Badger: %w", err)
 	}
 	return nil, fmt.Errorf("%w: opening Badger: %w", ErrCorrupt, err)
+}
+
+// dropUnbegun removes logs of no bytes. A process that is killed between creating a log and
+// giving it its size leaves one; there has never been anything in it, and Badger takes it for
+// a file that it did not mean to create, and does not open.
+func dropUnbegun(badgerDir string) error {
+	entries, err := os.ReadDir(badgerDir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if ext := filepath.Ext(e.Name()); ext != ".mem" && ext != ".vlog" {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		if info.Size() == 0 {
+			if err := os.Remove(filepath.Join(badgerDir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // badgerLog passes Badger's warnings and errors on. They name files, never keys.
