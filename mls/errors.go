@@ -37,8 +37,9 @@ var (
 	ErrConsumed = errors.New("mls: message key is gone")
 	// ErrTooFarAhead: the generation is beyond the bounded skip.
 	ErrTooFarAhead = errors.New("mls: generation too far ahead")
-	// ErrOwnMessage: this member's own leaf sent it; the content is known here already.
-	ErrOwnMessage = errors.New("mls: own message")
+	// ErrOwnMessage: this member's own leaf signed it, and this state never did. Another copy
+	// of the state is in use, or this one was copied back: going on would use keys twice.
+	ErrOwnMessage = errors.New("mls: own message that this state did not make")
 	// ErrPendingProposals: a commit comes before application data (RFC 9420 section 12.4).
 	ErrPendingProposals = errors.New("mls: proposals wait for a commit")
 	// ErrRemoved: this member is no longer in the group.

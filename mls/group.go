@@ -20,6 +20,7 @@ type Group struct {
 	queue     []*queuedProposal   // in order of arrival
 	sent      []*queuedProposal   // own, not back from the delivery service yet
 	commits   [][sha256.Size]byte // digests of the commits that this member made in this epoch
+	signed    []signedDigest      // content that this member has signed in this epoch
 	removed   bool
 	psks      pskSource // nil but for vectors
 }
@@ -161,7 +162,8 @@ func (g *Group) Sign(label string, content []byte) ([]byte, error) {
 func (g *Group) Clone() *Group {
 	c := *g
 	c.keys = g.keys.clone()
-	c.queue, c.sent, c.commits = slices.Clone(g.queue), slices.Clone(g.sent), slices.Clone(g.commits)
+	c.queue, c.sent = slices.Clone(g.queue), slices.Clone(g.sent)
+	c.commits, c.signed = slices.Clone(g.commits), slices.Clone(g.signed)
 	return &c
 }
 
@@ -214,5 +216,6 @@ func (g *Group) protect(a *authenticatedContent, padding int) ([]byte, error) {
 		return nil, err
 	}
 	g.keys.take(st)
+	g.remember(a)
 	return encode(&message{wireFormat: wireFormatPrivate, private: m}, writeMessage), nil
 }

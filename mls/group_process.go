@@ -50,8 +50,10 @@ func (*OwnCommit) received()          {}
 // back staged, for [Group.Merge]. After an error nothing has changed.
 //
 // For a commit of the current epoch every error matches [ErrInvalidCommit] (it counts for no
-// member) or [ErrCannotFollow] (it counts, and this member is stuck). An own message that g
-// does not remember is [ErrOwnMessage].
+// member) or [ErrCannotFollow] (it counts, and this member is stuck), but for
+// [ErrOwnMessage]: this leaf's signature on what g never signed. An own message that comes
+// once more is [ErrConsumed], as is any under a generation that g has used itself: its key is
+// gone, so nothing can be told about it.
 func (g *Group) Process(msg []byte) (Received, error) {
 	if g.removed {
 		return nil, ErrRemoved
@@ -109,14 +111,12 @@ func (g *Group) processPrivate(m *privateMessage, msg []byte) (Received, error) 
 	if err != nil {
 		return nil, classify(err, m.contentType)
 	}
-	if m.contentType == contentCommit {
-		c, err := g.processCommit(a, msg)
-		if err != nil {
-			return nil, classify(err, m.contentType)
-		}
-		return c, nil
-	}
-	if m.contentType == contentProposal {
+	switch {
+	case st.leaf == g.at.own: // its key stays: it is this member's to use
+		return g.processOwn(a, msg)
+	case m.contentType == contentCommit:
+		return g.receiveCommit(a, msg)
+	case m.contentType == contentProposal:
 		return g.processProposal(a, func() { g.keys.take(st) })
 	}
 	g.keys.take(st)
@@ -136,14 +136,9 @@ func (g *Group) openPrivate(m *privateMessage) (*authenticatedContent, *step, er
 	if leaf == nil {
 		return nil, nil, broken("framing.sender", "leaf %d is not a member", data.leaf)
 	}
-	if data.leaf == g.at.own && m.contentType == contentApplication {
-		return nil, nil, ErrOwnMessage
-	}
+	// The sender data is not signed: until the signature is, leaf and generation are claims.
 	st, err := g.keys.seek(data.leaf, m.contentType, data.generation)
 	if err != nil {
-		if data.leaf == g.at.own && errors.Is(err, ErrConsumed) {
-			return nil, nil, ErrOwnMessage
-		}
 		return nil, nil, err
 	}
 	a, err := m.open(s, data, st.key)
@@ -165,14 +160,22 @@ func (g *Group) processPublic(m *publicMessage, msg []byte) (Received, error) {
 	if err != nil {
 		return nil, classify(err, m.content.contentType)
 	}
-	if m.content.contentType == contentCommit {
-		c, err := g.processCommit(a, msg)
-		if err != nil {
-			return nil, classify(err, m.content.contentType)
-		}
-		return c, nil
+	switch {
+	case LeafIndex(a.content.sender.index) == g.at.own:
+		return g.processOwn(a, msg)
+	case m.content.contentType == contentCommit:
+		return g.receiveCommit(a, msg)
 	}
 	return g.processProposal(a, func() {})
+}
+
+// receiveCommit is processCommit with the public verdict in its error.
+func (g *Group) receiveCommit(a *authenticatedContent, msg []byte) (Received, error) {
+	c, err := g.processCommit(a, msg)
+	if err != nil {
+		return nil, classify(err, contentCommit)
+	}
+	return c, nil
 }
 
 func (g *Group) openPublic(m *publicMessage) (*authenticatedContent, error) {

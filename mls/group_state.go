@@ -20,8 +20,9 @@ func (g *Group) MarshalBinary() ([]byte, error) {
 }
 
 // MarshalRatchets encodes what changes with every message: the living part of the secret
-// tree, the proposals that wait, and the digests of own commits. Its size grows with the
-// leaves that have spoken in the epoch and the messages skipped, not with the group.
+// tree, the proposals that wait, and digests of what this member has signed. Its size grows
+// with the leaves that have spoken in the epoch, the messages skipped, and by 8 bytes for
+// each own message of the epoch (to 32 KiB), not with the group.
 func (g *Group) MarshalRatchets() ([]byte, error) {
 	if g.removed {
 		return nil, ErrRemoved
@@ -32,6 +33,7 @@ func (g *Group) MarshalRatchets() ([]byte, error) {
 		wire.WriteVector(w, g.queue, writeQueuedProposal)
 		wire.WriteVector(w, g.sent, writeQueuedProposal)
 		wire.WriteVector(w, g.commits, func(w *wire.Writer, d [sha256.Size]byte) { w.Raw(d[:]) })
+		wire.WriteVector(w, g.signed, func(w *wire.Writer, d signedDigest) { w.Raw(d[:]) })
 	})
 }
 
@@ -71,6 +73,10 @@ func (g *Group) readRatchets(r *wire.Reader) error {
 	g.queue = wire.Vector(r, g.at.readQueuedProposal)
 	g.sent = wire.Vector(r, g.at.readQueuedProposal)
 	g.commits = wire.Vector(r, func(r *wire.Reader) (d [sha256.Size]byte) {
+		r.Copy(d[:])
+		return d
+	})
+	g.signed = wire.Vector(r, func(r *wire.Reader) (d signedDigest) {
 		r.Copy(d[:])
 		return d
 	})

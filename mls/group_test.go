@@ -272,8 +272,8 @@ func TestOutOfOrderAndReplay(t *testing.T) {
 			t.Errorf("replay of %d: %v, want ErrConsumed", i, err)
 		}
 	}
-	if _, err := groups[0].Process(msgs[3]); !errors.Is(err, ErrOwnMessage) {
-		t.Errorf("own message: %v, want ErrOwnMessage", err)
+	if _, err := groups[0].Process(msgs[3]); !errors.Is(err, ErrConsumed) {
+		t.Errorf("own message: %v, want ErrConsumed", err)
 	}
 }
 

@@ -45,6 +45,10 @@ const (
 	maxPendingPerSender = 16
 	// maxOwnMessages bounds remembered digests of commits that this member made in an epoch.
 	maxOwnMessages = 1024
+	// maxSigned bounds the remembered content that this member has signed in an epoch, which
+	// is stored with every message. Beyond, an own message is never taken for a copy's: a
+	// missed warning costs less than one that any member could forge.
+	maxSigned = 4096
 	// maxExport is the longest exported secret in bytes: RFC 5869 allows 255 hashes.
 	maxExport = 255 * 32
 )

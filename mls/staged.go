@@ -113,7 +113,7 @@ func (g *Group) Merge(c *StagedCommit) error {
 		!bytes.Equal(c.baseTag, g.at.confirmationTag) {
 		return ErrStale
 	}
-	g.queue, g.sent, g.commits = nil, nil, nil
+	g.queue, g.sent, g.commits, g.signed = nil, nil, nil, nil
 	if c.next == nil {
 		last := *g.at
 		last.held, last.signatureKey, last.secrets = nil, SignaturePrivateKey{}, new(epochSecrets)
