@@ -63,7 +63,8 @@ type CredentialCheck struct {
 // an answer that depends on the clock, on storage or on the network would let two members
 // disagree on whether a received commit counts. (What needs those, the caller checks before
 // it commits or joins, and on receipt turns into an event.) A non-nil error refuses; it
-// stays reachable by errors.Is and errors.As in the error that the caller gets.
+// stays reachable by errors.Is and errors.As in the error that the caller gets. One that is
+// a [CommitValidator] too is also asked about commits.
 type CredentialValidator interface {
 	ValidateCredential(CredentialCheck) error
 }

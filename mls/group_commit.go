@@ -16,8 +16,8 @@ type CommitParams struct {
 	Remove []LeafIndex
 	// Extensions replaces the whole list of group context extensions, if it is not nil.
 	Extensions *[]Extension
-	// IncludePending adds the proposals that wait, by reference: all that are valid together
-	// with what is asked for above, which goes first. A Remove goes before Updates of the same
+	// IncludePending adds the proposals that wait, by reference: all that are valid, and
+	// allowed, together with what is asked for above, which goes first. A Remove goes before Updates of the same
 	// leaf, a newer Update before an older one.
 	IncludePending bool
 	// Path renews the committer's keys even where nothing asks for it. Only commits that
@@ -39,12 +39,17 @@ func (p *CommitParams) changesLeaf() bool {
 		p.NewLeafExtensions != nil || p.SupportedExtensions != nil
 }
 
+// withPath reports whether the commit of a plan gets a path.
+func (p *CommitParams) withPath(pl *plan) bool {
+	return pl.needPath || len(pl.list) == 0 || p.changesLeaf()
+}
+
 // Commit makes a commit and the invitations that go with it. It changes nothing in g but one
 // thing: a generation of the own handshake ratchet is used up, so that a commit that is
 // dropped never shares its key with another. The caller stores the ratchets
 // ([Group.MarshalRatchets]) and the staged commit before it sends, and merges once the
 // delivery service has accepted. What is asked for and not valid is refused as a received
-// commit would be: [ErrInvalid], [ErrExpired].
+// commit would be: [ErrInvalid] (with the error of a [CommitValidator]), [ErrExpired].
 func (g *Group) Commit(p CommitParams) (*StagedCommit, error) {
 	if g.removed {
 		return nil, ErrRemoved
@@ -98,13 +103,21 @@ func (g *Group) choose(p *CommitParams) (*plan, error) {
 	if err != nil || !p.IncludePending {
 		return pl, err
 	}
+	// Here the policy is asked too: otherwise a proposal against it would spoil every commit.
+	fits := func(list []listed) (*plan, error) {
+		pl, err := try(list)
+		if err != nil {
+			return nil, err
+		}
+		return pl, pl.judge(p.withPath(pl))
+	}
 	pending := g.pending(list, p.Now)
-	if all, err := try(slices.Concat(list, pending)); err == nil {
+	if all, err := fits(slices.Concat(list, pending)); err == nil {
 		return all, nil
 	}
 	// Something among them clashes: take them one by one, those that fit.
 	for _, l := range pending {
-		if more, err := try(slices.Concat(list, []listed{l})); err == nil {
+		if more, err := fits(slices.Concat(list, []listed{l})); err == nil {
 			list, pl = append(list, l), more
 		}
 	}
@@ -191,12 +204,12 @@ func (b *commitBuilder) assemble() (secret, error) {
 		}
 	}
 	b.held, b.signatureKey = g.at.held.prune(pl.tree), g.at.signatureKey
-	if pl.needPath || len(pl.list) == 0 || b.params.changesLeaf() {
+	if b.params.withPath(pl) {
 		if err := b.renew(); err != nil {
 			return nil, err
 		}
 	}
-	if err := pl.finish(); err != nil {
+	if err := pl.complete(b.path != nil); err != nil {
 		return nil, err
 	}
 	if b.path == nil {

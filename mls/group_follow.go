@@ -60,7 +60,7 @@ func (g *Group) resolve(a *authenticatedContent) ([]listed, error) {
 }
 
 // checkCommit is the public part of processing a commit (RFC 9420 section 12.4.2): proposals,
-// path, tree and parent hashes. The message's signature was verified before.
+// path, tree and parent hashes, policy. The message's signature was verified before.
 func (e *EpochView) checkCommit(a *authenticatedContent, list []listed, pol policy) (*plan, error) {
 	committer, path := LeafIndex(a.content.sender.index), a.content.commit.path
 	pl, err := e.apply(list, committer, pol)
@@ -71,7 +71,7 @@ func (e *EpochView) checkCommit(a *authenticatedContent, list []listed, pol poli
 		if pl.needPath || len(list) == 0 {
 			return nil, broken("commit.path", "path is missing")
 		}
-		return pl, pl.finish()
+		return pl, pl.complete(false)
 	}
 	if path.leaf.source != sourceCommit {
 		return nil, broken("path.source", "leaf node source %d", path.leaf.source)
@@ -86,7 +86,15 @@ func (e *EpochView) checkCommit(a *authenticatedContent, list []listed, pol poli
 	if err := pl.tree.mergePath(committer, path, pl.steps); err != nil {
 		return nil, err
 	}
-	return pl, pl.finish()
+	return pl, pl.complete(true)
+}
+
+// complete ends the public checks; the application's is the last of them.
+func (p *plan) complete(withPath bool) error {
+	if err := p.finish(); err != nil {
+		return err
+	}
+	return p.judge(withPath)
 }
 
 var errConfirmation = errors.New("confirmation tag differs")

@@ -11,8 +11,8 @@
 // methods return belong to the caller unless their documentation says otherwise.
 //
 // Whether a received commit counts is decided by public checks (framing, signature,
-// proposals, tree and parent hashes), which come out alike for every member:
-// [ErrInvalidCommit]. A commit that passes them and yet cannot be followed by this member is
+// proposals, tree and parent hashes, the policy of a [CommitValidator]), which come out alike
+// for every member: [ErrInvalidCommit]. A commit that passes them and yet cannot be followed by this member is
 // [ErrCannotFollow]. VALIDATION.md lists every rule with its function and test.
 //
 // Out of scope: sending external commits and external proposals, ReInit and PSK proposals

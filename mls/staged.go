@@ -88,16 +88,7 @@ func (p *plan) newStaged(a *authenticatedContent, msg []byte) *StagedCommit {
 		sender: p.committer, message: msg, aad: a.content.authenticatedData,
 		removes: p.removes, extensions: p.extensions, newExtensions: p.newExtension,
 	}
-	for _, j := range p.joiners {
-		c.adds = append(c.adds, newMember(j.leaf, j.kp.leaf))
-	}
-	updates := p.updates
-	if a.content.commit.path != nil {
-		updates = append(slices.Clone(updates), p.committer)
-	}
-	for _, l := range updates {
-		c.updates = append(c.updates, newMember(l, p.tree.leaf(l)))
-	}
+	c.adds, c.updates = p.newMembers(a.content.commit.path != nil)
 	return c
 }
 

@@ -1,0 +1,64 @@
+package mls
+
+// CommitCheck is what a [CommitValidator] judges: a commit and the epoch that it ends. It
+// must not be changed or kept.
+type CommitCheck struct {
+	// Before is the epoch that the commit ends. An answer may rest on what is alike for all
+	// members, such as Members and Extensions, and not on OwnLeaf.
+	Before *EpochView
+	Sender Member // as it is in Before
+	// Adds and Updates are members as they will be, Removes as they are; Updates holds the
+	// sender too if the commit has a path. As of a [StagedCommit].
+	Adds, Removes, Updates []Member
+	// Extensions are those of the group context as they will be; ExtensionsChanged tells that
+	// the commit sets them, perhaps to what they were.
+	Extensions        []Extension
+	ExtensionsChanged bool
+}
+
+// A CommitValidator is a [CredentialValidator] that also judges what a commit does: the
+// group's policy. Being among the public checks, it comes after all others of them and
+// before any secret is used, so that a commit against the policy is [ErrInvalidCommit] for
+// every member, also for one that could not have followed it, and for one that it removes.
+// Own commits are judged too, before they are made, pending proposals perhaps several times.
+//
+// ValidateCommit is a pure function of its argument: no clock, storage or network, nothing
+// that two members could see differently. A non-nil error refuses; it stays reachable by
+// errors.Is and errors.As in the error that the caller gets.
+type CommitValidator interface {
+	CredentialValidator
+	ValidateCommit(CommitCheck) error
+}
+
+// judge asks the application about a plan. Its tree is as the commit leaves it, but for the
+// committer's leaf while an own commit is being chosen.
+func (p *plan) judge(withPath bool) error {
+	v, ok := p.policy.validator.(CommitValidator)
+	if !ok {
+		return nil
+	}
+	adds, updates := p.newMembers(withPath)
+	err := v.ValidateCommit(CommitCheck{
+		Before: p.base, Sender: newMember(p.committer, p.base.tree.leaf(p.committer)),
+		Adds: adds, Removes: p.removes, Updates: updates,
+		Extensions: cloneExtensions(p.extensions), ExtensionsChanged: p.newExtension,
+	})
+	if err != nil {
+		return brokenBy("commit.policy", err, "refused by the application")
+	}
+	return nil
+}
+
+// newMembers lists the members whose leaves a commit adds or replaces.
+func (p *plan) newMembers(withPath bool) (adds, updates []Member) {
+	for _, j := range p.joiners {
+		adds = append(adds, newMember(j.leaf, j.kp.leaf))
+	}
+	for _, l := range p.updates {
+		updates = append(updates, newMember(l, p.tree.leaf(l)))
+	}
+	if withPath {
+		updates = append(updates, newMember(p.committer, p.tree.leaf(p.committer)))
+	}
+	return adds, updates
+}
