@@ -30,7 +30,7 @@ func (c *Client) Card(ctx context.Context) (ContactCard, error) {
 // as a contact. ErrUnknownAccount: nobody has that handle (yet). Which account a handle
 // belongs to is the directory's word; a contact card does without it.
 func (c *Client) Find(ctx context.Context, handle string) (keyserver.AccountID, error) {
-	listing, err := c.eng.keys.Lookup(ctx, handle)
+	listing, err := c.eng.anonymous.Lookup(ctx, handle)
 	if errors.Is(err, keyserver.ErrNotFound) {
 		return keyserver.AccountID{}, fmt.Errorf("%w: %q", ErrUnknownAccount, handle)
 	}
@@ -94,6 +94,9 @@ func (e *engine) known(ctx context.Context, account keyserver.AccountID) (k *kno
 // learn keeps what a look-up or a card says of an account. A chain only ever grows: a shorter
 // one, or one that takes another way, is not believed over what is known.
 func (e *engine) learn(tx *state.Tx, id keyserver.AccountID, k *knownAccount) error {
+	if keyserver.CheckHandle(k.Handle) != nil {
+		k.Handle = ""
+	}
 	old, err := getRecord[knownAccount](tx, bucketAccount, id[:])
 	if err != nil {
 		return err
@@ -104,6 +107,9 @@ func (e *engine) learn(tx *state.Tx, id keyserver.AccountID, k *knownAccount) er
 		}
 		if len(k.KeyPackage) == 0 {
 			k.KeyPackage = old.KeyPackage
+		}
+		if old.Handle != "" {
+			k.Handle = old.Handle // a directory does not rename whom the user knows
 		}
 	}
 	return putRecord(tx, bucketAccount, id[:], k)

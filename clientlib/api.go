@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sealpost/sealpost/clientlib/content"
 	"github.com/sealpost/sealpost/clientlib/history"
@@ -49,6 +50,9 @@ func (c *Client) StartDirect(ctx context.Context, peer keyserver.AccountID) (Con
 // CreateGroup starts a group. name is at most 256 bytes; members are accounts that Find or
 // AddCard knows, added when there is a network. This account is the group's admin.
 func (c *Client) CreateGroup(ctx context.Context, name string, members ...keyserver.AccountID) (id ConversationID, err error) {
+	if !utf8.ValidString(name) {
+		return id, fmt.Errorf("%w: the name is not UTF-8", ErrNotAllowed)
+	}
 	if len(name) > maxName {
 		return id, fmt.Errorf("%w: a name of %d bytes, at most %d", ErrTooLarge, len(name), maxName)
 	}
@@ -102,7 +106,8 @@ func (c *Client) changeGroup(ctx context.Context, id ConversationID, fn func(*st
 const sendRoom = 4 << 10
 
 // Send queues a message and returns when it is on disk, in the outbox and in the history.
-// EventSent tells that the relay has it. ErrTooLarge: content is for one envelope.
+// EventSent tells that the relay has it. Sending the same Message again changes nothing.
+// ErrTooLarge: content is for one envelope.
 func (c *Client) Send(ctx context.Context, id ConversationID, m *content.Message) (MessageID, error) {
 	body, err := m.Encode()
 	if err != nil {
@@ -122,10 +127,11 @@ func (c *Client) Send(ctx context.Context, id ConversationID, m *content.Message
 			return err
 		}
 		err = e.update(func(tx *state.Tx) error {
-			if err := e.queueRow(tx, outRow{Conversation: id, Kind: payloadContent, ID: message, Body: body, State: rowQueued}); err != nil {
+			fresh, err := e.remember(tx, g, id, message, body, m.PlainText())
+			if err != nil || !fresh {
 				return err
 			}
-			return e.remember(tx, g, id, message, body, m.PlainText())
+			return e.queueRow(tx, outRow{Conversation: id, Kind: payloadContent, ID: message, Body: body, State: rowQueued})
 		})
 		if err == nil {
 			e.advance(g)
@@ -136,13 +142,13 @@ func (c *Client) Send(ctx context.Context, id ConversationID, m *content.Message
 }
 
 // remember puts an own message into the history, before anybody else has it.
-func (e *engine) remember(tx *state.Tx, g *group, id ConversationID, message MessageID, body []byte, text string) error {
+// It reports false if it has it already.
+func (e *engine) remember(tx *state.Tx, g *group, id ConversationID, message MessageID, body []byte, text string) (bool, error) {
 	device := e.device()
-	_, err := history.Insert(tx, history.Entry{
+	return history.Insert(tx, history.Entry{
 		Conversation: id, MessageID: [32]byte(message), Sender: e.id.Account[:], Device: device[:], Group: g.id,
 		SentAt: time.Now(), ReceivedAt: time.Now(), Status: history.Queued, Body: body, Text: text,
 	})
-	return err
 }
 
 // Conversations lists the store's conversations.

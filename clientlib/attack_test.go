@@ -164,7 +164,7 @@ func (c *cutter) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return &cutConn{Conn: conn, c: c, left: c.least + c.random.IntN(40_000)}, nil
+	return &cutConn{Conn: conn, c: c, left: c.least + c.random.IntN(30_000)}, nil
 }
 
 type cutConn struct {
@@ -201,7 +201,7 @@ func (c *cutConn) Write(p []byte) (int, error) {
 // middle of whatever it carries. Each message is there once, in order.
 func TestA07_CutEverywhere(t *testing.T) {
 	s := startServers(t)
-	network := &cutter{random: mathrand.New(mathrand.NewPCG(7, 7)), least: 12_000}
+	network := &cutter{random: mathrand.New(mathrand.NewPCG(7, 7)), least: 50_000}
 	alice, bob := s.register("alice"), s.register("bob")
 	peer, err := alice.Find(alice.ctx(), "bob")
 	alice.must(err)
@@ -214,7 +214,7 @@ func TestA07_CutEverywhere(t *testing.T) {
 		u.open()
 	}
 	var fromAlice, fromBob []string
-	for n := range 40 {
+	for n := range 120 {
 		fromAlice = append(fromAlice, fmt.Sprintf("alice %d", n))
 		alice.say(id, fromAlice[n])
 		fromBob = append(fromBob, fmt.Sprintf("bob %d", n))

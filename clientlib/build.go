@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sealpost/sealpost/clientlib/internal/state"
@@ -16,7 +17,7 @@ import (
 // buildCommit stages the commit that a change wants in the epoch in force, and stores it.
 // The network may have moved on while its KeyPackages came: then advance starts over.
 func (e *engine) buildCommit(g *group, c *pendingChange, adds []addition) {
-	if g.pend != nil || !g.caughtUp() || !g.live() || e.nextChange(g) != c {
+	if g.pend != nil || !g.caughtUp() || !g.live() || !slices.Contains(e.changes, c) {
 		e.advance(g)
 		return
 	}
@@ -55,36 +56,34 @@ func (e *engine) buildCommit(g *group, c *pendingChange, adds []addition) {
 func (e *engine) commitParams(g *group, c *pendingChange, adds []addition) (*mls.CommitParams, []inviteDraft, error) {
 	p := &mls.CommitParams{Now: time.Now()}
 	var drafts []inviteDraft
-	members := g.accounts()
-	present := map[keyserver.DeviceID]bool{}
+	var members, added, removed []*keyserver.Credential
+	present := map[keyserver.AccountID]bool{}
 	for _, m := range g.mls.Members() {
 		cred, err := parseCredential(m.Credential)
 		if err != nil {
 			return nil, nil, err
 		}
-		present[cred.Device] = true
-		for _, a := range c.rec.Accounts {
-			if c.rec.Kind == changeRemove && cred.Account == a {
-				if !g.policy.mayRemove(e.id.Account, a) {
-					return nil, nil, fmt.Errorf("%w: removing a member", ErrNotAllowed)
-				}
-				p.Remove = append(p.Remove, m.Leaf)
-			}
+		members = append(members, cred)
+		present[cred.Account] = true
+		if c.removes(cred) {
+			p.Remove = append(p.Remove, m.Leaf)
+			removed = append(removed, cred)
 		}
 	}
 	for i, a := range adds {
-		if present[a.device] {
+		if present[a.account] {
 			continue
 		}
-		if !g.policy.mayAdd(e.id.Account, a.account, members) {
-			return nil, nil, fmt.Errorf("%w: adding a member", ErrNotAllowed)
-		}
 		p.Add = append(p.Add, adds[i].pkg.KeyPackage)
+		added = append(added, &keyserver.Credential{Account: a.account, Device: a.device})
 		drafts = append(drafts, inviteDraft{
 			Account: a.account, Device: a.device, Contact: a.extension, Ticket: newSecret(), LastResort: a.lastResort,
 		})
 	}
-	switch {
+	own := &keyserver.Credential{Account: e.id.Account, Device: e.device()}
+	switch err := g.policy.judge(own, members, added, removed, false); {
+	case err != nil:
+		return nil, nil, err
 	case len(p.Add) > maxAdd:
 		return nil, nil, fmt.Errorf("%w: %d devices at once, at most %d", ErrTooLarge, len(p.Add), maxAdd)
 	case c.rec.Kind == changeRenew:
@@ -97,6 +96,17 @@ func (e *engine) commitParams(g *group, c *pendingChange, adds []addition) (*mls
 		return nil, nil, nil
 	}
 	return p, drafts, nil
+}
+
+// removes reports whether the change wants a member gone.
+func (c *pendingChange) removes(m *keyserver.Credential) bool {
+	if c.rec.Kind != changeRemove {
+		return false
+	}
+	if c.rec.Device != (keyserver.DeviceID{}) && c.rec.Device != m.Device {
+		return false
+	}
+	return slices.Contains(c.rec.Accounts, m.Account)
 }
 
 // stage makes the commit, its envelope, and what its joiners need.
@@ -130,7 +140,11 @@ func (e *engine) stage(g *group, c *pendingChange, params *mls.CommitParams, dra
 	for i := range drafts {
 		drafts[i].Welcome, drafts[i].Ref = welcomes[i].Message, welcomes[i].KeyPackageRef
 	}
-	s, err := sealState(staged.Next().RatchetTree())
+	tree := staged.Next().RatchetTree()
+	if len(tree) > maxTreeSize {
+		return nil, fmt.Errorf("%w: a tree of %d bytes, joiners take at most %d", ErrTooLarge, len(tree), maxTreeSize)
+	}
+	s, err := sealState(tree)
 	if err != nil {
 		return nil, err
 	}
@@ -153,11 +167,14 @@ func (e *engine) sendCommit(l *link, g *group) {
 		e.dropCommit(g)
 		return
 	}
-	g.committing = true
 	if !pend.Uploaded {
 		e.uploadState(g, pend)
 		return
 	}
+	if l.full() {
+		return // an answer makes room, and comes back here
+	}
+	g.committing = true
 	tickets := make([]relay.PublicKey, len(pend.Invites))
 	for i, d := range pend.Invites {
 		tickets[i] = publicKey(d.Ticket.signer())
@@ -166,7 +183,7 @@ func (e *engine) sendCommit(l *link, g *group) {
 		Queue: g.rec.Queue, ID: pend.ID, Reader: e.id.Secret.readerKey(g.rec.Queue, e.reader(g)),
 		Expect: pend.Expect, NextWriter: pend.NextWriter, Tickets: tickets, Envelope: pend.Envelope,
 	})
-	e.answer(l, call, func(_ relay.Position, err error) {
+	e.send(l, len(pend.Envelope), call, func(_ relay.Position, err error) {
 		if g.pend == pend {
 			e.commitAnswered(g, err)
 		}
@@ -179,12 +196,12 @@ func (e *engine) commitAnswered(g *group, err error) {
 		// Either way the entry that decides is in the log and on its way here; until then
 		// the commit stays under way, and sends wait.
 		e.raiseHead(g, err)
-		if errors.Is(err, relay.ErrConflict) && g.caughtUp() && conflictIs(err, g.rec.LastCommit) {
-			e.dropCommit(g)
+		if errors.Is(err, relay.ErrConflict) && g.caughtUp() {
+			e.conflictWithoutEntry(g, err)
 		}
 	case errors.Is(err, relay.ErrMalformed), errors.Is(err, relay.ErrTooLarge), errors.Is(err, relay.ErrReused):
 		g.committing = false
-		if c := e.nextChange(g); c != nil && c.id == g.pend.Change {
+		if c := e.changeByID(g.pend.Change); c != nil {
 			e.failChange(g, c, err)
 		}
 		e.dropCommit(g)
@@ -196,9 +213,18 @@ func (e *engine) commitAnswered(g *group, err error) {
 	}
 }
 
-func conflictIs(err error, last relay.Position) bool {
+// conflictWithoutEntry deals with a CONFLICT about a commit that is not ahead in the log: it
+// was processed, and this one was built before; or it is one that never came here, and then
+// nothing that follows it can be read.
+func (e *engine) conflictWithoutEntry(g *group, err error) {
 	r, ok := errors.AsType[*relay.Refusal](err)
-	return ok && r.Position != nil && *r.Position == last
+	if ok && r.Position != nil && *r.Position != g.rec.LastCommit && *r.Position != (relay.Position{}) {
+		_ = e.update(func(tx *state.Tx) error {
+			return e.stuck(tx, g, r.Position.Seq, "the relay names a last commit that its log did not show")
+		})
+		return
+	}
+	e.dropCommit(g)
 }
 
 // dropCommit discards a staged commit that lost; its change is staged anew.
@@ -211,24 +237,31 @@ func (e *engine) dropCommit(g *group) {
 	}
 }
 
-// uploadState puts the joiners' tree to the key server.
+// uploadState puts the joiners' tree to the key server. It goes on while the relay is away.
 func (e *engine) uploadState(g *group, pend *pendingCommit) {
+	if g.uploading == pend {
+		return
+	}
+	g.uploading = pend
+	chunks := pend.Chunks
 	e.spawn(func(ctx context.Context) {
 		err := untilDone(ctx, func() (bool, error) {
-			for _, chunk := range pend.Chunks {
-				if _, err := e.keys.PutChunk(ctx, chunk); err != nil {
+			for _, chunk := range chunks {
+				if _, err := e.anonymous.PutChunk(ctx, chunk); err != nil {
 					return !permanent(err), err
 				}
 			}
 			return false, nil
 		})
 		e.post(func() {
+			if g.uploading == pend {
+				g.uploading = nil
+			}
 			if g.pend != pend {
 				return
 			}
-			g.committing = false
 			if err != nil {
-				if c := e.nextChange(g); c != nil && c.id == pend.Change {
+				if c := e.changeByID(pend.Change); c != nil {
 					e.failChange(g, c, fmt.Errorf("uploading the group state: %w", err))
 				}
 				e.dropCommit(g)

@@ -10,12 +10,15 @@ import (
 	"github.com/sealpost/sealpost/clientlib/internal/state"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/mls"
+	"github.com/sealpost/sealpost/relay/relayclient"
 )
 
 // pendingChange is a change in memory; owned by run.
 type pendingChange struct {
-	id  uint64
-	rec change
+	id        uint64
+	rec       change
+	notBefore time.Time // until when nobody of it can be added
+	backoff   relayclient.Backoff
 }
 
 // maxAdd is how many members one commit adds (DESIGN section 4): more make further commits.
@@ -63,23 +66,65 @@ func (e *engine) failChange(g *group, c *pendingChange, why error) {
 	})
 }
 
+// nextChange is what the group commits next. What takes keys away from somebody goes first,
+// and never waits for KeyPackages of somebody else.
 func (e *engine) nextChange(g *group) *pendingChange {
+	var add *pendingChange
+	now := time.Now()
 	for _, c := range e.changes {
-		if c.rec.Group == g.id {
+		switch {
+		case c.rec.Group != g.id || now.Before(c.notBefore):
+		case c.rec.Kind != changeAdd:
+			return c
+		case add == nil:
+			add = c
+		}
+	}
+	return add
+}
+
+func (e *engine) changeByID(id uint64) *pendingChange {
+	for _, c := range e.changes {
+		if c.id == id {
 			return c
 		}
 	}
 	return nil
 }
 
+// Renewals that a stale writer key asks for. An insider can take the key again, and a relay
+// can lie that it was taken: the pauses between them double.
+const (
+	renewPause   = 250 * time.Millisecond
+	renewDoubles = 8
+)
+
 // demandRenewal makes sure that this device commits soon, whatever else it has to do.
 func (e *engine) demandRenewal(g *group) {
-	if e.nextChange(g) != nil || g.pend != nil {
+	if g.pend != nil || g.renewDemanded {
 		return
 	}
-	if e.update(func(tx *state.Tx) error { return e.queueChange(tx, change{Group: g.id, Kind: changeRenew}) }) == nil {
-		e.startChange(g)
+	for _, c := range e.changes {
+		if c.rec.Group == g.id && c.rec.Kind == changeRenew {
+			return
+		}
 	}
+	demand := func() {
+		g.renewDemanded = false
+		if !g.live() || g.pend != nil {
+			return
+		}
+		if e.update(func(tx *state.Tx) error { return e.queueChange(tx, change{Group: g.id, Kind: changeRenew}) }) == nil {
+			e.advance(g)
+		}
+	}
+	g.renewDemanded = true
+	g.renewals++
+	if g.renewals == 1 {
+		e.after(0, demand)
+		return
+	}
+	e.after(renewPause<<min(g.renewals-2, renewDoubles), demand)
 }
 
 func (g *group) holdCommits(d time.Duration) {
@@ -96,58 +141,100 @@ func (e *engine) wakeGroup(g *group) {
 // startChange begins the next change of a group: with the KeyPackages of whom it adds, or at once.
 func (e *engine) startChange(g *group) {
 	c := e.nextChange(g)
-	if c == nil || g.preparing || g.pend != nil || time.Now().Before(g.quiet) {
+	if c == nil || g.pend != nil || time.Now().Before(g.quiet) {
 		return
 	}
 	if c.rec.Kind != changeAdd {
 		e.buildCommit(g, c, nil)
 		return
 	}
-	g.preparing = true
+	if !g.preparing {
+		g.preparing = true
+		e.prepareAdds(g, c)
+	}
+}
+
+// prepared is what became of the accounts of a change.
+type prepared struct {
+	adds    []addition
+	ready   []keyserver.AccountID
+	waiting []keyserver.AccountID // asked for again later
+	failed  map[keyserver.AccountID]error
+}
+
+// prepareAdds fetches the KeyPackages of everybody whom a change adds. An account that has
+// none at the moment does not hold up the others.
+func (e *engine) prepareAdds(g *group, c *pendingChange) {
 	wanted := c.rec.Accounts
-	known := make([]*knownAccount, len(wanted))
-	err := e.db.View(e.ctx, func(tx *state.Tx) (err error) {
-		for i, a := range wanted {
-			if known[i], err = getRecord[knownAccount](tx, bucketAccount, a[:]); err != nil {
+	e.spawn(func(ctx context.Context) {
+		p := prepared{failed: map[keyserver.AccountID]error{}}
+		for _, account := range wanted {
+			got, err := e.takePackages(ctx, c.rec.Request, account)
+			switch {
+			case err == nil:
+				p.adds, p.ready = append(p.adds, got...), append(p.ready, account)
+			case permanent(err):
+				p.failed[account] = fmt.Errorf("adding a member: %w", err)
+			default:
+				p.waiting = append(p.waiting, account)
+			}
+		}
+		e.post(func() {
+			g.preparing = false
+			if ctx.Err() == nil && e.splitChange(g, c, &p) {
+				e.buildCommit(g, c, p.adds)
+			}
+		})
+	})
+}
+
+// splitChange leaves in a change whom it can add now, and reports whether there is anybody.
+func (e *engine) splitChange(g *group, c *pendingChange, p *prepared) bool {
+	if !slices.Contains(e.changes, c) || !g.live() {
+		return false
+	}
+	pause := c.backoff.Next(0, 0)
+	err := e.update(func(tx *state.Tx) error {
+		for account, why := range p.failed {
+			ev := Event{Kind: EventFailed, Conversation: g.rec.Conversation, Account: account, Detail: why.Error()}
+			if err := e.emit(tx, ev); err != nil {
 				return err
 			}
 		}
-		return nil
+		if len(p.waiting) > 0 && len(p.ready) > 0 {
+			rest := change{Group: g.id, Kind: changeAdd, Accounts: p.waiting, Request: c.rec.Request}
+			if err := e.queueChange(tx, rest); err != nil {
+				return err
+			}
+			e.changes[len(e.changes)-1].notBefore = time.Now().Add(pause)
+		}
+		c.rec.Accounts = p.ready
+		if len(p.ready) == 0 {
+			c.rec.Accounts = p.waiting
+			c.notBefore = time.Now().Add(pause)
+		}
+		if len(c.rec.Accounts) == 0 {
+			return e.finishChange(tx, c.id)
+		}
+		return putRecord(tx, bucketChange, counterKey(c.id), c.rec)
 	})
 	if err != nil {
-		e.fail(err)
-		return
+		return false
 	}
-	e.spawn(func(ctx context.Context) {
-		var adds []addition
-		err := untilDone(ctx, func() (bool, error) {
-			adds = adds[:0]
-			for i, account := range wanted {
-				got, err := e.takePackages(ctx, c.rec.Request, account, known[i])
-				if err != nil {
-					return !permanent(err), fmt.Errorf("adding a member: %w", err)
-				}
-				adds = append(adds, got...)
-			}
-			return false, nil
-		})
-		e.post(func() {
-			g.preparing = false
-			if err != nil {
-				e.failChange(g, c, err)
-				e.advance(g)
-				return
-			}
-			e.buildCommit(g, c, adds)
-		})
-	})
+	if len(p.waiting) > 0 {
+		e.after(pause, func() { e.advance(g) })
+	}
+	if len(p.ready) == 0 {
+		e.advance(g) // there may be something else to do
+	}
+	return len(p.ready) > 0
 }
 
 // permanent reports whether asking the key server again cannot help.
 func permanent(err error) bool {
 	for _, final := range []error{
 		keyserver.ErrNotFound, keyserver.ErrLied, keyserver.ErrChain, keyserver.ErrPackage, keyserver.ErrExpired,
-		keyserver.ErrTooLarge, ErrBadCard, ErrUnknownAccount, context.Canceled,
+		keyserver.ErrTooLarge, keyserver.ErrInvalid, keyserver.ErrDenied, ErrBadCard, ErrUnknownAccount, context.Canceled,
 	} {
 		if errors.Is(err, final) {
 			return true
@@ -158,15 +245,19 @@ func permanent(err error) bool {
 
 // takePackages gets a verified KeyPackage of each device of an account: from the directory,
 // or the one of a contact card where the directory has never heard of the account.
-func (e *engine) takePackages(ctx context.Context, request [32]byte, account keyserver.AccountID, known *knownAccount) ([]addition, error) {
-	listing, err := e.keys.LookupID(ctx, account)
+func (e *engine) takePackages(ctx context.Context, request [32]byte, account keyserver.AccountID) ([]addition, error) {
+	known, err := e.known(ctx, account)
+	if err != nil && !errors.Is(err, ErrUnknownAccount) {
+		return nil, err
+	}
+	listing, err := e.lookUp(ctx, account, known)
 	if errors.Is(err, keyserver.ErrNotFound) && known != nil && len(known.KeyPackage) > 0 {
 		return cardPackage(known)
 	}
 	if err != nil {
 		return nil, err
 	}
-	packages, err := e.keys.Take(ctx, perAccount(request, account), account)
+	packages, err := e.anonymous.Take(ctx, perAccount(request, account), account)
 	if err != nil {
 		return nil, err
 	}
@@ -182,6 +273,20 @@ func (e *engine) takePackages(ctx context.Context, request [32]byte, account key
 		out = append(out, *a)
 	}
 	return out, nil
+}
+
+// lookUp asks the directory for an account. A chain that does not continue the one that is
+// known is an older one, in which a device that was removed still stands, or another: either
+// way the directory lies.
+func (e *engine) lookUp(ctx context.Context, account keyserver.AccountID, known *knownAccount) (*keyserver.Listing, error) {
+	listing, err := e.anonymous.LookupID(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	if known != nil && !extends(known.Chain, listing.Entries) {
+		return nil, fmt.Errorf("%w: its chain does not continue the one known here", keyserver.ErrLied)
+	}
+	return listing, nil
 }
 
 // errNoPackage passes: the device uploads when it is online.

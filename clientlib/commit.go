@@ -32,14 +32,14 @@ func (e *engine) commit(tx *state.Tx, g *group, en *relayclient.Entry, d *delive
 	}
 	staged, err := e.openCommit(g, en.Envelope)
 	if errors.Is(err, mls.ErrCannotFollow) {
-		g.rec.State = groupStuck
-		if err := g.saveRecord(tx); err != nil {
-			return err
-		}
-		return e.emit(tx, Event{Kind: EventCannotFollow, Conversation: g.rec.Conversation, From: en.Position.Seq})
+		return e.stuck(tx, g, en.Position.Seq, "a commit counts that this device cannot open")
 	}
 	if errors.Is(err, mls.ErrOwnMessage) {
 		return e.unsafe(tx, g)
+	}
+	if err != nil && g.rec.Gapped && errors.Is(err, errOtherEpoch) {
+		// Most likely the commits that lead to its epoch are what went missing.
+		return e.stuck(tx, g, en.Position.Seq, "commits are among the entries that went missing")
 	}
 	if err != nil {
 		g.skipped++ // a dud: it cost its sender a slot and changes nothing
@@ -48,7 +48,8 @@ func (e *engine) commit(tx *state.Tx, g *group, en *relayclient.Entry, d *delive
 	return e.merge(tx, g, staged, d)
 }
 
-// openCommit applies the public checks, which come out alike for all members.
+// openCommit applies the public checks, the policy among them (validator), which come out
+// alike for all members.
 func (e *engine) openCommit(g *group, envelope []byte) (*mls.StagedCommit, error) {
 	sealed, err := g.keys.open(relay.KindCommit, envelope)
 	if err != nil {
@@ -66,46 +67,7 @@ func (e *engine) openCommit(g *group, envelope []byte) (*mls.StagedCommit, error
 		g.mls.DropProposals()
 		return nil, fmt.Errorf("%w: COMMIT entry holds no commit", mls.ErrInvalidCommit)
 	}
-	return staged, g.checkPolicy(staged)
-}
-
-// checkPolicy asks whether the group's policy lets the committer do what the commit does.
-func (g *group) checkPolicy(staged *mls.StagedCommit) error {
-	by, ok := g.member(staged.Sender())
-	if !ok {
-		return ErrNotAllowed
-	}
-	members := g.accounts()
-	for _, m := range staged.Adds() {
-		c, err := parseCredential(m.Credential)
-		if err != nil {
-			return err
-		}
-		if !g.policy.mayAdd(by.Account, c.Account, members) {
-			return fmt.Errorf("%w: adding a member", ErrNotAllowed)
-		}
-		members = append(members, c.Account) // the next one is added beside it
-	}
-	for _, m := range staged.Removes() {
-		c, err := parseCredential(m.Credential)
-		if err != nil {
-			return err
-		}
-		if !g.policy.mayRemove(by.Account, c.Account) {
-			return fmt.Errorf("%w: removing a member", ErrNotAllowed)
-		}
-	}
-	// The GroupContext names relay and queue: a commit that moves them would lead members
-	// apart, so no version of the policy allows it yet.
-	before, _ := g.mls.GroupContextExtension(extensionPolicy)
-	if staged.SelfRemoved() {
-		return nil
-	}
-	after, ok := staged.Next().GroupContextExtension(extensionPolicy)
-	if !ok || string(before) != string(after) {
-		return fmt.Errorf("%w: changing the policy", ErrNotAllowed)
-	}
-	return nil
+	return staged, nil
 }
 
 // ownCommit merges the commit that this device staged: the log has it now. Only here do
@@ -149,10 +111,11 @@ func (e *engine) merge(tx *state.Tx, g *group, staged *mls.StagedCommit, d *deli
 	if err := g.renewEpoch(); err != nil {
 		return err
 	}
-	d.core = true
+	g.rec.Gapped, g.forkTold = false, nil
 	if err := g.saveMLS(tx); err != nil {
 		return err
 	}
+	d.ratchets = false // stored just now; the entries behind this one may move them again
 	if err := g.saveRecord(tx); err != nil {
 		return err
 	}
@@ -174,10 +137,26 @@ func (e *engine) memberAdded(tx *state.Tx, g *group, m mls.Member, d *delivery) 
 	if err != nil {
 		return nil // the validator let it pass, so it parses
 	}
+	// Stored, so that a member whose account was not looked up yet is looked up after a crash.
+	if err := tx.Put(bucketVerify, verifyKey(g.id, c.Account, c.Device), []byte{1}); err != nil {
+		return err
+	}
 	d.after = append(d.after, func() { e.verifyMember(g, c.Account, c.Device) })
 	return e.emit(tx, Event{
 		Kind: EventMemberAdded, Conversation: g.rec.Conversation, Account: c.Account, Device: c.Device, From: g.cursor.Seq,
 	})
+}
+
+// stuck ends reading: what comes next is for an epoch that this device is not in.
+func (e *engine) stuck(tx *state.Tx, g *group, at uint64, why string) error {
+	if g.rec.State == groupStuck {
+		return nil
+	}
+	g.rec.State = groupStuck
+	if err := g.saveRecord(tx); err != nil {
+		return err
+	}
+	return e.emit(tx, Event{Kind: EventCannotFollow, Conversation: g.rec.Conversation, From: at, Detail: why})
 }
 
 // memberRemoved ends the invitation of a removed member and, where this device is an

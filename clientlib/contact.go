@@ -1,9 +1,11 @@
 package clientlib
 
 import (
+	"crypto/hpke"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/sealpost/sealpost/internal/wire"
 	"github.com/sealpost/sealpost/keyserver"
@@ -18,8 +20,8 @@ var ErrBadCard = errors.New("clientlib: contact card does not verify")
 const (
 	contactVersion = 1
 	cardVersion    = 1
-	maxChain       = 256     // entries of an account chain in a card
-	maxCard        = 1 << 20 // bytes of a card before its text form
+	maxChain       = keyserver.MaxEntries // of an account chain in a card
+	maxCard        = 1 << 20              // bytes of a card before its text form
 )
 
 // contact is the KeyPackage extension that says how to reach a device (DESIGN section 4).
@@ -46,7 +48,7 @@ func (c *contact) UnmarshalWire(r *wire.Reader) {
 	c.Relay = string(r.Bytes())
 	r.Copy(c.Inbox[:])
 	c.RequestWriter = r.Bytes()
-	if len(c.RequestWriter) != 32 || len(c.Relay) > maxURI {
+	if len(c.RequestWriter) != 32 || len(c.Relay) > maxURI || !utf8.ValidString(c.Relay) {
 		r.Fail(ErrBadCard)
 	}
 }
@@ -59,6 +61,13 @@ func contactOf(kp *mls.KeyPackage) (*contact, error) {
 	c := new(contact)
 	if err := wire.Unmarshal(data, c); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBadCard, err)
+	}
+	// Before a commit names the device: a member that can never be invited is a ghost.
+	if _, err := relay.ParseAddress(c.Relay); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBadCard, err)
+	}
+	if _, err := hpke.MLKEM768X25519().NewPublicKey(c.Key); err != nil {
+		return nil, fmt.Errorf("%w: contact key: %w", ErrBadCard, err)
 	}
 	return c, nil
 }
@@ -93,7 +102,7 @@ func (c *ContactCard) UnmarshalWire(r *wire.Reader) {
 		return r.Bytes()
 	})
 	c.KeyPackage = r.Bytes()
-	if len(c.Chain) == 0 || len(c.Handle) > maxName {
+	if len(c.Chain) == 0 || keyserver.CheckHandle(c.Handle) != nil {
 		r.Fail(ErrBadCard)
 	}
 }

@@ -185,6 +185,8 @@ func (e *engine) writable(id ConversationID) (*group, error) {
 	for _, gid := range e.convs[id].Groups {
 		if g := e.groups[gid]; g != nil && g.rec.State == groupUnsafe {
 			return nil, ErrUnsafeStore
+		} else if g != nil && g.rec.State == groupStuck {
+			return nil, ErrStuck
 		}
 	}
 	return nil, ErrNotMember

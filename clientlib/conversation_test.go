@@ -141,6 +141,12 @@ func TestA02_EightCommitAtOnce(t *testing.T) {
 	for _, u := range users {
 		u.await("all messages", func(events []Event) bool { return u.count(events, EventMessage) == rounds*7 })
 	}
+	for _, u := range users {
+		u.until("the last commit", func() bool {
+			at, _ := u.epoch(id)
+			return at >= start+rounds*8
+		})
+	}
 	epoch, authenticator := users[0].epoch(id)
 	if epoch != start+rounds*8 {
 		t.Errorf("epoch is %d, want %d: each change takes exactly one commit", epoch, start+rounds*8)

@@ -12,6 +12,8 @@ import (
 // credential its device never signed.
 var ErrBadCredential = errors.New("clientlib: credential is not signed by its device")
 
+var _ mls.CommitValidator = validator{}
+
 // validator checks a leaf's credential at the seven events of RFC 9420 section 5.3.1, in
 // the sense of which commit counts: the device's signature only. It comes out alike for all
 // members, because clock, account chain and directory have no part in it; those are checked
@@ -38,6 +40,29 @@ func (validator) ValidateCredential(c mls.CredentialCheck) error {
 		return fmt.Errorf("%w: update changes the device of a leaf", ErrBadCredential)
 	}
 	return nil
+}
+
+// ValidateCommit asks the group's policy, as it stands before the commit.
+func (validator) ValidateCommit(c mls.CommitCheck) error {
+	p, err := policyOf(c.Before)
+	if err != nil {
+		return err
+	}
+	by, err := parseCredential(c.Sender.Credential)
+	if err != nil {
+		return err
+	}
+	var lists [3][]*keyserver.Credential
+	for i, members := range [][]mls.Member{c.Before.Members(), c.Adds, c.Removes} {
+		for _, m := range members {
+			cred, err := parseCredential(m.Credential)
+			if err != nil {
+				return err
+			}
+			lists[i] = append(lists[i], cred)
+		}
+	}
+	return p.judge(by, lists[0], lists[1], lists[2], c.ExtensionsChanged)
 }
 
 func parseCredential(c mls.Credential) (*keyserver.Credential, error) {

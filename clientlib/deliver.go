@@ -7,6 +7,7 @@ import (
 
 	"github.com/sealpost/sealpost/clientlib/internal/state"
 	"github.com/sealpost/sealpost/internal/wire"
+	"github.com/sealpost/sealpost/mls"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/relayclient"
 )
@@ -17,7 +18,13 @@ func (e *engine) attach(l *link, g *group) {
 	reader := e.id.Secret.readerKey(g.rec.Queue, e.reader(g))
 	e.openStream(l, l.conn.Attach(g.rec.Queue, reader, new(g.cursor), window), streamHandler{
 		opened: func(s *relayclient.Stream) {
-			g.busy, g.stream, g.head = false, s, s.Head
+			g.busy, g.stream, g.head, g.refused = false, s, s.Head, 0
+			if g.rec.State == groupRekeying {
+				g.rec.State = groupActive // the own key is a reader: an earlier REKEY took effect
+				if e.update(g.saveRecord) != nil {
+					return
+				}
+			}
 			e.advance(g)
 		},
 		refused: func(err error) {
@@ -35,7 +42,7 @@ func (e *engine) attach(l *link, g *group) {
 func (e *engine) attachRefused(g *group, err error) {
 	switch {
 	case errors.Is(err, relay.ErrUnknown):
-		e.leaveQueue(g, "the relay does not know this device in the queue any more")
+		e.unknown(g)
 	case errors.Is(err, relay.ErrRollback), isBroken(err):
 		e.rollback(g, err)
 	default:
@@ -131,10 +138,13 @@ func (e *engine) deliver(g *group, s *relayclient.Stream, entries []relayclient.
 				break // removed by this entry: nothing after it is ours
 			}
 		}
-		if d.ratchets && !d.core {
+		if d.ratchets {
 			if err := g.saveRatchets(tx); err != nil {
 				return err
 			}
+		}
+		if err := e.checkAccepted(tx, g); err != nil {
+			return err
 		}
 		return g.saveCursor(tx)
 	})
@@ -142,6 +152,9 @@ func (e *engine) deliver(g *group, s *relayclient.Stream, entries []relayclient.
 		return
 	}
 	s.Ack(g.cursor.Seq)
+	if l := e.links[g.rec.Relay]; l != nil {
+		l.useful = true
+	}
 	if !g.live() && g.stream == s {
 		g.stream = nil
 		s.Detach()
@@ -157,8 +170,7 @@ func (e *engine) deliver(g *group, s *relayclient.Stream, entries []relayclient.
 
 // delivery collects what a transaction of entries leaves to do.
 type delivery struct {
-	ratchets bool // MLS ratchets moved
-	core     bool // the epoch changed; all MLS state is stored already
+	ratchets bool // MLS ratchets moved since they were stored
 	after    []func()
 }
 
@@ -193,8 +205,10 @@ func keepChain(tx *state.Tx, id groupID, p relay.Position) error {
 
 // checkSeen compares what a member says it had seen with what this device has. They differ
 // only if the relay showed the two different logs.
-func (e *engine) checkSeen(tx *state.Tx, g *group, at, seen relay.Position, from Event) error {
-	if seen == (relay.Position{}) || seen.Incarnation != at.Incarnation {
+//
+// A member can lie about it too, so it is told once for each member and epoch.
+func (e *engine) checkSeen(tx *state.Tx, g *group, leaf mls.LeafIndex, at, seen relay.Position, from Event) error {
+	if seen == (relay.Position{}) || seen.Incarnation != at.Incarnation || g.forkTold[leaf] {
 		return nil
 	}
 	kept, ok, err := tx.Get(bucketChain, chainKey(g.id, seen.Seq))
@@ -212,8 +226,11 @@ func (e *engine) checkSeen(tx *state.Tx, g *group, at, seen relay.Position, from
 	if err != nil {
 		return err
 	}
+	if g.forkTold == nil {
+		g.forkTold = map[mls.LeafIndex]bool{}
+	}
+	g.forkTold[leaf] = true
 	from.Kind, from.From, from.Evidence = EventForkSuspected, seen.Seq, append(evidence, kept...)
-	from.Body = nil
 	return e.emit(tx, from)
 }
 
@@ -221,6 +238,11 @@ func (e *engine) checkSeen(tx *state.Tx, g *group, at, seen relay.Position, from
 func (e *engine) gap(g *group, s *relayclient.Stream, gap relayclient.Gap) {
 	err := e.update(func(tx *state.Tx) error {
 		g.cursor = gap.Position
+		if s.LastCommit.Seq >= gap.From && s.LastCommit.Seq <= gap.To && s.LastCommit != g.rec.LastCommit {
+			if err := e.stuck(tx, g, s.LastCommit.Seq, "a commit is among the entries that are missing"); err != nil {
+				return err
+			}
+		}
 		switch gap.Reason {
 		case relay.GapAcked:
 			// Acked by this very reader, yet unknown here: the store is an older copy.
@@ -232,6 +254,15 @@ func (e *engine) gap(g *group, s *relayclient.Stream, gap relayclient.Gap) {
 			if err := e.sendAgain(tx, g); err != nil {
 				return err
 			}
+		}
+		if !g.rec.Gapped && g.rec.State == groupActive {
+			g.rec.Gapped = true
+			if err := g.saveRecord(tx); err != nil {
+				return err
+			}
+		}
+		if err := e.checkAccepted(tx, g); err != nil {
+			return err
 		}
 		if err := e.emit(tx, Event{
 			Kind: EventGap, Conversation: g.rec.Conversation, From: gap.From, To: gap.To, Detail: gapReasons[gap.Reason],
@@ -255,6 +286,33 @@ var gapReasons = map[relay.GapReason]string{
 	relay.GapQuota: "dropped to make room",
 }
 
+// checkAccepted looks for messages that the relay accepted at a position which has been read
+// by now, and which did not stand there: it said that it had them on disk, and lied or lost
+// them. They go out again.
+func (e *engine) checkAccepted(tx *state.Tx, g *group) error {
+	for _, r := range e.rows {
+		at := r.rec.At
+		if r.rec.Group != g.id || r.rec.State != rowAccepted || at.Incarnation != g.cursor.Incarnation || at.Seq > g.cursor.Seq {
+			continue
+		}
+		evidence, err := wire.Marshal(&at)
+		if err != nil {
+			return err
+		}
+		if err := e.emit(tx, Event{
+			Kind: EventRollback, Conversation: g.rec.Conversation, Message: r.rec.ID, From: at.Seq, Evidence: evidence,
+			Detail: "the relay accepted a message at a position where its log has another entry",
+		}); err != nil {
+			return err
+		}
+		r.rec.State, r.rec.RequestID, r.rec.At = rowSealed, newIdempotencyID(), relay.Position{}
+		if err := e.saveRow(tx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // unsafe stops sending for good: this device sent what the store does not know, so its
 // next key could be one that was used already.
 func (e *engine) unsafe(tx *state.Tx, g *group) error {
@@ -275,7 +333,7 @@ func (e *engine) rollback(g *group, why error) {
 	if err != nil {
 		return
 	}
-	g.busy = true
+	g.rolled = true
 	_ = e.update(func(tx *state.Tx) error {
 		return e.emit(tx, Event{
 			Kind: EventRollback, Conversation: g.rec.Conversation, From: g.cursor.Seq,

@@ -35,7 +35,8 @@ type engine struct {
 
 	// Owned by run.
 	id        *identity
-	keys      *keyserver.Client
+	keys      *keyserver.Client // signs in the device's name
+	anonymous *keyserver.Client // look-ups and group state: over connections of its own
 	groups    map[groupID]*group
 	convs     map[ConversationID]*convRecord
 	links     map[string]*link
@@ -46,6 +47,8 @@ type engine struct {
 	invites   map[uint64]*inviteJob
 	configure map[uint64]*configureJob
 	joining   map[[32]byte]bool // arrived invitations that are being answered
+	fetching  bool              // one of them is fetching its group state
+	waiting   []func()          // the others
 	upkeep    upkeepState
 	fresh     bool // the running transaction emitted an event
 }
@@ -63,6 +66,7 @@ func newEngine(cfg Config, db *state.DB) (*engine, error) {
 		invites: map[uint64]*inviteJob{}, configure: map[uint64]*configureJob{}, joining: map[[32]byte]bool{},
 	}
 	e.keys = keyserver.NewClient(cfg.KeyServer, keyserver.Options{DialContext: cfg.DialContext})
+	e.anonymous = keyserver.NewClient(cfg.KeyServer, keyserver.Options{DialContext: cfg.DialContext})
 	if err := db.View(ctx, e.load); err != nil {
 		stop()
 		return nil, err
@@ -134,6 +138,7 @@ func (e *engine) close() {
 	<-e.done
 	e.wg.Wait()
 	e.keys.Close()
+	e.anonymous.Close()
 }
 
 // update runs one transaction and then tells the event iterators. A store that fails ends

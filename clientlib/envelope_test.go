@@ -44,7 +44,7 @@ func (d *testDevice) leaf(t testing.TB) (mls.SignaturePrivateKey, mls.Credential
 func (d *testDevice) keyPackage(t testing.TB, change func(*mls.KeyPackageConfig)) (*mls.KeyPackage, *mls.KeyPackageSecrets) {
 	t.Helper()
 	ct := contact{
-		Key: need[[]byte](t)(contactPublicKey(newSecret())), Relay: "relay", Inbox: relay.QueueID{1}, RequestWriter: newSecret(),
+		Key: need[[]byte](t)(contactPublicKey(newSecret())), Relay: relay.Address{Host: "127.0.0.1:1", Key: relay.RelayKey{1}}.String(), Inbox: relay.QueueID{1}, RequestWriter: newSecret(),
 	}
 	key, cred := d.leaf(t)
 	now := time.Now()

@@ -4,8 +4,6 @@ import (
 	"context"
 	"iter"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"github.com/sealpost/sealpost/clientlib/content"
 	"github.com/sealpost/sealpost/clientlib/internal/state"
 	"github.com/sealpost/sealpost/keyserver"
@@ -134,7 +132,7 @@ func (c *Client) readEvents(ctx context.Context, after uint64) ([]Event, error) 
 				return err
 			}
 			var ev Event
-			if err := cbor.Unmarshal(kv.Value, &ev); err != nil {
+			if err := recordMode.Unmarshal(kv.Value, &ev); err != nil {
 				return err
 			}
 			ev.ID = counterOf(kv.Key)

@@ -29,11 +29,18 @@ type group struct {
 	busy       bool           // CREATE, REKEY or ATTACH is under way
 	committing bool           // the pending commit is under way
 
-	preparing bool      // a change's KeyPackages are being fetched
-	losses    int       // commits lost in a row
-	quiet     time.Time // no commit before
-	sendAt    time.Time // no append before
-	skipped   uint64    // entries that opened under no kept epoch, or did not parse
+	preparing     bool           // a change's KeyPackages are being fetched
+	losses        int            // commits lost in a row
+	quiet         time.Time      // no commit before
+	sendAt        time.Time      // no append before
+	skipped       uint64         // entries that opened under no kept epoch, or did not parse
+	uploading     *pendingCommit // whose group state is on its way to the key server
+	renewDemanded bool
+	renewals      int  // made for a stale key since a message was last accepted
+	refused       int  // UNKNOWN in a row
+	tried         bool // REKEY was UNKNOWN: the own key may be registered already
+	rolled        bool // the relay contradicts its log; not read again in this run
+	forkTold      map[mls.LeafIndex]bool
 }
 
 // reader is this device's reader key in the group's queue.
@@ -90,7 +97,12 @@ func (g *group) renewEpoch() error {
 	return nil
 }
 
-func (g *group) saveRecord(tx *state.Tx) error { return putRecord(tx, bucketGroup, g.id[:], g.rec) }
+func (g *group) saveRecord(tx *state.Tx) error {
+	if g.mls != nil {
+		g.rec.Epoch = g.mls.Epoch()
+	}
+	return putRecord(tx, bucketGroup, g.id[:], g.rec)
+}
 
 func (g *group) saveCursor(tx *state.Tx) error {
 	b, err := wire.Marshal(&g.cursor)
@@ -129,13 +141,13 @@ func leafKey(id groupID, leaf mls.LeafIndex) []byte {
 // changed that, and finds out by itself; doing nothing is always safe.
 func (e *engine) advance(g *group) {
 	l := e.linkTo(g.rec.Relay)
-	if l == nil || l.conn == nil || g.busy || !g.live() {
+	if l == nil || l.conn == nil || g.busy || g.rolled || !g.live() {
 		return
 	}
 	switch {
 	case g.rec.State == groupCreating:
 		e.createQueue(l, g)
-	case g.rec.State == groupRekeying:
+	case g.rec.State == groupRekeying && !g.tried:
 		e.rekey(l, g)
 	case g.stream == nil:
 		e.attach(l, g)
@@ -186,8 +198,11 @@ func (e *engine) rekey(l *link, g *group) {
 	reader := e.id.Secret.readerKey(g.rec.Queue, e.reader(g))
 	e.answer(l, l.conn.Rekey(g.rec.Queue, g.rec.RequestID, g.rec.Ticket.signer(), reader), func(_ relay.Position, err error) {
 		g.busy = false
-		if errors.Is(err, relay.ErrUnknown) {
-			e.leaveQueue(g, "the invitation's ticket is no longer valid")
+		if errors.Is(err, relay.ErrUnknown) || errors.Is(err, relay.ErrForbidden) {
+			// The ticket is gone. If an earlier REKEY took it and its answer was lost, the
+			// own key is a reader by now.
+			g.tried = true
+			e.advance(g)
 			return
 		}
 		if err != nil {
@@ -199,6 +214,22 @@ func (e *engine) rekey(l *link, g *group) {
 			e.advance(g)
 		}
 	})
+}
+
+// unknown deals with a queue that does not know this device. One such answer proves nothing:
+// a relay may lie or be back from a loss. So it is asked again, at longer and longer
+// intervals, and the app is told once.
+func (e *engine) unknown(g *group) {
+	g.tried = false
+	g.refused++
+	if g.refused == 3 {
+		_ = e.update(func(tx *state.Tx) error {
+			return e.emit(tx, Event{
+				Kind: EventFailed, Conversation: g.rec.Conversation, Detail: "the relay does not know this device in the conversation's queue",
+			})
+		})
+	}
+	e.after(retryRefused<<min(g.refused, 9), func() { e.advance(g) })
 }
 
 // retryGroup tries again after what the relay asks for, or a second. A lost connection
@@ -230,6 +261,12 @@ func (e *engine) endGroup(tx *state.Tx, g *group, why string) error {
 	}
 	if err := e.dropRows(tx, g, why); err != nil {
 		return err
+	}
+	// Nothing of it will be used again, and what opens old messages should not lie about.
+	for _, bucket := range []string{bucketCore, bucketRatchets, bucketChain, bucketReader, bucketVerify} {
+		if err := clearBucket(tx, bucket, g.id[:]); err != nil {
+			return err
+		}
 	}
 	for c := e.nextChange(g); c != nil; c = e.nextChange(g) {
 		if err := e.finishChange(tx, c.id); err != nil {

@@ -133,7 +133,7 @@ func fetchState(ctx context.Context, get func(context.Context, [32]byte) ([]byte
 	}
 	var index stateIndex
 	if wire.Unmarshal(content, &index) != nil || index.size > maxTreeSize ||
-		uint64(index.size) > uint64(len(index.hashes))*chunkContent {
+		len(index.hashes) != (int(index.size)+chunkContent-1)/chunkContent {
 		return nil, ErrBadGroupState
 	}
 	var tree []byte

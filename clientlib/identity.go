@@ -52,7 +52,7 @@ func (e *engine) createIdentity(handle string) error {
 	if err := e.update(e.saveIdentity); err != nil {
 		return err
 	}
-	e.keepUp()
+	e.start()
 	return nil
 }
 

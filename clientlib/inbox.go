@@ -15,6 +15,7 @@ type inbox struct {
 	stream *relayclient.Stream
 	cursor relay.Position
 	busy   bool
+	rolled bool // the app was told that the log went back
 }
 
 // inboxUp creates the inbox if need be and attaches to it.
@@ -83,11 +84,19 @@ func (e *engine) attachInbox(l *link) {
 // in order, so reading starts over from what there is, and an event tells.
 func (e *engine) inboxRefused(l *link, err error) {
 	e.inbox.busy = false
-	if errors.Is(err, relay.ErrRollback) || isBroken(err) {
+	switch {
+	case errors.Is(err, relay.ErrRollback), isBroken(err):
 		e.inboxRolledBack(l)
-		return
+	case errors.Is(err, relay.ErrUnknown):
+		// The relay lost it, or says so: it is asked to make it again, which changes nothing
+		// if it is there.
+		e.id.InboxReady, e.id.CreateID = false, newIdempotencyID()
+		if e.update(e.saveIdentity) == nil {
+			e.after(retryLongest, func() { e.inboxUp(l) })
+		}
+	default:
+		e.retryInbox(l, err)
 	}
-	e.retryInbox(l, err)
 }
 
 func (e *engine) inboxRolledBack(l *link) {
@@ -95,16 +104,21 @@ func (e *engine) inboxRolledBack(l *link) {
 	if err != nil {
 		return
 	}
+	e.log.Warn("the relay's log of the inbox went back")
 	err = e.update(func(tx *state.Tx) error {
 		ev := Event{Kind: EventRollback, From: e.inbox.cursor.Seq, Detail: "the relay's log of the inbox went back", Evidence: evidence}
 		e.inbox.cursor = relay.Position{}
 		if err := e.saveInboxCursor(tx); err != nil {
 			return err
 		}
+		if e.inbox.rolled {
+			return nil // told once in this run
+		}
 		return e.emit(tx, ev)
 	})
+	e.inbox.rolled = true
 	if err == nil {
-		e.inboxUp(l)
+		e.after(retryLongest, func() { e.inboxUp(l) }) // a relay that lies can go on lying
 	}
 }
 

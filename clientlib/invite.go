@@ -22,7 +22,9 @@ type inviteJob struct {
 // joiner has spoken in the group, at times that double.
 const (
 	inviteRepeat = 10 * time.Minute
-	inviteTries  = 12 // the last about two weeks after the first
+	inviteEarly  = 5 * time.Second // after an inbox that is not known, doubling
+	inviteTries  = 24              // the last about two weeks after the first
+	inviteRarest = 24 * time.Hour  // between two of them
 	inviteLimit  = 16 << 10
 )
 
@@ -82,16 +84,21 @@ func (e *engine) flushInvites() {
 	now := e.now()
 	for _, j := range e.invites {
 		if j.flying || j.rec.NextAt > now {
-			continue
+			continue // the next tick
 		}
 		l := e.linkTo(j.rec.Relay)
-		if l == nil || l.conn == nil {
+		if l == nil || l.conn == nil || l.full() {
 			continue
 		}
 		j.flying = true
 		call := l.conn.Append(j.rec.Inbox, j.rec.ID, j.rec.Writer.signer(), j.rec.Envelope)
-		e.answer(l, call, func(_ relay.Position, err error) { e.inviteSent(j, err) })
+		e.send(l, len(j.rec.Envelope), call, func(_ relay.Position, err error) { e.inviteSent(j, err) })
 	}
+}
+
+// nextInvite is when an invitation goes out again after n tries, in unix seconds.
+func (e *engine) nextInvite(first time.Duration, n int) int64 {
+	return e.now() + int64(min(first<<min(n-1, 16), inviteRarest)/time.Second)
 }
 
 func (e *engine) inviteSent(j *inviteJob, err error) {
@@ -102,22 +109,27 @@ func (e *engine) inviteSent(j *inviteJob, err error) {
 	switch {
 	case err == nil:
 		j.rec.Sent++
-		j.rec.NextAt = e.now() + int64(inviteRepeat/time.Second)<<(j.rec.Sent-1)
+		j.rec.NextAt = e.nextInvite(inviteRepeat, j.rec.Sent)
 		j.rec.ID = newIdempotencyID() // the next one is a new entry
 	case errors.Is(err, relay.ErrUnknown):
-		j.rec.Sent = inviteTries // the inbox is gone
+		// The inbox is gone, or not there yet: a contact card can be handed over before its
+		// owner's first connection.
+		j.rec.Sent++
+		j.rec.NextAt = e.nextInvite(inviteEarly, j.rec.Sent)
 	default:
 		j.rec.NextAt = e.now() + int64(retryAfter(err)/time.Second) + 1
-		e.after(retryAfter(err)+time.Second, e.flushInvites)
 	}
 	_ = e.update(func(tx *state.Tx) error {
 		if j.rec.Sent < inviteTries {
 			return putRecord(tx, bucketInvite, counterKey(j.id), j.rec)
 		}
 		delete(e.invites, j.id)
+		if g := e.groups[j.rec.Group]; g != nil {
+			ev := Event{Kind: EventFailed, Conversation: g.rec.Conversation, Device: j.rec.Device, Detail: "the invited device did not answer"}
+			if err := e.emit(tx, ev); err != nil {
+				return err
+			}
+		}
 		return tx.Delete(bucketInvite, counterKey(j.id))
 	})
-	if j.rec.Sent < inviteTries && err == nil {
-		e.after(time.Duration(j.rec.NextAt-e.now())*time.Second, e.flushInvites)
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sealpost/sealpost/clientlib/internal/state"
@@ -27,16 +28,42 @@ func (e *engine) join(hash [32]byte, v *invitation) {
 		e.refuseInvitation(hash, errElsewhere)
 		return
 	}
+	// Before anything is fetched: whoever knows the inbox can write here, but only who took
+	// a KeyPackage can invite.
+	if _, err := e.welcomed(v.Package); err != nil {
+		e.refuseInvitation(hash, err)
+		return
+	}
+	if e.fetching {
+		e.waiting = append(e.waiting, func() { e.fetchAndJoin(hash, v) })
+		return
+	}
+	e.fetchAndJoin(hash, v)
+}
+
+// nextJoin begins the next invitation that waits. One at a time: each may hold a large tree.
+func (e *engine) nextJoin() {
+	e.fetching = false
+	if len(e.waiting) > 0 {
+		next := e.waiting[0]
+		e.waiting = e.waiting[1:]
+		next()
+	}
+}
+
+func (e *engine) fetchAndJoin(hash [32]byte, v *invitation) {
+	e.fetching = true
 	e.spawn(func(ctx context.Context) {
 		var tree []byte
 		err := untilDone(ctx, func() (bool, error) {
 			var err error
 			tree, err = fetchState(ctx, func(ctx context.Context, h [32]byte) ([]byte, error) {
-				return e.keys.GetChunk(ctx, keyserver.ChunkHash(h))
+				return e.anonymous.GetChunk(ctx, keyserver.ChunkHash(h))
 			}, v.Index, v.IndexKey)
 			return !permanent(err) && !errors.Is(err, ErrBadGroupState), err
 		})
 		e.post(func() {
+			defer e.nextJoin()
 			if err != nil {
 				e.refuseInvitation(hash, err)
 				return
@@ -70,10 +97,11 @@ func (e *engine) joinTree(hash [32]byte, v *invitation, tree []byte) {
 			e.forgetInvitation(hash) // delivered again, or answered before a crash
 			return
 		}
-		if old.rec.Queue != v.Queue || old.rec.Relay != v.Relay {
-			// Who comes back to a group comes back to its queue. Another group under the id
-			// of one that was left would be shown as that one.
-			e.refuseInvitation(hash, fmt.Errorf("%w: the id of a group that was left, elsewhere", errBadInvitation))
+		// Who comes back to a group comes back to its queue, and later than it left. Another
+		// group under the same id would be shown as that one, and an earlier invitation
+		// again, by a last-resort KeyPackage, would use keys twice.
+		if old.rec.Queue != v.Queue || old.rec.Relay != v.Relay || joined.Epoch() <= old.rec.Epoch {
+			e.refuseInvitation(hash, fmt.Errorf("%w: not the way back into a group that was left", errBadInvitation))
 			return
 		}
 	}
@@ -122,11 +150,12 @@ func (e *engine) checkMembers(hash [32]byte, g *group, keys *mls.KeyPackageSecre
 			members = append(members, c)
 		}
 	}
+	own := *e.id
 	e.spawn(func(ctx context.Context) {
 		known := map[keyserver.AccountID]*knownAccount{}
 		err := untilDone(ctx, func() (bool, error) {
 			for _, c := range members {
-				if err := e.checkDevice(ctx, c, known); err != nil {
+				if err := e.checkDevice(ctx, &own, c, known); err != nil {
 					return !permanent(err), err
 				}
 			}
@@ -142,23 +171,28 @@ func (e *engine) checkMembers(hash [32]byte, g *group, keys *mls.KeyPackageSecre
 	})
 }
 
-// checkDevice asks the directory for the account of a credential, once for each account.
-func (e *engine) checkDevice(ctx context.Context, c *keyserver.Credential, known map[keyserver.AccountID]*knownAccount) error {
-	k := known[c.Account]
-	if k == nil {
-		listing, err := e.keys.LookupID(ctx, c.Account)
+// checkDevice asks the directory for the account of a credential, once for each account. Of
+// one's own account nobody knows more than this device.
+func (e *engine) checkDevice(ctx context.Context, own *identity, c *keyserver.Credential, looked map[keyserver.AccountID]*knownAccount) error {
+	k := looked[c.Account]
+	switch {
+	case c.Account == own.Account:
+		k = &knownAccount{Chain: own.Chain}
+	case k == nil:
+		known, err := e.known(ctx, c.Account)
+		if err != nil && !errors.Is(err, ErrUnknownAccount) {
+			return err
+		}
+		listing, err := e.lookUp(ctx, c.Account, known)
 		switch {
-		case errors.Is(err, keyserver.ErrNotFound):
-			// Without a directory the chain of its contact card counts.
-			if k, err = e.known(ctx, c.Account); err != nil {
-				return err
-			}
+		case errors.Is(err, keyserver.ErrNotFound) && known != nil:
+			k = known // without a directory the chain of its contact card counts
 		case err != nil:
 			return err
 		default:
 			k = &knownAccount{Handle: listing.Handle, Chain: listing.Entries, CheckedAt: e.now()}
 		}
-		known[c.Account] = k
+		looked[c.Account] = k
 	}
 	account, err := keyserver.VerifyChain(k.Chain)
 	if err != nil {
@@ -179,8 +213,11 @@ func (e *engine) enter(hash [32]byte, g *group, keys *mls.KeyPackageSecrets, kno
 		return
 	}
 	kp := keys.KeyPackage()
-	lastResort := string(kp.Bytes()) == string(e.id.LastResort)
 	err := e.update(func(tx *state.Tx) error {
+		_, lastResort, err := tx.Get(bucketLast, kp.Ref())
+		if err != nil {
+			return err
+		}
 		if !lastResort {
 			if err := tx.Delete(bucketPackage, kp.Ref()); err != nil {
 				return err
@@ -253,30 +290,47 @@ func (e *engine) forgetInvitation(hash [32]byte) {
 	_ = e.update(func(tx *state.Tx) error { return tx.Delete(bucketArrived, hash[:]) })
 }
 
+func verifyKey(id groupID, account keyserver.AccountID, device keyserver.DeviceID) []byte {
+	return slices.Concat(id[:], account[:], device[:])
+}
+
 // verifyMember checks, after the fact, the account of a member that another one added. It
-// cannot undo the commit, which counts for all; it tells.
+// cannot undo the commit, which counts for all; it tells, and an admin evicts the device.
 func (e *engine) verifyMember(g *group, account keyserver.AccountID, device keyserver.DeviceID) {
-	if account == e.id.Account && device == e.device() {
-		return
-	}
+	own := *e.id
 	e.spawn(func(ctx context.Context) {
-		known := map[keyserver.AccountID]*knownAccount{}
+		looked := map[keyserver.AccountID]*knownAccount{}
 		err := untilDone(ctx, func() (bool, error) {
-			err := e.checkDevice(ctx, &keyserver.Credential{Account: account, Device: device}, known)
+			err := e.checkDevice(ctx, &own, &keyserver.Credential{Account: account, Device: device}, looked)
 			return err != nil && !permanent(err), err
 		})
 		if ctx.Err() != nil {
 			return
 		}
 		e.post(func() {
-			_ = e.update(func(tx *state.Tx) error {
-				if err == nil {
-					return e.learn(tx, account, known[account])
-				}
-				return e.emit(tx, Event{
-					Kind: EventSuspiciousDevice, Conversation: g.rec.Conversation, Account: account, Device: device, Detail: err.Error(),
-				})
-			})
+			_ = e.update(func(tx *state.Tx) error { return e.memberVerified(tx, g, account, device, looked[account], err) })
+			e.advance(g)
 		})
+	})
+}
+
+func (e *engine) memberVerified(tx *state.Tx, g *group, account keyserver.AccountID, device keyserver.DeviceID, k *knownAccount, why error) error {
+	if err := tx.Delete(bucketVerify, verifyKey(g.id, account, device)); err != nil {
+		return err
+	}
+	if why == nil {
+		if k == nil {
+			return nil // of one's own account
+		}
+		return e.learn(tx, account, k)
+	}
+	if g.live() && g.policy.isAdmin(e.id.Account) {
+		evict := change{Group: g.id, Kind: changeRemove, Accounts: []keyserver.AccountID{account}, Device: device}
+		if err := e.queueChange(tx, evict); err != nil {
+			return err
+		}
+	}
+	return e.emit(tx, Event{
+		Kind: EventSuspiciousDevice, Conversation: g.rec.Conversation, Account: account, Device: device, Detail: why.Error(),
 	})
 }

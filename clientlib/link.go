@@ -2,6 +2,7 @@ package clientlib
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/sealpost/sealpost/relay"
@@ -15,7 +16,15 @@ type link struct {
 	conn    *relayclient.Conn // nil while down
 	dialing bool
 	backoff relayclient.Backoff
+	under   int  // bytes of envelopes that are under way
+	useful  bool // something was stored, here or there, over this connection
 }
+
+// underWay bounds the bytes under way on one connection. It is below what relayclient takes
+// before it makes its caller wait, so that a relay that does not read cannot hold up run.
+const underWay = 2 << 20
+
+func (l *link) full() bool { return l.under >= underWay }
 
 // window is how many bytes a relay may deliver ahead of what is processed, per queue.
 const window = 256 << 10
@@ -87,6 +96,12 @@ func (e *engine) watch(ctx context.Context, l *link, conn *relayclient.Conn, up 
 			l.conn = nil
 			e.linkDown(l)
 		}
+		if l.useful {
+			// However short it was: a network that cuts every session, and lets a part of the
+			// work through each time, is no reason to wait longer and longer.
+			l.backoff.Reset()
+			l.useful = false
+		}
 		e.redial(l, l.backoff.Next(lived, advice))
 	})
 }
@@ -113,6 +128,7 @@ func (e *engine) linkDown(l *link) {
 	if e.id != nil && e.id.Relay == l.key {
 		e.inbox.stream, e.inbox.busy = nil, false
 	}
+	l.under = 0
 	for _, g := range e.groups {
 		if g.rec.Relay == l.key {
 			g.stream, g.busy, g.committing = nil, false, false
@@ -144,6 +160,19 @@ func (e *engine) hangUp() {
 	}
 }
 
+// send is answer for a request that carries size bytes.
+func (e *engine) send(l *link, size int, call *relayclient.Call, then func(relay.Position, error)) {
+	l.under += size
+	e.answer(l, call, func(at relay.Position, err error) {
+		was := l.full()
+		l.under -= size
+		then(at, err)
+		if was && !l.full() {
+			e.linkUp(l) // whoever stopped for want of room
+		}
+	})
+}
+
 // answer waits for a call outside of run and posts what to do with its result. The result
 // is dropped when the connection it was made on is no longer the link's.
 func (e *engine) answer(l *link, call *relayclient.Call, then func(relay.Position, error)) {
@@ -151,7 +180,12 @@ func (e *engine) answer(l *link, call *relayclient.Call, then func(relay.Positio
 	e.spawn(func(ctx context.Context) {
 		pos, err := call.Wait(ctx)
 		e.post(func() {
+			if errors.Is(err, relayclient.ErrSessionFull) {
+				conn.Close() // another session has room for proofs
+				return
+			}
 			if l.conn == conn {
+				l.useful = l.useful || err == nil
 				then(pos, err)
 			}
 		})

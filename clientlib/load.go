@@ -57,8 +57,10 @@ func (e *engine) loadConversations(tx *state.Tx) error {
 func (e *engine) loadGroups(tx *state.Tx) error {
 	return each(tx, bucketGroup, func(key []byte, v *groupRecord) error {
 		g := &group{id: groupID(key), rec: *v}
-		if err := g.loadMLS(tx); err != nil {
-			return err
+		if g.rec.State != groupRemoved { // of a group that was left only the record is kept
+			if err := g.loadMLS(tx); err != nil {
+				return err
+			}
 		}
 		e.groups[g.id] = g
 		return nil

@@ -59,7 +59,7 @@ func (e *engine) application(tx *state.Tx, g *group, at relay.Position, app *mls
 		return nil
 	}
 	ev := Event{Conversation: g.rec.Conversation, Account: from.Account, Device: from.Device, Message: p.ID}
-	if err := e.checkSeen(tx, g, at, p.Seen, ev); err != nil {
+	if err := e.checkSeen(tx, g, app.Sender, at, p.Seen, ev); err != nil {
 		return err
 	}
 	switch p.Kind {
@@ -114,6 +114,18 @@ func (e *engine) memberJoined(tx *state.Tx, g *group, leaf mls.LeafIndex, from *
 	if g.policy.Kind != Direct || len(g.rec.Ticket) > 0 {
 		return nil
 	}
-	admins := []relay.PublicKey{publicKey(e.id.Secret.adminKey(g.rec.Queue)), j.Admin}
+	admins := []relay.PublicKey{publicKey(e.id.Secret.adminKey(g.rec.Queue))}
+	for kv, err := range tx.Scan(bucketReader, g.id[:]) {
+		if err != nil {
+			return err
+		}
+		known, err := decodeRecord[leafKeys](bucketReader, kv.Value)
+		if err != nil {
+			return err
+		}
+		if known.Claimed && len(admins) < maxAdmins {
+			admins = append(admins, known.Admin)
+		}
+	}
 	return e.queueConfigure(tx, configureRow{Group: g.id, ID: newIdempotencyID(), Admins: admins}, d)
 }

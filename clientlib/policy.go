@@ -2,7 +2,9 @@ package clientlib
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/sealpost/sealpost/internal/wire"
 	"github.com/sealpost/sealpost/keyserver"
@@ -77,7 +79,7 @@ func (p *policy) UnmarshalWire(r *wire.Reader) {
 		return a
 	})
 	if p.Kind != Direct && p.Kind != Group || len(p.Name) > maxName || len(p.Admins) > maxAdmins ||
-		len(p.Relay) > maxURI || len(p.KeyServer) > maxURI {
+		len(p.Relay) > maxURI || len(p.KeyServer) > maxURI || !utf8.ValidString(p.Name+p.Relay+p.KeyServer) {
 		r.Fail(errBadPolicy)
 	}
 }
@@ -102,20 +104,63 @@ func (p *policy) isAdmin(a keyserver.AccountID) bool {
 	return p.Kind == Direct || slices.Contains(p.Admins, a)
 }
 
-// mayAdd reports whether by may add devices of account target.
-func (p *policy) mayAdd(by, target keyserver.AccountID, members []keyserver.AccountID) bool {
-	if by == target {
-		return true // one's own further devices
+// judge asks whether a commit of by, in a group of members, may do what it does. It is one of
+// the public checks: the same for all members, from nothing but the group and the commit.
+func (p *policy) judge(by *keyserver.Credential, members, adds, removes []*keyserver.Credential, moves bool) error {
+	if moves {
+		// The GroupContext names relay and queue: a commit that changes it would lead members
+		// apart, so no version of the policy allows it yet.
+		return fmt.Errorf("%w: changing the policy", ErrNotAllowed)
 	}
-	if p.Kind == Direct {
-		// Only the other of the two, and nobody beside them.
-		others := slices.DeleteFunc(slices.Clone(members), func(a keyserver.AccountID) bool { return a == by || a == target })
-		return len(others) == 0
+	for _, c := range removes {
+		if c.Account != by.Account && !p.isAdmin(by.Account) {
+			return fmt.Errorf("%w: removing a member", ErrNotAllowed)
+		}
 	}
-	return p.AnyoneAdd || p.isAdmin(by)
+	present := map[keyserver.AccountID]bool{}
+	gone := map[keyserver.DeviceID]bool{}
+	for _, c := range removes {
+		gone[c.Device] = true
+	}
+	for _, c := range members {
+		if !gone[c.Device] {
+			present[c.Account] = true
+		}
+	}
+	for _, c := range adds {
+		if err := p.judgeAdd(by, c, present); err != nil {
+			return err
+		}
+	}
+	return p.judgeCompany(by, members, adds)
 }
 
-// mayRemove reports whether by may remove devices of account target.
-func (p *policy) mayRemove(by, target keyserver.AccountID) bool {
-	return by == target || p.isAdmin(by)
+// judgeAdd asks about one added device. A device of an account that is a member, or an admin,
+// would act with that account's rights, and who adds it chooses its keys: so nobody but the
+// account itself adds to a member, and only admins add an admin.
+func (p *policy) judgeAdd(by, c *keyserver.Credential, present map[keyserver.AccountID]bool) error {
+	switch {
+	case c.Account == by.Account:
+		return nil
+	case present[c.Account]:
+		return fmt.Errorf("%w: adding a device to another member", ErrNotAllowed)
+	case !p.isAdmin(by.Account) && p.isAdmin(c.Account), !p.AnyoneAdd && !p.isAdmin(by.Account):
+		return fmt.Errorf("%w: adding a member", ErrNotAllowed)
+	}
+	return nil
+}
+
+// judgeCompany keeps a conversation of two one of two.
+func (p *policy) judgeCompany(by *keyserver.Credential, members, adds []*keyserver.Credential) error {
+	if p.Kind != Direct {
+		return nil
+	}
+	accounts := map[keyserver.AccountID]bool{by.Account: true}
+	for _, c := range slices.Concat(members, adds) {
+		accounts[c.Account] = true
+	}
+	if len(accounts) > 2 {
+		return fmt.Errorf("%w: a third in a conversation of two", ErrNotAllowed)
+	}
+	return nil
 }

@@ -18,37 +18,47 @@ func TestPolicyWhoMay(t *testing.T) {
 	open := policy{Kind: Group, AnyoneAdd: true, Admins: accounts{a}}
 	closed := policy{Kind: Group, Admins: accounts{a}}
 	headless := policy{Kind: Group}
+	cred := func(account keyserver.AccountID, device byte) *keyserver.Credential {
+		return &keyserver.Credential{Account: account, Device: keyserver.DeviceID{account[0], device}}
+	}
+	type list = []*keyserver.Credential
+	a1, b1, c1 := cred(a, 1), cred(b, 1), cred(c, 1)
 	for name, row := range map[string]struct {
-		p          policy
-		by, target keyserver.AccountID
-		members    accounts
-		add        bool
-		remove     bool
+		p             policy
+		by            *keyserver.Credential
+		members       list
+		adds, removes list
+		moves, ok     bool
 	}{
-		"direct: the peer":                  {direct, a, b, accounts{a}, true, true},
-		"direct: a device more of the peer": {direct, a, b, accounts{a, b}, true, true},
-		"direct: the peer adds the founder": {direct, b, a, accounts{a, b}, true, true},
-		"direct: one's own device":          {direct, b, b, accounts{a, b}, true, true},
-		"direct: a third":                   {direct, a, c, accounts{a, b}, false, true},
-		"direct: a third, by the peer":      {direct, b, c, accounts{a, b}, false, true},
-		"open: an admin":                    {open, a, c, accounts{a, b}, true, true},
-		"open: anyone adds, admins remove":  {open, b, c, accounts{a, b}, true, false},
-		"open: against the admin":           {open, b, a, accounts{a, b}, true, false},
-		"open: oneself":                     {open, b, b, accounts{a, b}, true, true},
-		"closed: an admin":                  {closed, a, c, accounts{a, b}, true, true},
-		"closed: a member":                  {closed, b, c, accounts{a, b}, false, false},
-		"closed: against the admin":         {closed, b, a, accounts{a, b}, false, false},
-		"closed: one's own device":          {closed, b, b, accounts{a, b}, true, true},
-		"headless: nobody but oneself":      {headless, a, b, accounts{a, b}, false, false},
+		"direct: the peer":                    {p: direct, by: a1, members: list{a1}, adds: list{b1}, ok: true},
+		"direct: both devices of the peer":    {p: direct, by: a1, members: list{a1}, adds: list{b1, cred(b, 2)}, ok: true},
+		"direct: a device more of the peer":   {p: direct, by: a1, members: list{a1, b1}, adds: list{cred(b, 2)}},
+		"direct: one's own device":            {p: direct, by: b1, members: list{a1, b1}, adds: list{cred(b, 2)}, ok: true},
+		"direct: a third":                     {p: direct, by: a1, members: list{a1, b1}, adds: list{c1}},
+		"direct: peer and third in one":       {p: direct, by: a1, members: list{a1}, adds: list{b1, c1}},
+		"direct: a third in the peer's place": {p: direct, by: a1, members: list{a1, b1}, adds: list{c1}, removes: list{b1}},
+		"direct: either removes":              {p: direct, by: b1, members: list{a1, b1}, removes: list{a1}, ok: true},
+		"open: anyone adds":                   {p: open, by: b1, members: list{a1, b1}, adds: list{c1}, ok: true},
+		"open: admins remove":                 {p: open, by: a1, members: list{a1, b1, c1}, removes: list{b1, c1}, ok: true},
+		"open: others do not":                 {p: open, by: b1, members: list{a1, b1, c1}, removes: list{c1}},
+		"open: against the admin":             {p: open, by: b1, members: list{a1, b1}, removes: list{a1}},
+		"open: oneself's other device":        {p: open, by: b1, members: list{a1, b1, cred(b, 2)}, removes: list{cred(b, 2)}, ok: true},
+		// Carol, no admin, makes a device that says it is the admin's: it would act as admin.
+		"open: a ghost of the admin":          {p: open, by: b1, members: list{a1, b1}, adds: list{cred(a, 66)}},
+		"open: a ghost of an absent admin":    {p: open, by: b1, members: list{b1, c1}, adds: list{cred(a, 66)}},
+		"open: a ghost of a member":           {p: open, by: b1, members: list{a1, b1, c1}, adds: list{cred(c, 66)}},
+		"open: the admin makes a ghost":       {p: open, by: a1, members: list{a1, b1}, adds: list{cred(b, 66)}},
+		"open: comes back in the same commit": {p: open, by: a1, members: list{a1, b1}, adds: list{cred(b, 2)}, removes: list{b1}, ok: true},
+		"closed: an admin adds":               {p: closed, by: a1, members: list{a1, b1}, adds: list{c1}, ok: true},
+		"closed: a member adds":               {p: closed, by: b1, members: list{a1, b1}, adds: list{c1}},
+		"closed: one's own device":            {p: closed, by: b1, members: list{a1, b1}, adds: list{cred(b, 2)}, ok: true},
+		"headless: nobody removes":            {p: headless, by: a1, members: list{a1, b1}, removes: list{b1}},
+		"nobody changes the GroupContext":     {p: open, by: a1, members: list{a1, b1}, moves: true},
+		"a commit that renews keys":           {p: closed, by: b1, members: list{a1, b1}, ok: true},
 	} {
-		if got := row.p.mayAdd(row.by, row.target, row.members); got != row.add {
-			t.Errorf("%s: mayAdd is %v", name, got)
-		}
-		if got := row.p.mayRemove(row.by, row.target); got != row.remove {
-			t.Errorf("%s: mayRemove is %v", name, got)
-		}
-		if row.members[0] != a {
-			t.Errorf("%s: mayAdd changed the caller's list", name)
+		err := row.p.judge(row.by, row.members, row.adds, row.removes, row.moves)
+		if (err == nil) != row.ok || err != nil && !errors.Is(err, ErrNotAllowed) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for name, row := range map[string]struct {

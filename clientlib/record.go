@@ -32,6 +32,8 @@ const (
 	bucketConfigure = "configure" // id → configureRow
 	bucketArrived   = "arrived"   // hash → invitation that is being answered (wire bytes)
 	bucketEvent     = "event"     // id → Event
+	bucketLast      = "last"      // KeyPackage ref of every last resort that was handed out (raw)
+	bucketVerify    = "verify"    // group id, account, device → a member to look up (empty)
 )
 
 // chainsKept is how many positions back a claim of another member can be compared.
@@ -98,7 +100,9 @@ type groupRecord struct {
 	Ticket       secret              `cbor:"6,keyasint"` // seed; empty for the creator
 	RequestID    relay.IdempotencyID `cbor:"7,keyasint"` // of CREATE or REKEY
 	LastCommit   relay.Position      `cbor:"8,keyasint"`
-	Renewed      int64               `cbor:"9,keyasint"` // own leaf's age, unix seconds
+	Renewed      int64               `cbor:"9,keyasint"`  // own leaf's age, unix seconds
+	Epoch        uint64              `cbor:"10,keyasint"` // the newest that this device was in
+	Gapped       bool                `cbor:"11,keyasint"` // entries went missing since the last commit that was followed
 }
 
 // leafKeys are a member's keys at the relay. Until it has spoken, the reader is its ticket.
@@ -148,6 +152,7 @@ type change struct {
 	Group    groupID               `cbor:"1,keyasint"`
 	Kind     changeKind            `cbor:"2,keyasint"`
 	Accounts []keyserver.AccountID `cbor:"3,keyasint"`
+	Device   keyserver.DeviceID    `cbor:"5,keyasint"` // to remove alone; zero: all of the accounts'
 	Request  [32]byte              `cbor:"4,keyasint"` // takes the same KeyPackages at each try
 }
 
@@ -171,6 +176,7 @@ type outRow struct {
 	Epoch        uint64              `cbor:"8,keyasint"`
 	Envelope     []byte              `cbor:"9,keyasint"`
 	RequestID    relay.IdempotencyID `cbor:"10,keyasint"`
+	At           relay.Position      `cbor:"11,keyasint"` // where the relay says that it is, once accepted
 }
 
 // inviteRow is a sealed invitation on its way to an inbox.
@@ -194,6 +200,16 @@ type configureRow struct {
 	Admins       []relay.PublicKey   `cbor:"4,keyasint,omitempty"`
 }
 
+// recordMode reads what was written here, whatever the strings in it: a name that a peer
+// chose must not make the store unreadable.
+var recordMode = func() cbor.DecMode {
+	mode, err := cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid}.DecMode()
+	if err != nil {
+		panic(err) // the options above are constants
+	}
+	return mode
+}()
+
 func counterKey(id uint64) []byte { return binary.BigEndian.AppendUint64(nil, id) }
 
 func putRecord(tx *state.Tx, bucket string, key []byte, v any) error {
@@ -206,7 +222,7 @@ func putRecord(tx *state.Tx, bucket string, key []byte, v any) error {
 
 func decodeRecord[T any](bucket string, b []byte) (*T, error) {
 	v := new(T)
-	if err := cbor.Unmarshal(b, v); err != nil {
+	if err := recordMode.Unmarshal(b, v); err != nil {
 		return nil, fmt.Errorf("%w: %s record: %w", state.ErrCorrupt, bucket, err)
 	}
 	return v, nil

@@ -79,6 +79,9 @@ func (e *engine) flush(l *link, g *group) {
 	}
 	// Ids only grow, so oldest first keeps the order in which the user wrote.
 	for _, r := range mergeRows(ready, fresh) {
+		if l.full() {
+			return // an answer makes room, and comes back here
+		}
 		if r.rec.State == rowSealed {
 			e.transmit(l, g, r)
 		}
@@ -120,11 +123,11 @@ func (e *engine) sealRows(g *group, rows []*row) error {
 			}
 		}
 		for _, r := range rows {
-			if r.rec.State != rowSealed {
-				continue
-			}
 			if err := e.saveRow(tx, r); err != nil {
 				return err
+			}
+			if r.rec.State != rowSealed {
+				continue // not encrypted: it waits on, and its old envelope is forgotten on disk too
 			}
 			if err := tx.Put(bucketSent, sentKey(g.id, envelopeHash(r.rec.Envelope)), counterKey(r.id)); err != nil {
 				return err
@@ -159,18 +162,20 @@ func (e *engine) transmit(l *link, g *group, r *row) {
 	writer := g.keys.writer.signer()
 	r.flying = true
 	sent := r.rec.RequestID
-	e.answer(l, l.conn.Append(g.rec.Queue, sent, writer, r.rec.Envelope), func(_ relay.Position, err error) {
+	e.send(l, len(r.rec.Envelope), l.conn.Append(g.rec.Queue, sent, writer, r.rec.Envelope), func(at relay.Position, err error) {
 		if r.rec.RequestID != sent || r.rec.State != rowSealed {
 			return // read back from the log in the meantime
 		}
 		r.flying = false
-		e.appended(g, r, err)
+		e.appended(g, r, at, err)
 	})
 }
 
-func (e *engine) appended(g *group, r *row, err error) {
+func (e *engine) appended(g *group, r *row, at relay.Position, err error) {
 	switch {
 	case err == nil:
+		g.renewals = 0
+		r.rec.At = at
 		// Answers come in bursts, since the relay stores in batches: one transaction takes
 		// all that are there. A crash before it asks again under the same id.
 		if e.answered = append(e.answered, r); len(e.answered) == 1 {
@@ -270,12 +275,7 @@ func (e *engine) rowByID(id uint64) *row {
 func (e *engine) readBack(tx *state.Tx, g *group, r *row, at relay.Position, d *delivery) error {
 	r.flying = false
 	if r.rec.Epoch != g.mls.Epoch() {
-		if err := tx.Delete(bucketSent, sentKey(g.id, envelopeHash(r.rec.Envelope))); err != nil {
-			return err
-		}
-		r.rec.State, r.rec.Envelope = rowQueued, nil
-		r.rec.RequestID = newIdempotencyID()
-		return e.saveRow(tx, r)
+		return e.takeBack(tx, r)
 	}
 	if err := e.accept(tx, r); err != nil {
 		return err
@@ -292,6 +292,16 @@ func (e *engine) readBack(tx *state.Tx, g *group, r *row, at relay.Position, d *
 	return e.forgetRow(tx, r)
 }
 
+// takeBack makes a sealed row wait to be encrypted again.
+func (e *engine) takeBack(tx *state.Tx, r *row) error {
+	if err := tx.Delete(bucketSent, sentKey(r.rec.Group, envelopeHash(r.rec.Envelope))); err != nil {
+		return err
+	}
+	r.flying, r.stale = false, false
+	r.rec.State, r.rec.Envelope, r.rec.RequestID = rowQueued, nil, newIdempotencyID()
+	return e.saveRow(tx, r)
+}
+
 // sendAgain takes back what the relay had accepted and lost before it was read from the
 // log. The bytes are the same: their key is still in force, or flush makes new ones.
 func (e *engine) sendAgain(tx *state.Tx, g *group) error {
@@ -299,7 +309,7 @@ func (e *engine) sendAgain(tx *state.Tx, g *group) error {
 		if r.rec.Group != g.id || r.rec.State != rowAccepted {
 			continue
 		}
-		r.rec.State, r.rec.RequestID = rowSealed, newIdempotencyID()
+		r.rec.State, r.rec.RequestID, r.rec.At = rowSealed, newIdempotencyID(), relay.Position{}
 		if err := e.saveRow(tx, r); err != nil {
 			return err
 		}
@@ -335,13 +345,19 @@ func (e *engine) dropRow(tx *state.Tx, r *row, why string) error {
 // dropRows gives up what only this group could have carried.
 func (e *engine) dropRows(tx *state.Tx, g *group, why string) error {
 	for _, r := range slices.Clone(e.rows) {
-		if t := e.target(r); t != nil && t != g {
+		if r.rec.Conversation != g.rec.Conversation || r.rec.State != rowQueued && r.rec.Group != g.id {
 			continue
 		}
-		if r.rec.Conversation != g.rec.Conversation || r.rec.State == rowAccepted {
-			continue
+		var err error
+		switch t := e.target(r); {
+		case r.rec.State == rowAccepted:
+			err = e.forgetRow(tx, r) // the relay has it; its place in the log stays unknown here
+		case t == nil || t == g:
+			err = e.dropRow(tx, r, why)
+		case r.rec.State == rowSealed:
+			err = e.takeBack(tx, r) // the conversation goes on in another group
 		}
-		if err := e.dropRow(tx, r, why); err != nil {
+		if err != nil {
 			return err
 		}
 	}

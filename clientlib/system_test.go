@@ -327,14 +327,19 @@ func (u *user) logged(id ConversationID) (entries, skipped uint64) {
 // quiet waits until nothing of the user waits for the network.
 func (u *user) quiet() {
 	u.t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); ; {
+	u.until("everything to be sent", func() bool {
 		messages, changes, err := u.Pending(u.ctx())
 		u.must(err)
-		if messages == 0 && changes == 0 {
-			return
-		}
+		return messages == 0 && changes == 0
+	})
+}
+
+// until waits for what no event tells.
+func (u *user) until(what string, ok func() bool) {
+	u.t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); !ok(); {
 		if time.Now().After(deadline) {
-			u.t.Fatalf("%s still has %d messages and %d changes to send", u.name, messages, changes)
+			u.t.Fatalf("%s waits for %s in vain", u.name, what)
 		}
 		select {
 		case <-time.After(20 * time.Millisecond):

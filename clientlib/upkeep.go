@@ -10,6 +10,7 @@ import (
 	"github.com/sealpost/sealpost/internal/wire"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/mls"
+	"github.com/sealpost/sealpost/relay/relayclient"
 )
 
 // How a device keeps itself reachable.
@@ -27,6 +28,15 @@ const (
 type upkeepState struct {
 	busy    bool
 	failure error // why the directory refused the account for good
+	batch   *packageBatch
+	backoff relayclient.Backoff
+}
+
+// packageBatch is an upload whose outcome is not known: the same bytes are offered again.
+type packageBatch struct {
+	incarnation [16]byte
+	packages    [][]byte
+	last        []byte
 }
 
 // start resumes what a store holds after Open.
@@ -49,6 +59,18 @@ func (e *engine) start() {
 			hash := [32]byte(kv.Key)
 			e.after(0, func() { e.join(hash, v) })
 		}
+		for kv, err := range tx.Scan(bucketVerify, nil) {
+			if err != nil {
+				return err
+			}
+			if len(kv.Key) != 3*32 {
+				return fmt.Errorf("%w: member to look up", state.ErrCorrupt)
+			}
+			g, account, device := e.groups[groupID(kv.Key[:32])], keyserver.AccountID(kv.Key[32:64]), keyserver.DeviceID(kv.Key[64:])
+			if g != nil && g.live() {
+				e.after(0, func() { e.verifyMember(g, account, device) })
+			}
+		}
 		return nil
 	})
 	if err != nil {
@@ -56,6 +78,20 @@ func (e *engine) start() {
 		return
 	}
 	e.keepUp()
+	e.tick()
+}
+
+// tickEvery is how often everything looks whether there is something to do: what waits for a
+// time, and what a lost wake-up would leave lying.
+const tickEvery = 20 * time.Second
+
+func (e *engine) tick() {
+	e.flushInvites()
+	e.flushConfigure()
+	for _, g := range e.groups {
+		e.advance(g)
+	}
+	e.after(tickEvery, e.tick)
 }
 
 // relays lists the relays that this device reads from.
@@ -143,15 +179,18 @@ func (e *engine) uploadPackages(stock *keyserver.StockReply) {
 		e.pooled()
 		return
 	}
-	var packages [][]byte
-	var last []byte
+	if b := e.upkeep.batch; b != nil && b.incarnation == stock.Incarnation {
+		e.upload(b)
+		return
+	}
+	b := &packageBatch{incarnation: stock.Incarnation}
 	err := e.update(func(tx *state.Tx) error {
 		for range max(0, poolSize-int(stock.OneTime)) {
 			kp, err := e.newPackage(tx, now)
 			if err != nil {
 				return err
 			}
-			packages = append(packages, kp.Bytes())
+			b.packages = append(b.packages, kp.Bytes())
 		}
 		if !renewLast {
 			return nil
@@ -162,25 +201,31 @@ func (e *engine) uploadPackages(stock *keyserver.StockReply) {
 				return err
 			}
 		}
-		last = e.id.LastResort
+		b.last = e.id.LastResort
 		return nil
 	})
-	if err != nil {
-		return
+	if err == nil {
+		e.upkeep.batch = b
+		e.upload(b)
 	}
+}
+
+func (e *engine) upload(b *packageBatch) {
 	device, account := e.id.Device.signer(), e.id.Account
 	e.spawn(func(ctx context.Context) {
-		_, err := e.keys.Upload(ctx, device, account, stock.Incarnation, packages, last)
+		_, err := e.keys.Upload(ctx, device, account, b.incarnation, b.packages, b.last)
 		e.post(func() {
-			if err != nil {
-				// Packages of an upload that failed are not offered again: their secrets
-				// wait for their end, in case the upload did arrive.
-				e.log.Info("uploading KeyPackages failed")
-				e.upkeep.busy = false
-				e.after(retryLongest/6, e.keepUp)
+			if err == nil {
+				e.upkeep.batch, e.upkeep.backoff = nil, relayclient.Backoff{}
+				e.pooled()
 				return
 			}
-			e.pooled()
+			e.log.Info("uploading KeyPackages failed")
+			if permanent(err) || errors.Is(err, keyserver.ErrIncarnation) || errors.Is(err, keyserver.ErrQuota) {
+				e.upkeep.batch = nil // these are never taken; the next ones are made afresh
+			}
+			e.upkeep.busy = false
+			e.after(retryRefused+e.upkeep.backoff.Next(0, 0), e.keepUp)
 		})
 	})
 }
@@ -202,6 +247,9 @@ func (e *engine) newLastResort(tx *state.Tx, now time.Time) error {
 		return err
 	}
 	e.id.LastResort, e.id.LastUntil = kp.Bytes(), now.Add(packageLife).Unix()
+	if err := tx.Put(bucketLast, kp.Ref(), []byte{1}); err != nil {
+		return err
+	}
 	return e.saveIdentity(tx)
 }
 
@@ -233,8 +281,10 @@ func dropExpired(tx *state.Tx, now time.Time) error {
 			return fmt.Errorf("%w: KeyPackage secrets: %w", state.ErrCorrupt, err)
 		}
 		if keys.KeyPackage().Lifetime().NotAfter.Add(24 * time.Hour).Before(now) {
-			if err := tx.Delete(bucketPackage, kv.Key); err != nil {
-				return err
+			for _, bucket := range []string{bucketPackage, bucketLast} {
+				if err := tx.Delete(bucket, kv.Key); err != nil {
+					return err
+				}
 			}
 		}
 	}
