@@ -25,6 +25,9 @@ func (c *Conn) readLoop() {
 
 // handle acts on one frame. An error ends the session.
 func (c *Conn) handle(f relay.Frame) error {
+	if err := checkSeqs(f); err != nil {
+		return err
+	}
 	switch f := f.(type) {
 	case *relay.Proved:
 		return c.answered(f.Request, f)
