@@ -183,7 +183,7 @@ func TestB14_ChunkPadding(t *testing.T) {
 // TestB14_TreeOfAnotherEpoch: chunks that open and belong together, and hold the tree of an
 // earlier epoch. The Welcome names the tree's hash.
 func TestB14_TreeOfAnotherEpoch(t *testing.T) {
-	g := newTestDevice(t).mlsGroup(t, &policy{Kind: Group})
+	g := newTestDevice(t).mlsGroup(t, &policy{Kind: Group, AnyoneAdd: true})
 	before := g.RatchetTree()
 	kp, secrets := newTestDevice(t).keyPackage(t, nil)
 	staged := need[*mls.StagedCommit](t)(g.Commit(mls.CommitParams{Add: []*mls.KeyPackage{kp}, Now: time.Now()}))

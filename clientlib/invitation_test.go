@@ -49,13 +49,13 @@ func TestInvitationConstantSize(t *testing.T) {
 	seed, public := inboxOf(t)
 	inbox := relay.QueueID{3}
 	uri := strings.Repeat("u", maxURI)
-	large := &policy{Kind: Group, Relay: uri, KeyServer: uri, Name: uri[:maxName], Admins: make([]keyserver.AccountID, maxAdmins)}
+	large := &policy{Kind: Group, Relay: uri, KeyServer: uri, Name: uri[:maxName], AnyoneAdd: true, Admins: make([]keyserver.AccountID, maxAdmins)}
 	for name, c := range map[string]struct {
 		p   *policy
 		add int
 	}{
 		"two":                       {&policy{Kind: Direct}, 1},
-		"forty":                     {&policy{Kind: Group, Name: "forty"}, 40},
+		"forty":                     {&policy{Kind: Group, Name: "forty", AnyoneAdd: true}, 40},
 		"all fields at their limit": {large, 1},
 	} {
 		for i, w := range welcomes(t, c.p, c.add) {
