@@ -45,7 +45,8 @@ const (
 const (
 	maxInFlightBytes = 4 << 20   // of envelopes submitted and not yet answered (R09); one request always fits
 	maxWindow        = 1 << 20   // bytes of an attachment's window; more is taken as this (R09)
-	maxDeliver       = 256 << 10 // bytes of entries that one DELIVER aims at, and one turn of the writer
+	maxDeliver       = 256 << 10 // bytes of entries in one turn of the writer
+	deliverFrame     = 32 << 10  // bytes of entries that one DELIVER aims at: a client over a network that cuts again and again gets on by each whole frame
 	ackStep          = 16 << 10  // bytes; ACKs are counted in steps of up to this, so a window costs little memory
 	maxBadProofs     = 64        // failed signatures, each a verification, before the session ends
 )

@@ -138,7 +138,7 @@ func (p *peer) deliver(a *attachment, room int) (frames []relay.Frame, bytes int
 	case window <= 0:
 		return nil, 0 // ACK looks again
 	}
-	b, err := a.source.Next(min(window, room))
+	b, err := a.source.Next(min(window, room, deliverFrame))
 	if err != nil {
 		p.srv.log.Error("reading a queue failed", "err", err)
 		return p.drop(a, relay.DetachFailed), 0
