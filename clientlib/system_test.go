@@ -36,6 +36,8 @@ type servers struct {
 	ks   *httpserver.Server
 	http *http.Server
 	wg   sync.WaitGroup
+
+	wrap func(http.Handler) http.Handler // stands before both, if set
 }
 
 // newServers names the servers without starting them.
@@ -87,11 +89,15 @@ func (s *servers) start() {
 	mux := http.NewServeMux()
 	mux.Handle(relay.Path, s.rs)
 	mux.Handle("/", s.ks.Handler())
+	handler := http.Handler(mux)
+	if s.wrap != nil {
+		handler = s.wrap(mux)
+	}
 	l, err := net.Listen("tcp", s.addr)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.http = &http.Server{Handler: mux, TLSConfig: s.cert.ServerConfig(), ReadHeaderTimeout: 10 * time.Second}
+	s.http = &http.Server{Handler: handler, TLSConfig: s.cert.ServerConfig(), ReadHeaderTimeout: 10 * time.Second}
 	s.wg.Go(func() { _ = s.http.ServeTLS(l, "", "") })
 }
 
