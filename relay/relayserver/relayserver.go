@@ -187,6 +187,7 @@ func (s *Server) serve(t *stream, prefix netip.Prefix) {
 	sess.SetTimeouts(recordWithin, writeWithin)
 	p := newPeer(s, sess, prefix)
 	if !s.enter(p) {
+		sess.SetTimeouts(recordWithin, closeWithin) // whoever does not read cannot hold up the drain
 		_ = sess.WriteFrames(&relay.GoAway{Reconnect: reconnect}, &relay.Close{Code: relay.CloseDraining})
 		_ = sess.Close()
 		return
