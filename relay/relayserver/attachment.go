@@ -66,11 +66,11 @@ func (p *peer) attach(f *relay.Attach, answer func(relay.Frame)) {
 		a.delivered = f.Position.Seq
 	}
 	attached.Request, attached.Attachment = f.Request, a.id
+	// ATTACHED is given to the writer before it may find a: DELIVER and DETACHED come after it.
+	answer(&attached)
 	p.mu.Lock()
 	p.attachments[a.id] = a
 	p.mu.Unlock()
-	// ATTACHED is given to the writer before it may look at a: DELIVER comes after it.
-	answer(&attached)
 	p.look(a)
 	go p.watch(a)
 }

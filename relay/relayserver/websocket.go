@@ -168,8 +168,11 @@ func (s *stream) Close() error {
 	if s.mu.TryLock() {
 		if !s.closed {
 			s.closed = true
-			_ = s.conn.SetWriteDeadline(time.Now().Add(closeWithin))
+			// A deadline would not do: the session's writer, waiting behind this one, has just
+			// set its own, which is for the connection as a whole.
+			cut := time.AfterFunc(closeWithin, func() { _ = s.conn.Close() })
 			_, _ = s.conn.Write(goingAway)
+			cut.Stop()
 		}
 		s.mu.Unlock()
 	}

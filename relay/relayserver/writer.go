@@ -50,6 +50,20 @@ func (p *peer) next(drained *bool) turn {
 	default:
 	}
 	p.mu.Lock()
+	draining, closing := p.draining, p.closing
+	p.mu.Unlock()
+	var more []relay.Frame
+	switch {
+	case over:
+	case draining && !*drained:
+		*drained = true
+		more = p.detachAll()
+	case !draining:
+		more = p.deliveries()
+	}
+	// The answers are taken last and sent first: ATTACHED, given before its attachment may be
+	// looked at, then stands ahead of whatever was found for it.
+	p.mu.Lock()
 	for _, o := range p.out {
 		t.frames = append(t.frames, o.frame)
 		if o.request {
@@ -58,24 +72,17 @@ func (p *peer) next(drained *bool) turn {
 		}
 	}
 	p.out = nil
-	draining, closing := p.draining, p.closing
 	p.mu.Unlock()
+	t.frames = append(t.frames, more...)
 	switch {
 	case over:
 		t.last = true
 		if closing != 0 {
 			t.frames = append(t.frames, &relay.Close{Code: closing})
 		}
-	case draining && !*drained:
-		*drained = true
-		t.frames = append(t.frames, p.detachAll()...)
-	case draining:
-		if len(t.frames) == 0 && p.inFlight.empty() {
-			t.last = true
-			t.frames = append(t.frames, &relay.Close{Code: relay.CloseDraining})
-		}
-	default:
-		t.frames = append(t.frames, p.deliveries()...)
+	case draining && len(t.frames) == 0 && p.inFlight.empty():
+		t.last = true
+		t.frames = append(t.frames, &relay.Close{Code: relay.CloseDraining})
 	}
 	return t
 }
@@ -138,7 +145,7 @@ func (p *peer) deliver(a *attachment, room int) (frames []relay.Frame, bytes int
 	case window <= 0:
 		return nil, 0 // ACK looks again
 	}
-	b, err := a.source.Next(min(window, room, deliverFrame))
+	b, err := a.source.Next(min(window, room))
 	if err != nil {
 		p.srv.log.Error("reading a queue failed", "err", err)
 		return p.drop(a, relay.DetachFailed), 0
