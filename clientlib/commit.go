@@ -60,7 +60,8 @@ func (e *engine) openCommit(g *group, envelope []byte) (*mls.StagedCommit, error
 		return nil, err
 	}
 	if _, own := received.(*mls.OwnCommit); own {
-		return nil, mls.ErrOwnMessage // made here once, and not stored any more
+		// Made here and dropped, since the relay said that another had won. The others follow it.
+		return nil, mls.ErrCannotFollow
 	}
 	staged, ok := received.(*mls.StagedCommit)
 	if !ok {

@@ -19,6 +19,7 @@ func (e *engine) attach(l *link, g *group) {
 	e.openStream(l, l.conn.Attach(g.rec.Queue, reader, new(g.cursor), window), streamHandler{
 		opened: func(s *relayclient.Stream) {
 			g.busy, g.stream, g.head, g.refused = false, s, s.Head, 0
+			s.Ack(g.cursor.Seq) // the last one of the session before may have been lost
 			if g.rec.State == groupRekeying {
 				g.rec.State = groupActive // the own key is a reader: an earlier REKEY took effect
 				if e.update(g.saveRecord) != nil {

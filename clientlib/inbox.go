@@ -70,7 +70,10 @@ func (e *engine) attachInbox(l *link) {
 	}
 	call := l.conn.Attach(e.id.Inbox, e.id.Secret.readerKey(e.id.Inbox, relay.PublicKey{}), from, window)
 	e.openStream(l, call, streamHandler{
-		opened:  func(s *relayclient.Stream) { e.inbox.stream, e.inbox.busy = s, false },
+		opened: func(s *relayclient.Stream) {
+			e.inbox.stream, e.inbox.busy = s, false
+			s.Ack(e.inbox.cursor.Seq)
+		},
 		refused: func(err error) { e.inboxRefused(l, err) },
 		event: func(s *relayclient.Stream, ev relayclient.Event) {
 			if e.inbox.stream == s {

@@ -29,6 +29,7 @@ func (e *engine) message(tx *state.Tx, g *group, en *relayclient.Entry, d *deliv
 		g.skipped++
 		return nil
 	}
+	before := g.mls.Clone()
 	received, err := g.mls.Process(sealed)
 	if errors.Is(err, mls.ErrOwnMessage) {
 		return e.unsafe(tx, g)
@@ -37,6 +38,7 @@ func (e *engine) message(tx *state.Tx, g *group, en *relayclient.Entry, d *deliv
 		g.skipped++
 		return nil
 	}
+	moved := d.ratchets
 	d.ratchets = true
 	app, ok := received.(*mls.ApplicationMessage)
 	if !ok {
@@ -46,21 +48,29 @@ func (e *engine) message(tx *state.Tx, g *group, en *relayclient.Entry, d *deliv
 		g.skipped++
 		return nil
 	}
-	return e.application(tx, g, en.Position, app, d)
+	again, err := e.application(tx, g, en.Position, app, d)
+	if again {
+		// MLS does not sign the generation, so a member can encrypt what another said before
+		// under that one's next key. Taking the key for used would lose the next message.
+		g.mls, d.ratchets = before, moved
+		g.skipped++
+	}
+	return err
 }
 
 // application handles what a member said. A body that does not parse is the sender's fault
 // and is skipped; the ratchet has moved all the same.
-func (e *engine) application(tx *state.Tx, g *group, at relay.Position, app *mls.ApplicationMessage, d *delivery) error {
+// It reports whether the message is one that is here already.
+func (e *engine) application(tx *state.Tx, g *group, at relay.Position, app *mls.ApplicationMessage, d *delivery) (again bool, err error) {
 	from, ok := g.member(app.Sender)
 	p := new(payload)
 	if !ok || wire.Unmarshal(app.Data, p) != nil {
 		g.skipped++
-		return nil
+		return false, nil
 	}
 	ev := Event{Conversation: g.rec.Conversation, Account: from.Account, Device: from.Device, Message: p.ID}
 	if err := e.checkSeen(tx, g, app.Sender, at, p.Seen, ev); err != nil {
-		return err
+		return false, err
 	}
 	switch p.Kind {
 	case payloadContent:
@@ -69,20 +79,20 @@ func (e *engine) application(tx *state.Tx, g *group, at relay.Position, app *mls
 		return e.memberJoined(tx, g, app.Sender, from, p.Body, d)
 	}
 	g.skipped++ // a kind of a later version
-	return nil
+	return false, nil
 }
 
 // receive puts a message into the history and tells the app, unless it has it already.
-func (e *engine) receive(tx *state.Tx, g *group, at relay.Position, p *payload, ev Event) error {
+func (e *engine) receive(tx *state.Tx, g *group, at relay.Position, p *payload, ev Event) (again bool, err error) {
 	m, err := content.Decode(p.Body)
 	if err != nil {
 		g.skipped++
-		return nil
+		return false, nil
 	}
 	id, err := m.ID(senderURI(ev.Account), e.roomURI(g))
 	if err != nil || id != p.ID {
 		g.skipped++ // the id must be the content's own, or members could disagree on what a reply answers
-		return nil
+		return false, nil
 	}
 	inserted, err := history.Insert(tx, history.Entry{
 		Conversation: g.rec.Conversation, MessageID: [32]byte(p.ID), Sender: ev.Account[:], Device: ev.Device[:],
@@ -90,42 +100,47 @@ func (e *engine) receive(tx *state.Tx, g *group, at relay.Position, p *payload, 
 		Body: p.Body, Text: m.PlainText(),
 	})
 	if err != nil || !inserted {
-		return err
+		return err == nil, err
 	}
 	ev.Kind, ev.Body = EventMessage, p.Body
-	return e.emit(tx, ev)
+	return false, e.emit(tx, ev)
 }
 
-// memberJoined notes the keys that a member says are its own at the relay.
-func (e *engine) memberJoined(tx *state.Tx, g *group, leaf mls.LeafIndex, from *keyserver.Credential, body []byte, d *delivery) error {
+// memberJoined notes the keys that a member says are its own at the relay. It reports whether
+// they are known already.
+func (e *engine) memberJoined(tx *state.Tx, g *group, leaf mls.LeafIndex, from *keyserver.Credential, body []byte, d *delivery) (again bool, err error) {
 	j := new(joined)
 	if wire.Unmarshal(body, j) != nil || !j.verify(g.rec.Queue, from.Device) {
 		g.skipped++
-		return nil
+		return false, nil
 	}
 	keys := leafKeys{Reader: j.Reader, Admin: j.Admin, Claimed: true}
+	old, err := getRecord[leafKeys](tx, bucketReader, leafKey(g.id, leaf))
+	if err != nil || old != nil && *old == keys {
+		return err == nil, err
+	}
 	if err := putRecord(tx, bucketReader, leafKey(g.id, leaf), keys); err != nil {
-		return err
+		return false, err
 	}
 	if err := e.inviteAnswered(tx, g, from.Device, d); err != nil {
-		return err
+		return false, err
 	}
 	// In a conversation of two both hold an admin key; its founder grants the other's.
 	if g.policy.Kind != Direct || len(g.rec.Ticket) > 0 {
-		return nil
+		return false, nil
 	}
 	admins := []relay.PublicKey{publicKey(e.id.Secret.adminKey(g.rec.Queue))}
 	for kv, err := range tx.Scan(bucketReader, g.id[:]) {
 		if err != nil {
-			return err
+			return false, err
 		}
 		known, err := decodeRecord[leafKeys](bucketReader, kv.Value)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if known.Claimed && len(admins) < maxAdmins {
 			admins = append(admins, known.Admin)
 		}
 	}
-	return e.queueConfigure(tx, configureRow{Group: g.id, ID: newIdempotencyID(), Admins: admins}, d)
+	return false, e.queueConfigure(tx, configureRow{Group: g.id, ID: newIdempotencyID(), Admins: admins}, d)
 }
