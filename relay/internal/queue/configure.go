@@ -14,7 +14,7 @@ func (w *work) configure(m *relay.Configure) (relay.Position, *relay.Refusal) {
 		return relay.Position{}, refuse(relay.CodeUnknown)
 	}
 	isAdmin := slices.Contains(a.Admins, m.Key)
-	self, isReader := w.active(m.Key)
+	_, isReader := w.active(m.Key)
 	if !isAdmin && !isReader {
 		return relay.Position{}, refuse(relay.CodeUnknown)
 	}
@@ -37,7 +37,7 @@ func (w *work) configure(m *relay.Configure) (relay.Position, *relay.Refusal) {
 		return relay.Position{}, refusal
 	}
 	for _, c := range m.Changes {
-		w.change(a, m.Key, self, c)
+		w.change(a, m.Key, c)
 	}
 	w.saveAuthority()
 	w.save()
@@ -65,7 +65,7 @@ func (w *work) countMembers(a *authority, changes []relay.Change) *relay.Refusal
 }
 
 // change applies one change that was checked.
-func (w *work) change(a *authority, key relay.PublicKey, self reader, c relay.Change) {
+func (w *work) change(a *authority, key relay.PublicKey, c relay.Change) {
 	l := &w.m.limits
 	switch c := c.(type) {
 	case relay.AddReader:
@@ -78,7 +78,7 @@ func (w *work) change(a *authority, key relay.PublicKey, self reader, c relay.Ch
 		name := w.member(kindWriter, c.Key)
 		if ok, _ := w.get(name, new(contact)); ok {
 			_ = w.tx.Delete(name)
-			a.Writers--
+			a.Writers -= min(1, a.Writers)
 		}
 	case relay.SetRequestWriter:
 		a.RequestWriter = c.Key
@@ -89,8 +89,11 @@ func (w *work) change(a *authority, key relay.PublicKey, self reader, c relay.Ch
 	case relay.SetRetention:
 		a.Retention = c.Days
 	case relay.SetWakeHandle:
-		self.Handle, self.Day = slices.Clone(c.Handle), w.day
-		w.setReader(key, self)
+		// An earlier change of the same CONFIGURE may have removed the reader.
+		if self, ok := w.active(key); ok {
+			self.Handle, self.Day = slices.Clone(c.Handle), w.day
+			w.setReader(key, self)
+		}
 	case relay.SetLimits:
 		a.MaxEntries, a.MaxBytes = min(c.MaxEntries, l.MaxEntries), min(c.MaxBytes, l.MaxBytes)
 	}
@@ -128,6 +131,6 @@ func (w *work) removeReader(a *authority, key relay.PublicKey) {
 	default:
 		w.setReader(key, reader{State: readerRemoved, Start: p.Start, Acked: p.Acked, Day: w.day, End: w.header.Seq})
 	}
-	a.Readers--
+	a.Readers -= min(1, a.Readers)
 	w.eraseAcked() // nobody waits for it any more
 }

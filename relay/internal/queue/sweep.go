@@ -184,7 +184,7 @@ func (w *work) sweepReaders() {
 	}
 	for _, f := range old {
 		if f.State != readerRemoved {
-			a.Readers--
+			a.Readers -= min(1, a.Readers)
 		}
 		if f.State == readerActive {
 			w.set(f.key, &reader{State: readerRemoved, Start: f.Start, Acked: f.Acked, Day: w.day, End: w.header.Seq})
