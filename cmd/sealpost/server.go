@@ -123,9 +123,10 @@ func (s *server) openStores(cfg serveConfig, id identity, restored bool) error {
 	return nil
 }
 
-// run serves on l until ctx ends or the listener breaks, then drains and closes. Readers are
-// told to come back before their sessions end; whoever is not gone after drain is cut off,
-// which loses nothing: what was accepted is on disk, and what was not is sent again.
+// run serves on l, within limits on open connections, until ctx ends or the listener breaks,
+// then drains and closes. Readers are told to come back before their sessions end; whoever is
+// not gone after drain is cut off, which loses nothing: what was accepted is on disk, and
+// what was not is sent again.
 func (s *server) run(ctx context.Context, l net.Listener, drain time.Duration) error {
 	mux := http.NewServeMux()
 	mux.Handle(relay.Path, s.relay)
@@ -142,6 +143,7 @@ func (s *server) run(ctx context.Context, l net.Listener, drain time.Duration) e
 		ErrorLog:          log.New(io.Discard, "", 0), // its lines hold addresses (ATTACKS R31)
 	}
 	web.Protocols.SetHTTP1(true) // a WebSocket upgrade needs it, and without HTTP/2 there is no rapid reset
+	l = newBoundedListener(l, limitsFor(openFiles()))
 	broken := make(chan error, 1)
 	go func() { broken <- web.ServeTLS(l, "", "") }()
 
