@@ -79,7 +79,7 @@ func Open(cfg Config) (*Store, error) {
 	m.namer = s
 	q := &Store{shard: s, machine: m, log: log, read: &reading{shard: s, relayKey: cfg.RelayKey}}
 	q.acks = newAcks(s)
-	q.sweeps = startSweeper(s, log)
+	q.sweeps = startSweeper(s, m.readers, log)
 	return q, nil
 }
 
@@ -220,6 +220,19 @@ func (r *readers) remove(a *Attachment) {
 	if delete(r.byQueue[a.name], a.reader); len(r.byQueue[a.name]) == 0 {
 		delete(r.byQueue, a.name)
 	}
+}
+
+// attached returns an ack of nothing for everybody who is attached.
+func (r *readers) attached() ackOp {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var op ackOp
+	for _, byReader := range r.byQueue {
+		for key, a := range byReader {
+			op = append(op, ackItem{place: place{a.queue, key}})
+		}
+	}
+	return op // of one queue together, as byQueue is walked
 }
 
 func (r *readers) wake(name string) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,15 +15,16 @@ import (
 // sweeper walks all queues every hour and at the start, through the log like everything
 // else. It owns one goroutine.
 type sweeper struct {
-	shard  *shard.Store
-	log    *slog.Logger
-	cancel context.CancelFunc
-	done   sync.WaitGroup
+	shard   *shard.Store
+	readers *readers
+	log     *slog.Logger
+	cancel  context.CancelFunc
+	done    sync.WaitGroup
 }
 
-func startSweeper(s *shard.Store, log *slog.Logger) *sweeper {
+func startSweeper(s *shard.Store, r *readers, log *slog.Logger) *sweeper {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &sweeper{shard: s, log: log, cancel: cancel}
+	w := &sweeper{shard: s, readers: r, log: log, cancel: cancel}
 	w.done.Go(func() {
 		tick := time.NewTicker(sweepEvery)
 		defer tick.Stop()
@@ -45,8 +47,22 @@ func (w *sweeper) stop() {
 	w.done.Wait()
 }
 
+// see notes that who is attached is seen: a reader may stay for months with nothing to ack.
+// An ack of nothing is written only if the store's day has moved since the last one.
+func (w *sweeper) see(ctx context.Context) error {
+	for part := range slices.Chunk(w.readers.attached(), ackBatch) {
+		if _, err := w.shard.Do(ctx, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // all sweeps once over everything, one bounded operation after the other.
 func (w *sweeper) all(ctx context.Context) error {
+	if err := w.see(ctx); err != nil {
+		return err
+	}
 	op := sweepOp{first: true}
 	for {
 		next, err := w.shard.Do(ctx, op)
