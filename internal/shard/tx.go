@@ -47,6 +47,10 @@ func (tx *Tx) Floor() uint64 { return tx.snap.Floor() }
 // Incarnations implements [Reader].
 func (tx *Tx) Incarnations() []Incarnation { return tx.snap.Incarnations() }
 
+// Fail undoes the operation, as an error of a read or write does: its submitter gets err in
+// place of the answer. Of several errors the first counts. It returns err.
+func (tx *Tx) Fail(err error) error { return tx.fail(err) }
+
 func (tx *Tx) fail(err error) error {
 	if tx.err == nil {
 		tx.err = err

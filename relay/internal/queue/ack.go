@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -41,14 +42,14 @@ func (a *acks) add(q relay.QueueID, reader relay.PublicKey, seq uint64) {
 		a.busy.Add(1)
 		a.timer = time.AfterFunc(ackDelay, func() {
 			defer a.busy.Done()
-			a.flush(false)
+			a.flush()
 		})
 	}
 }
 
-// flush submits what waits, cut into operations of bounded size; with wait it returns when
-// they are stored. Acks of one queue stand together, so that it is erased once.
-func (a *acks) flush(wait bool) {
+// flush submits what waits and returns when it is stored. Acks of one queue stand together,
+// so that it is erased once.
+func (a *acks) flush() {
 	a.mu.Lock()
 	waiting := a.seqs
 	a.seqs = make(map[place]uint64)
@@ -59,14 +60,32 @@ func (a *acks) flush(wait bool) {
 		op = append(op, ackItem{p, seq})
 	}
 	slices.SortFunc(op, func(x, y ackItem) int { return slices.Compare(x.queue[:], y.queue[:]) })
+	store(a.shard, op)
+}
+
+// store submits acks, cut into operations of bounded size, and waits. A queue that cannot be
+// read fails the operation that it is in: then each goes alone, and only that queue's are lost.
+func store(s *shard.Store, op ackOp) {
 	var stored sync.WaitGroup
+	var mu sync.Mutex
+	var failed ackOp
 	for part := range slices.Chunk(op, ackBatch) {
 		stored.Add(1)
-		a.shard.Submit(part, func(any, error) { stored.Done() })
+		s.Submit(part, func(_ any, err error) {
+			if len(part) > 1 && errors.Is(err, shard.ErrCorrupt) {
+				mu.Lock()
+				failed = append(failed, part...)
+				mu.Unlock()
+			}
+			stored.Done()
+		})
 	}
-	if wait {
-		stored.Wait()
+	stored.Wait()
+	for i := range failed {
+		stored.Add(1)
+		s.Submit(failed[i:i+1], func(any, error) { stored.Done() })
 	}
+	stored.Wait()
 }
 
 // settle takes back a timer that has not fired. The caller holds mu.
@@ -84,7 +103,7 @@ func (a *acks) stop() {
 	a.settle()
 	a.mu.Unlock()
 	a.busy.Wait()
-	a.flush(true)
+	a.flush()
 }
 
 // ackOp is several acks in the log.

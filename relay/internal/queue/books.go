@@ -70,9 +70,18 @@ func (b *books) get(key []byte, into wire.Unmarshaler) (bool, error) {
 		return false, err
 	}
 	if err := wire.Unmarshal(v, into); err != nil {
-		return false, shard.ErrCorrupt
+		return false, b.corrupt()
 	}
 	return true, nil
+}
+
+// corrupt is the error of a record that does not decode. It fails the operation being
+// applied, so that no caller has to: nothing is ever accepted on top of such a record.
+func (b *books) corrupt() error {
+	if tx, ok := b.rd.(*shard.Tx); ok {
+		return tx.Fail(shard.ErrCorrupt)
+	}
+	return shard.ErrCorrupt
 }
 
 // authority returns the queue's authority record, with the segment that a move adds.
@@ -86,7 +95,7 @@ func (b *books) authority() (*authority, error) {
 		return nil, err
 	}
 	if !ok {
-		return nil, shard.ErrCorrupt // it is written with the header and erased with it
+		return nil, b.corrupt() // it is written with the header and erased with it
 	}
 	if b.old != nil {
 		a.Segments = append(a.Segments, *b.old)
@@ -117,7 +126,7 @@ func (b *books) everyReader(fn func(key []byte, p reader)) error {
 		return true
 	})
 	if bad {
-		return shard.ErrCorrupt
+		return b.corrupt()
 	}
 	return err
 }
@@ -149,7 +158,7 @@ func (b *books) gapAt(seq uint64) (g *gap, err error) {
 		return false
 	})
 	if bad {
-		return nil, shard.ErrCorrupt
+		return nil, b.corrupt()
 	}
 	if g == nil && err == nil && b.lost != nil && seq <= b.lost.last {
 		return b.lost, nil
@@ -215,7 +224,7 @@ func (b *books) walkEntries(seq, stop uint64, fn func(*stored, *gap) bool) (next
 		}
 		e := &stored{seq: at}
 		if wire.Unmarshal(value, &e.entry) != nil {
-			bad = shard.ErrCorrupt
+			bad = b.corrupt()
 			return false
 		}
 		if at != seq {

@@ -122,7 +122,8 @@ func (s *Store) Ack(q relay.QueueID, reader relay.PublicKey, seq uint64) {
 }
 
 // Sweep erases what has expired, as it happens every hour by itself, and returns when all
-// of it is gone.
+// of it is gone. An error says that queues which cannot be read were left out, or that the
+// store is closed or has failed.
 func (s *Store) Sweep(ctx context.Context) error { return s.sweeps.all(ctx) }
 
 // Incarnation names the life of the store; it is fixed while the store is open.

@@ -140,7 +140,7 @@ func (r *rig) refused(want error, m relay.Mutation, a ...Authority) *relay.Refus
 	return refusal
 }
 
-func (r *rig) flushAcks() { r.acks.flush(true) }
+func (r *rig) flushAcks() { r.acks.flush() }
 
 // group founds a queue of a group with the given readers; admin is an admin, w0 the writer.
 func (r *rig) group(name string, readers ...string) relay.QueueID {

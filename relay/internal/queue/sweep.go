@@ -3,8 +3,8 @@ package queue
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -49,29 +49,28 @@ func (w *sweeper) stop() {
 
 // see notes that who is attached is seen: a reader may stay for months with nothing to ack.
 // An ack of nothing is written only if the store's day has moved since the last one.
-func (w *sweeper) see(ctx context.Context) error {
-	for part := range slices.Chunk(w.readers.attached(), ackBatch) {
-		if _, err := w.shard.Do(ctx, part); err != nil {
-			return err
-		}
-	}
-	return nil
+func (w *sweeper) see() {
+	store(w.shard, w.readers.attached())
 }
 
 // all sweeps once over everything, one bounded operation after the other.
 func (w *sweeper) all(ctx context.Context) error {
-	if err := w.see(ctx); err != nil {
-		return err
-	}
+	w.see()
 	op := sweepOp{first: true}
+	var unreadable error
 	for {
 		next, err := w.shard.Do(ctx, op)
+		if errors.Is(err, shard.ErrCorrupt) && op.from != nil && !op.skip {
+			unreadable = err
+			op.alone, op.skip = true, op.alone
+			continue
+		}
 		if err != nil {
 			return err
 		}
 		var more bool
 		if op, more = next.(sweepOp), op.more(next.(sweepOp)); !more {
-			return nil
+			return unreadable
 		}
 	}
 }
@@ -81,6 +80,10 @@ func (w *sweeper) all(ctx context.Context) error {
 type sweepOp struct {
 	first bool   // moves the day, and forgets old answers until all are gone
 	from  []byte // nil with first: nothing swept yet; nil in an answer: done
+
+	// A queue that cannot be read fails the step that it is in. The step is taken again with
+	// its first queue alone, and if that is the one, without it.
+	alone, skip bool
 }
 
 func (sweepOp) more(next sweepOp) bool { return next.first || next.from != nil }
@@ -103,14 +106,21 @@ func (m *machine) sweep(tx *shard.Tx, env shard.Env, t meta, op sweepOp) sweepOp
 	}
 	next := sweepOp{}
 	var names [][]byte
+	most := sweepQueues
+	if op.alone {
+		most = 1
+	}
 	_ = tx.Keys([]byte{kindHeader}, op.from, func(key []byte) bool {
-		if len(names) == sweepQueues {
+		if len(names) == most {
 			next.from = key
 			return false
 		}
 		names = append(names, bytes.Clone(key[1:]))
 		return true
 	})
+	if op.skip {
+		return next
+	}
 	for i, name := range names {
 		b, ok, err := openBooks(tx, m.namer, name)
 		if err != nil || !ok {

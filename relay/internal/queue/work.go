@@ -10,7 +10,8 @@ import (
 
 // work is one operation on one queue. Its methods that return a *relay.Refusal come first
 // in every operation and write nothing; what writes comes after the last check. Errors of
-// the store need no handling: the shard undoes the operation and answers with them.
+// the store, and records that do not decode, need no handling: the shard undoes the operation
+// and answers with them.
 type work struct {
 	*books
 	m   *machine
@@ -31,7 +32,11 @@ func (m *machine) clock(tx *shard.Tx, env shard.Env) meta {
 		return m.time
 	}
 	v, ok, _ := tx.Get([]byte{kindMeta})
-	if ok && wire.Unmarshal(v, &m.time) == nil {
+	if ok {
+		if wire.Unmarshal(v, &m.time) != nil {
+			_ = tx.Fail(shard.ErrCorrupt) // a day that is not known may expire everything
+			return meta{}
+		}
 		m.timeBatch = env.Batch
 		return m.time
 	}
@@ -57,7 +62,8 @@ func dayOf(t time.Time) uint32 {
 func (w *work) set(key []byte, rec wire.Marshaler) {
 	v, err := wire.Marshal(rec)
 	if err != nil {
-		v = nil // only a vector above 1 GiB: the value is then unreadable, never wrong
+		_ = w.tx.Fail(err) // only a vector above 1 GiB
+		return
 	}
 	_ = w.tx.Set(key, v)
 }
