@@ -84,7 +84,8 @@ func (s *Store) Close() error {
 }
 
 // Put stores a chunk of 1 to keyserver.MaxChunk bytes. Putting it again starts its 90 days
-// anew. keyserver.ErrUnavailable means that the store is full or cannot write.
+// anew. A full store erases chunks of the oldest day for it, but none that was put today.
+// keyserver.ErrUnavailable means that there are none, or that the store cannot write.
 func (s *Store) Put(ctx context.Context, chunk []byte) (keyserver.ChunkHash, error) {
 	hash := keyserver.HashChunk(chunk)
 	if len(chunk) == 0 {
@@ -119,6 +120,12 @@ func (s *Store) lastPut(hash keyserver.ChunkHash) (day uint32, ok bool, err erro
 		return 0, false, unavailable(verr)
 	}
 	return day, ok, nil
+}
+
+// Has tells whether the store holds the chunk with this hash, expired or not.
+func (s *Store) Has(hash keyserver.ChunkHash) (bool, error) {
+	_, ok, err := s.lastPut(hash)
+	return ok, err
 }
 
 // Get returns the chunk with this hash, or keyserver.ErrNotFound.

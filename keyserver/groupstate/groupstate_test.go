@@ -116,3 +116,41 @@ func TestChunksExpire(t *testing.T) {
 		c.Add(day)
 	}
 }
+
+// TestB12_FullStore: who fills the store keeps nobody out after that day: the chunks that were
+// put longest ago make room, and those of today stay.
+func TestB12_FullStore(t *testing.T) {
+	c := &clock{now: time.Unix(1_800_000_000, 0)}
+	s := open(t, Config{Dir: t.TempDir(), Key: shard.Key{1}, Clock: c.Now, MinFree: 1, MaxBytes: 100})
+	flood := make([]keyserver.ChunkHash, 100)
+	for i := range flood {
+		flood[i] = put(t, s, []byte{byte(i)})
+	}
+	if _, err := s.Put(t.Context(), []byte("no")); !errors.Is(err, keyserver.ErrUnavailable) {
+		t.Fatalf("over the store's size on one day: %v, want ErrUnavailable", err)
+	}
+	c.Add(day)
+	sweep(t, s)
+	mine := put(t, s, []byte("0123456789"))
+	left := 0
+	for _, hash := range flood {
+		if _, err := s.Get(hash); err == nil {
+			left++
+		}
+	}
+	if left != 90 {
+		t.Errorf("%d chunks are left, want 90: no more goes than has to", left)
+	}
+	// More than one put may erase: it is told to come again, and then there is room.
+	large := bytes.Repeat([]byte{1}, 90)
+	if _, err := s.Put(t.Context(), large); !errors.Is(err, keyserver.ErrUnavailable) {
+		t.Fatalf("a chunk in place of 90: %v, want ErrUnavailable at first", err)
+	}
+	put(t, s, large)
+	if _, err := s.Get(mine); err != nil {
+		t.Errorf("a chunk of today: %v", err)
+	}
+	if _, err := s.Put(t.Context(), []byte{0}); !errors.Is(err, keyserver.ErrUnavailable) {
+		t.Fatalf("in place of today's: %v, want ErrUnavailable", err)
+	}
+}

@@ -21,6 +21,7 @@ type machine struct {
 	name     func(kind byte, ids ...[]byte) []byte
 	maxBytes uint64
 	swept    []byte // the last due record that was erased; forgotten by a restart
+	evicted  []byte // the last that room was made with: where to look on; may be forgotten too
 }
 
 // Apply implements shard.Machine.
@@ -65,16 +66,8 @@ func (m *machine) put(tx *shard.Tx, now time.Time, o *putOp) (any, error) {
 			return nil, err
 		}
 	} else {
-		total, err := m.total(tx)
-		if err != nil {
-			return nil, err
-		}
-		total += uint64(len(o.chunk))
-		if total > m.maxBytes {
-			return &keyserver.Error{Code: keyserver.CodeUnavailable, Text: "the store of chunks is full", RetryAfter: sweepEvery}, nil
-		}
-		if err := m.setTotal(tx, total); err != nil {
-			return nil, err
+		if refusal, err := m.makeRoom(tx, today, uint64(len(o.chunk))); refusal != nil || err != nil {
+			return refusal, err
 		}
 		if err := tx.Set(m.name(kindChunk, o.hash[:]), o.chunk); err != nil {
 			return nil, err
@@ -129,23 +122,32 @@ func (m *machine) sweep(tx *shard.Tx, now time.Time) (any, error) {
 	if err != nil || len(found) == 0 {
 		return 0, err
 	}
+	freed, err := m.erase(tx, found, hashes)
+	if err != nil {
+		return nil, err
+	}
 	total, err := m.total(tx)
 	if err != nil {
 		return nil, err
 	}
-	for i, key := range found {
+	m.swept = found[len(found)-1]
+	return len(found), m.setTotal(tx, total-min(total, freed))
+}
+
+// erase deletes the chunks of due records and returns the bytes that they had.
+func (m *machine) erase(tx *shard.Tx, dues, hashes [][]byte) (freed uint64, err error) {
+	for i, key := range dues {
 		hash := hashes[i]
 		chunk, _, err := tx.Get(m.name(kindChunk, hash))
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
-		total -= min(total, uint64(len(chunk)))
+		freed += uint64(len(chunk))
 		for _, k := range [][]byte{m.name(kindChunk, hash), m.name(kindDay, hash), key} {
 			if err := tx.Delete(k); err != nil {
-				return nil, err
+				return 0, err
 			}
 		}
 	}
-	m.swept = found[len(found)-1]
-	return len(found), m.setTotal(tx, total)
+	return freed, nil
 }

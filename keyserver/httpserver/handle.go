@@ -27,7 +27,8 @@ func handle[Q any, PQ request[Q], P wire.Marshaler](s *Server, mux *http.ServeMu
 			s.refuse(w, &keyserver.Error{Code: keyserver.CodeInvalid, Text: "not a POST of " + keyserver.MediaType})
 			return
 		}
-		if wait := rate.spend(prefix(r.RemoteAddr)); wait > 0 {
+		from := prefix(r.RemoteAddr)
+		if wait := rate.spend(from); wait > 0 {
 			s.refuse(w, limited(wait))
 			return
 		}
@@ -41,7 +42,7 @@ func handle[Q any, PQ request[Q], P wire.Marshaler](s *Server, mux *http.ServeMu
 			s.refuse(w, err)
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), sender{}, from), storeTimeout)
 		defer cancel()
 		p, err := do(ctx, q)
 		if err != nil {

@@ -155,7 +155,16 @@ func (s *Server) take(ctx context.Context, q *keyserver.TakeRequest) (*keyserver
 	return reply, err
 }
 
+// putChunk charges the sender for chunks that are new only: most of a group's chunks come
+// again with every epoch.
 func (s *Server) putChunk(ctx context.Context, q *keyserver.Chunk) (*keyserver.ChunkName, error) {
+	if known, err := s.chunks.Has(keyserver.HashChunk(q.Data)); err != nil {
+		return nil, err
+	} else if !known {
+		if err := s.limits.chargeChunk(ctx, len(q.Data)); err != nil {
+			return nil, err
+		}
+	}
 	hash, err := s.chunks.Put(ctx, q.Data)
 	return &keyserver.ChunkName{Hash: hash}, err
 }

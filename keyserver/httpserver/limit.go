@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"context"
 	"net/netip"
 	"sync"
 	"time"
@@ -22,13 +23,16 @@ type Limits struct {
 	PutChunk, GetChunk                            Rate
 	// Target bounds the takes of one account's one-time packages by everybody together.
 	Target Rate
+	// ChunkBytes bounds what one address prefix adds to the store of chunks, in bytes; this
+	// machine's own addresses are exempt.
+	ChunkBytes Rate
 }
 
 // maxBuckets bounds the memory of one limiter to about 8 MiB: a botnet has more addresses.
 const maxBuckets = 1 << 16
 
 type limiters struct {
-	register, append, lookup, upload, take, stock, putChunk, getChunk, target *limiter
+	register, append, lookup, upload, take, stock, putChunk, getChunk, target, chunkBytes *limiter
 }
 
 func newLimiters(l Limits, clock func() time.Time) *limiters {
@@ -48,6 +52,8 @@ func newLimiters(l Limits, clock func() time.Time) *limiters {
 		putChunk: or(l.PutChunk, 4096, 100*time.Millisecond), // 256 MiB, then 640 KiB a second
 		getChunk: or(l.GetChunk, 8192, 20*time.Millisecond),
 		target:   or(l.Target, 100, 36*time.Second), // 100 at once, 100 an hour
+
+		chunkBytes: or(l.ChunkBytes, 512<<20, 24*time.Hour/(512<<20)), // 512 MiB at once, and as much a day
 	}
 }
 
@@ -62,7 +68,10 @@ type limiter struct {
 }
 
 // spend takes a token of key's bucket and returns zero, or how long to wait for one.
-func (l *limiter) spend(key string) time.Duration {
+func (l *limiter) spend(key string) time.Duration { return l.spendMany(key, 1) }
+
+// spendMany takes n tokens, or none.
+func (l *limiter) spendMany(key string, n int) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.clock()
@@ -74,7 +83,7 @@ func (l *limiter) spend(key string) time.Duration {
 	if full.Before(now) {
 		full = now
 	}
-	full = full.Add(l.rate.Every)
+	full = full.Add(time.Duration(n) * l.rate.Every)
 	if over := full.Sub(now) - time.Duration(l.rate.Burst)*l.rate.Every; over > 0 {
 		return over
 	}
@@ -119,6 +128,21 @@ func prefix(remote string) string {
 		addr = p.Addr()
 	}
 	return string(addr.AsSlice())
+}
+
+// sender is the key of a request's address prefix in its context.
+type sender struct{}
+
+// chargeChunk takes size bytes of the budget of the address prefix that asks.
+func (l *limiters) chargeChunk(ctx context.Context, size int) error {
+	from, _ := ctx.Value(sender{}).(string)
+	if addr, ok := netip.AddrFromSlice([]byte(from)); ok && addr.IsLoopback() {
+		return nil
+	}
+	if wait := l.chunkBytes.spendMany(from, size); wait > 0 {
+		return limited(wait)
+	}
+	return nil
 }
 
 // limited is the refusal; the wait is rounded up to whole seconds.
