@@ -16,7 +16,7 @@ const (
 	kindPackage byte = 0x44 // ‖ seq → packageRecord
 	kindRef     byte = 0x45 // → refRecord: the pool has seen this package
 	kindInit    byte = 0x46 // → nothing: the pool has seen this init key
-	kindTaken   byte = 0x47 // → keyserver.TakeReply: what a request id was given
+	kindTaken   byte = 0x47 // → takenRecord: what a request id was given
 	kindDue     byte = 0x48 // ‖ day ‖ a name → nothing: from this day on the named record may go
 )
 

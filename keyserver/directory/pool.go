@@ -80,6 +80,17 @@ func (s *step) use(name []byte) error {
 	return s.set(name, rec)
 }
 
+// retire marks a last resort as used. Its bytes stay until it has expired, for requests that
+// were given it and are repeated.
+func (s *step) retire(name []byte) error {
+	rec, err := load[packageRecord](s.tx, name)
+	if err != nil || rec == nil {
+		return err
+	}
+	rec.used = true
+	return s.set(name, rec)
+}
+
 // drop empties the pool of a device that was removed.
 func (s *step) drop(o owner) error {
 	pool, err := load[poolRecord](s.tx, s.pool(o))
@@ -87,7 +98,9 @@ func (s *step) drop(o owner) error {
 		return err
 	}
 	if pool.last != nil {
-		pool.oneTime = append(pool.oneTime, *pool.last)
+		if err := s.retire(s.pack(o, pool.last.seq)); err != nil {
+			return err
+		}
 	}
 	for _, p := range pool.oneTime {
 		if err := s.use(s.pack(o, p.seq)); err != nil {

@@ -122,6 +122,49 @@ func TestB07_LastResortOnly(t *testing.T) {
 	}
 }
 
+// TestB07_LastResortsCostNextToNothing: however often a last resort is asked for, its bytes
+// are kept once; every request gets it again, also when it was replaced since or its device
+// was removed.
+func TestB07_LastResortsCostNextToNothing(t *testing.T) {
+	w := newWorld(t)
+	bob := w.person("bob")
+	w.addDevice(bob)
+	old := bob.Draft(1, w.Now()).Package(t)
+	w.mustUpload(bob, 1, nil, old)
+	for id := range byte(20) {
+		w.mustTake(bob, id)
+	}
+	kept := 0
+	if err := w.store.View(func(snap *shard.Snapshot) error {
+		return snap.Scan([]byte{kindTaken}, nil, func(_, value []byte) bool {
+			kept += len(value)
+			return true
+		})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if kept == 0 || kept > 20*64 {
+		t.Errorf("20 takes of a last resort of %d bytes keep %d bytes", len(old), kept)
+	}
+	again := func(when string) {
+		t.Helper()
+		if got := w.mustTake(bob, 7); len(got) != 1 || !got[0].LastResort || !bytes.Equal(got[0].KeyPackage, old) {
+			t.Errorf("%s the same request gets another package", when)
+		}
+	}
+	w.mustUpload(bob, 1, nil, bob.Draft(1, w.Now()).Package(t))
+	again("after a replacement")
+	removal := fixture.Must[[]byte](t)(keyserver.RemoveDevice(bob.Chain, bob.Devices[0], keyserver.DeviceOf(bob.Devices[1])))
+	if _, err := w.Append(t.Context(), &keyserver.AppendRequest{Account: bob.ID(), Entry: removal}); err != nil {
+		t.Fatal(err)
+	}
+	w.reopen(false)
+	again("after a removal")
+	if _, err := w.take(bob, 99); !errors.Is(err, keyserver.ErrExhausted) {
+		t.Errorf("a new request gets a removed device's last resort: %v", err)
+	}
+}
+
 // TestB09_StalePackageIsNotServed: what expired in the pool is passed over, by the package's
 // end or its credential's.
 func TestB09_StalePackageIsNotServed(t *testing.T) {

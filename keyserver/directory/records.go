@@ -78,7 +78,7 @@ type packageRecord struct {
 	used  bool // handed out, dropped, or replaced as last resort
 	ref   []byte
 	init  []byte
-	bytes []byte // nil when used
+	bytes []byte // nil when used, but for a last resort: requests that were given it refer to it
 }
 
 func (p *packageRecord) MarshalWire(w *wire.Writer) {
@@ -95,6 +95,40 @@ func (p *packageRecord) UnmarshalWire(r *wire.Reader) {
 	r.Copy(p.owner.device[:])
 	p.used = r.Bool()
 	p.ref, p.init, p.bytes = r.Bytes(), r.Bytes(), r.Bytes()
+}
+
+// takenRecord is what a request id was given. One-time packages stand in it, since they are
+// nowhere else any more. Last resorts are references: anybody may take them as often as the
+// rates allow, and each take must cost next to nothing to keep.
+type takenRecord struct{ packages []takenPackage }
+
+type takenPackage struct {
+	keyserver.Package
+	seq uint64 // of a last resort
+}
+
+func (t *takenRecord) MarshalWire(w *wire.Writer) {
+	wire.WriteVector(w, t.packages, func(w *wire.Writer, p takenPackage) {
+		w.Raw(p.Device[:])
+		w.Bool(p.LastResort)
+		if p.LastResort {
+			w.Uint64(p.seq)
+		} else {
+			w.Bytes(p.KeyPackage)
+		}
+	})
+}
+
+func (t *takenRecord) UnmarshalWire(r *wire.Reader) {
+	t.packages = wire.Vector(r, func(r *wire.Reader) (p takenPackage) {
+		r.Copy(p.Device[:])
+		if p.LastResort = r.Bool(); p.LastResort {
+			p.seq = r.Uint64()
+		} else {
+			p.KeyPackage = r.Bytes()
+		}
+		return p
+	})
 }
 
 // refRecord says what a package that the pool has seen was uploaded as.

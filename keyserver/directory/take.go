@@ -29,7 +29,7 @@ func (d *Directory) Taken(q *keyserver.TakeRequest) (*keyserver.TakeReply, error
 	known := true
 	err := d.store.View(func(snap *shard.Snapshot) (err error) {
 		n := names(d.store.Name)
-		if before, err = load[keyserver.TakeReply](snap, n.taken(q.RequestID, q.Account)); before != nil || err != nil {
+		if before, err = n.before(snap, q); before != nil || err != nil {
 			return err
 		}
 		_, known, err = snap.Get(n.account(q.Account))
@@ -40,6 +40,9 @@ func (d *Directory) Taken(q *keyserver.TakeRequest) (*keyserver.TakeReply, error
 	}
 	if !known {
 		return nil, keyserver.ErrNotFound
+	}
+	if before != nil && len(before.Packages) == 0 {
+		return nil, keyserver.ErrExhausted // all that it was given has expired and is gone
 	}
 	return before, nil
 }
@@ -54,9 +57,15 @@ type takeOp struct {
 func (o *takeOp) Size() int { return 2 * keyserver.MaxPackage }
 
 func (s *step) take(o *takeOp) (any, error) {
-	name := s.taken(o.request.RequestID, o.request.Account)
-	if before, err := load[keyserver.TakeReply](s.tx, name); err != nil || before != nil {
-		return before, err
+	before, err := s.before(s.tx, &o.request)
+	if err != nil {
+		return nil, err
+	}
+	if before != nil {
+		if len(before.Packages) == 0 {
+			return keyserver.ErrExhausted, nil
+		}
+		return before, nil
 	}
 	rec, err := load[accountRecord](s.tx, s.account(o.request.Account))
 	if err != nil {
@@ -65,14 +74,15 @@ func (s *step) take(o *takeOp) (any, error) {
 	if rec == nil {
 		return keyserver.ErrNotFound, nil
 	}
-	reply := new(keyserver.TakeReply)
+	reply, taken := new(keyserver.TakeReply), new(takenRecord)
 	for _, device := range rec.devices {
 		p, err := s.takeOne(owner{o.request.Account, device}, o.lastResortOnly)
 		if err != nil {
 			return nil, err
 		}
 		if p != nil {
-			reply.Packages = append(reply.Packages, *p)
+			reply.Packages = append(reply.Packages, p.Package)
+			taken.packages = append(taken.packages, *p)
 		}
 	}
 	if len(reply.Packages) == 0 {
@@ -80,14 +90,15 @@ func (s *step) take(o *takeOp) (any, error) {
 	}
 	// One atomic step: the packages are used, and this request has them. A crash before the
 	// batch is synced leaves neither, one after it leaves both for the retry to find.
-	if err := s.set(name, reply); err != nil {
+	name := s.taken(o.request.RequestID, o.request.Account)
+	if err := s.set(name, taken); err != nil {
 		return nil, err
 	}
 	return reply, s.tx.Set(due(dayOf(s.now)+takenDays+1, name), nil)
 }
 
 // takeOne takes the oldest one-time package of a pool, else its last resort, else none.
-func (s *step) takeOne(o owner, lastResortOnly bool) (*keyserver.Package, error) {
+func (s *step) takeOne(o owner, lastResortOnly bool) (*takenPackage, error) {
 	pool, err := s.openPool(o)
 	if err != nil {
 		return nil, err
@@ -107,7 +118,7 @@ func (s *step) takeOne(o owner, lastResortOnly bool) (*keyserver.Package, error)
 		if err := s.set(name, p); err != nil {
 			return nil, err
 		}
-		return &keyserver.Package{Device: o.device, KeyPackage: b}, s.set(s.pool(o), pool)
+		return &takenPackage{Package: keyserver.Package{Device: o.device, KeyPackage: b}}, s.set(s.pool(o), pool)
 	}
 	if pool.last == nil {
 		return nil, nil
@@ -116,5 +127,30 @@ func (s *step) takeOne(o owner, lastResortOnly bool) (*keyserver.Package, error)
 	if err != nil || p == nil || p.used {
 		return nil, err
 	}
-	return &keyserver.Package{Device: o.device, KeyPackage: p.bytes, LastResort: true}, nil
+	given := keyserver.Package{Device: o.device, KeyPackage: p.bytes, LastResort: true}
+	return &takenPackage{Package: given, seq: pool.last.seq}, nil
+}
+
+// before returns what the same request was given, nil if nothing. A last resort that has
+// expired and was swept is missing; it is of no use to anybody.
+func (n names) before(r shard.Reader, q *keyserver.TakeRequest) (*keyserver.TakeReply, error) {
+	rec, err := load[takenRecord](r, n.taken(q.RequestID, q.Account))
+	if rec == nil || err != nil {
+		return nil, err
+	}
+	reply := new(keyserver.TakeReply)
+	for _, p := range rec.packages {
+		if p.LastResort {
+			kept, err := load[packageRecord](r, n.pack(owner{q.Account, p.Device}, p.seq))
+			if err != nil {
+				return nil, err
+			}
+			if kept == nil {
+				continue
+			}
+			p.KeyPackage = kept.bytes
+		}
+		reply.Packages = append(reply.Packages, p.Package)
+	}
+	return reply, nil
 }

@@ -119,7 +119,7 @@ func (s *step) upload(o *uploadOp) (any, error) {
 	}
 	if last != nil {
 		if pool.last != nil {
-			if err := s.use(s.pack(o.owner, pool.last.seq)); err != nil {
+			if err := s.retire(s.pack(o.owner, pool.last.seq)); err != nil {
 				return nil, err
 			}
 		}

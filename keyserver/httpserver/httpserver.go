@@ -148,6 +148,12 @@ func (s *Server) take(ctx context.Context, q *keyserver.TakeRequest) (*keyserver
 		return before, err
 	}
 	wait := s.limits.target.spend(string(q.Account[:]))
+	if wait > 0 {
+		// Each answer is kept for days, so those too have an end.
+		if wait := s.limits.lastResort.spend(string(q.Account[:])); wait > 0 {
+			return nil, limited(wait)
+		}
+	}
 	reply, err := s.directory.Take(ctx, q, wait > 0)
 	if wait > 0 && errors.Is(err, keyserver.ErrExhausted) {
 		return nil, limited(wait)

@@ -240,7 +240,7 @@ func TestOnlyThePinnedServer(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	hour := time.Hour
-	c, _ := newClient(t, Limits{Lookup: Rate{3, hour}, Target: Rate{2, hour}})
+	c, _ := newClient(t, Limits{Lookup: Rate{3, hour}, Target: Rate{2, hour}, LastResort: Rate{2, hour}})
 	ctx := t.Context()
 	bob := fixture.NewPerson(t, "bob")
 	fixture.Must[keyserver.AccountID](t)(c.Register(ctx, bob.Devices[0], "bob", bob.Chain[0]))
@@ -272,6 +272,10 @@ func TestLimits(t *testing.T) {
 	if stock := fixture.Must[*keyserver.StockReply](t)(c.Stock(ctx, bob.Devices[0], bob.ID())); stock.OneTime != 4 {
 		t.Errorf("%d packages are left, want 4", stock.OneTime)
 	}
+	if _, err := c.Take(ctx, requestID(), bob.ID()); !errors.Is(err, keyserver.ErrLimited) {
+		t.Errorf("last resort 3 of 2: %v, want ErrLimited", err)
+	}
+	fixture.Must[[]keyserver.Package](t)(c.Take(ctx, ids[2], bob.ID())) // a retry is free
 }
 
 func TestLimiter(t *testing.T) {

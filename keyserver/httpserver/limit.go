@@ -23,6 +23,8 @@ type Limits struct {
 	PutChunk, GetChunk                            Rate
 	// Target bounds the takes of one account's one-time packages by everybody together.
 	Target Rate
+	// LastResort bounds the last resorts that an account over its Target rate gives out.
+	LastResort Rate
 	// ChunkBytes bounds what one address prefix adds to the store of chunks, in bytes; this
 	// machine's own addresses are exempt.
 	ChunkBytes Rate
@@ -32,7 +34,7 @@ type Limits struct {
 const maxBuckets = 1 << 16
 
 type limiters struct {
-	register, append, lookup, upload, take, stock, putChunk, getChunk, target, chunkBytes *limiter
+	register, append, lookup, upload, take, stock, putChunk, getChunk, target, lastResort, chunkBytes *limiter
 }
 
 func newLimiters(l Limits, clock func() time.Time) *limiters {
@@ -53,6 +55,7 @@ func newLimiters(l Limits, clock func() time.Time) *limiters {
 		getChunk: or(l.GetChunk, 8192, 20*time.Millisecond),
 		target:   or(l.Target, 100, 36*time.Second), // 100 at once, 100 an hour
 
+		lastResort: or(l.LastResort, 1000, 3600*time.Millisecond),     // 1,000 at once, 1,000 an hour
 		chunkBytes: or(l.ChunkBytes, 512<<20, 24*time.Hour/(512<<20)), // 512 MiB at once, and as much a day
 	}
 }
