@@ -146,12 +146,8 @@ func (w *work) ackAll(items []ackItem) {
 		if err != nil || !ok || p.State == readerTicket {
 			continue
 		}
-		end := w.header.Seq
-		if p.State == readerRemoved {
-			end = p.End
-		}
 		before := p
-		p.Acked = max(p.Acked, min(it.seq, end))
+		p.Acked = max(p.Acked, min(it.seq, p.end(w.header.Seq)))
 		if p.State == readerActive {
 			p.Day = w.day
 			// Only the slowest reader's ack lets anything go.

@@ -41,7 +41,8 @@ type Batch struct {
 // Attach opens the log for reader after pos, or, if pos is nil, from where the reader was
 // registered. The caller has proven reader for reading in q. An earlier attachment of the
 // same reader ends as superseded. Refusals: UNKNOWN, FORBIDDEN (a ticket), ROLLBACK with the
-// head (pos is not in this log). In the Attached only Head and LastCommit are set.
+// head (pos is not in this log). In the Attached only Head and LastCommit are set; for a
+// removed reader Head is its end, and LastCommit is none if it came later.
 func (s *Store) Attach(q relay.QueueID, key relay.PublicKey, pos *relay.Position) (*Attachment, relay.Attached, error) {
 	a := &Attachment{store: s, queue: q, name: string(queueName(s.shard, q)), reader: key, wake: make(chan struct{}, 1)}
 	var out relay.Attached
@@ -54,13 +55,18 @@ func (s *Store) Attach(q relay.QueueID, key relay.PublicKey, pos *relay.Position
 			return relay.ErrForbidden
 		}
 		out = relay.Attached{Head: b.header.head(), LastCommit: b.header.LastCommit}
+		if p.End != nil { // it hears of nothing that came later
+			if out.Head = *p.End; out.LastCommit.Seq > p.End.Seq {
+				out.LastCommit = relay.Position{}
+			}
+		}
 		if pos == nil {
 			a.blind = true
 			a.at, err = b.beginning(s.read.relayKey, q)
 			return err
 		}
 		a.at = *pos
-		return b.verify(s.read.relayKey, q, *pos)
+		return b.verify(s.read.relayKey, q, *pos, out.Head)
 	})
 	if err != nil {
 		return nil, relay.Attached{}, refusalFor(err)
@@ -101,10 +107,10 @@ func (b *books) beginning(relayKey relay.RelayKey, q relay.QueueID) (relay.Posit
 
 // verify checks that pos is a place in this log, as far as what is kept can tell: with a
 // wrong chain, beyond the head or of an incarnation that never was it is evidence that the
-// log was rolled back or forked, and the client hears ROLLBACK.
-func (b *books) verify(relayKey relay.RelayKey, q relay.QueueID, pos relay.Position) error {
+// log was rolled back or forked, and the client hears ROLLBACK with the head that it is to know.
+func (b *books) verify(relayKey relay.RelayKey, q relay.QueueID, pos, head relay.Position) error {
 	h := &b.header
-	rollback := &relay.Refusal{Code: relay.CodeRollback, Position: new(h.head())}
+	rollback := &relay.Refusal{Code: relay.CodeRollback, Position: &head}
 	base, last, chain := h.Base, h.Seq, h.Chain
 	if pos.Incarnation != h.Incarnation {
 		s, lived, err := b.segmentOf(pos.Incarnation)

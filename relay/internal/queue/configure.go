@@ -129,7 +129,7 @@ func (w *work) removeReader(a *authority, key relay.PublicKey) {
 	case p.State == readerTicket:
 		_ = w.tx.Delete(w.member(kindReader, key))
 	default:
-		w.setReader(key, reader{State: readerRemoved, Start: p.Start, Acked: p.Acked, Day: w.day, End: w.header.Seq})
+		w.setReader(key, reader{State: readerRemoved, Start: p.Start, Acked: p.Acked, Day: w.day, End: new(w.header.head())})
 	}
 	a.Readers -= min(1, a.Readers)
 	w.eraseAcked() // nobody waits for it any more

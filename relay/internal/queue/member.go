@@ -5,7 +5,7 @@ import "github.com/sealpost/sealpost/relay"
 // leave is LEAVE: a reader ends its own place. The signature needs no session, so a sibling
 // device sends it for one that is lost; repeating it is no error while the place is known.
 func (w *work) leave(m *relay.Leave) (relay.Position, *relay.Refusal) {
-	_, ok, err := w.reader(m.Reader)
+	p, ok, err := w.reader(m.Reader)
 	if !ok || err != nil {
 		return relay.Position{}, refuse(relay.CodeUnknown)
 	}
@@ -15,6 +15,9 @@ func (w *work) leave(m *relay.Leave) (relay.Position, *relay.Refusal) {
 	a, err := w.authority()
 	if err != nil {
 		return relay.Position{}, refuse(relay.CodeUnknown)
+	}
+	if p.End != nil {
+		return *p.End, nil // removed before: it hears of nothing that came later
 	}
 	w.removeReader(a, m.Reader)
 	w.saveAuthority()

@@ -24,12 +24,10 @@ func (a *Attachment) Next(max int) (Batch, error) {
 		if exists = b != nil; err != nil {
 			return err
 		}
-		end := b.header.Seq
-		if p.State == readerRemoved {
-			if end = min(end, p.End); a.at.Seq >= end {
-				out.End = new(a.at)
-				return nil
-			}
+		end := p.end(b.header.Seq)
+		if p.State == readerRemoved && a.at.Seq >= end {
+			out.End = new(a.at)
+			return nil
 		}
 		return a.fill(&out, b, p, end, max)
 	})
@@ -65,7 +63,7 @@ func (a *Attachment) fill(out *Batch, b *books, p reader, end uint64, max int) e
 	// Whoever has no position takes the first entry for one of the present incarnation, and
 	// only a gap can tell it otherwise: so the first entry is given as one.
 	if a.blind && a.at.Seq == 0 && a.at.Incarnation != b.header.Incarnation && end > 0 {
-		return a.fillStart(out, b, reader{Start: 1, Acked: p.Acked}, relay.GapLost)
+		return a.fillStart(out, b, reader{Start: 1, Acked: p.Acked, End: p.End}, relay.GapLost)
 	}
 	bytes := 0
 	return b.walk(a.at.Seq+1, end, func(e *stored, g *gap) bool {
@@ -87,11 +85,14 @@ func (a *Attachment) fill(out *Batch, b *books, p reader, end uint64, max int) e
 }
 
 // gapFor tells of a gap from where this reader stands. What it has acked itself is acked,
-// whatever ended it.
+// whatever ended it; and a removed reader hears of none beyond its end.
 func (a *Attachment) gapFor(g *gap, p reader) *relay.Gap {
 	reason := g.Reason
 	if reason != relay.GapLost && g.last <= p.Acked {
 		reason = relay.GapAcked
+	}
+	if p.End != nil && g.last > p.End.Seq {
+		return &relay.Gap{From: a.at.Seq + 1, To: p.End.Seq, Reason: reason, After: *p.End}
 	}
 	return &relay.Gap{
 		From: a.at.Seq + 1, To: g.last, Reason: reason,

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"encoding/binary"
+	"errors"
 
 	"github.com/sealpost/sealpost/internal/wire"
 	"github.com/sealpost/sealpost/relay"
@@ -160,14 +161,25 @@ const (
 	readerRemoved uint8 = 3 // reads up to End
 )
 
+// errNoEnd: a reader's record of a removed one without its end, or of another with one.
+var errNoEnd = errors.New("queue: a reader's state and end disagree")
+
 // reader is one reader's place. Its key is not in it: the record's name is an HMAC of it.
 type reader struct {
 	State  uint8
 	Start  uint64 // it reads what is after
 	Acked  uint64
-	Day    uint32 // last seen; of a ticket: made; of a removed reader: removed
-	End    uint64 // of a removed reader: the last entry that it may read
-	Handle []byte // its sealed wake handle
+	Day    uint32          // last seen; of a ticket: made; of a removed reader: removed
+	End    *relay.Position // of a removed reader, and only then: the head at its removal
+	Handle []byte          // its sealed wake handle
+}
+
+// end is the last number that the reader may read; head is the queue's.
+func (p *reader) end(head uint64) uint64 {
+	if p.End != nil {
+		return min(head, p.End.Seq)
+	}
+	return head
 }
 
 func (p *reader) MarshalWire(w *wire.Writer) {
@@ -175,7 +187,7 @@ func (p *reader) MarshalWire(w *wire.Writer) {
 	w.Uint64(p.Start)
 	w.Uint64(p.Acked)
 	w.Uint32(p.Day)
-	w.Uint64(p.End)
+	wire.WriteOptional(w, p.End, func(w *wire.Writer, end relay.Position) { end.MarshalWire(w) })
 	w.Bytes(p.Handle)
 }
 
@@ -184,8 +196,11 @@ func (p *reader) UnmarshalWire(r *wire.Reader) {
 	p.Start = r.Uint64()
 	p.Acked = r.Uint64()
 	p.Day = r.Uint32()
-	p.End = r.Uint64()
+	p.End = wire.Optional(r, func(r *wire.Reader) (end relay.Position) { end.UnmarshalWire(r); return end })
 	p.Handle = r.Bytes()
+	if (p.State == readerRemoved) != (p.End != nil) {
+		r.Fail(errNoEnd)
+	}
 }
 
 // contact is one contact writer's place in an inbox. It counts what waits without naming an

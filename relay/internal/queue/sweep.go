@@ -213,7 +213,7 @@ func (w *work) sweepReaders() {
 			a.Readers -= min(1, a.Readers)
 		}
 		if f.State == readerActive {
-			w.set(f.key, &reader{State: readerRemoved, Start: f.Start, Acked: f.Acked, Day: w.day, End: w.header.Seq})
+			w.set(f.key, &reader{State: readerRemoved, Start: f.Start, Acked: f.Acked, Day: w.day, End: new(w.header.head())})
 			continue
 		}
 		_ = w.tx.Delete(f.key)
