@@ -35,7 +35,7 @@ func (w *work) create(c *relay.Create) (relay.Position, *relay.Refusal) {
 }
 
 // close is DELETE: the queue takes no more writing and is erased after 7 days, or at once if
-// nobody else reads it.
+// it has at most one reader and nothing that anybody has yet to read.
 func (w *work) close(d *relay.Delete) (relay.Position, *relay.Refusal) {
 	if refusal := w.admin(d.Key); refusal != nil {
 		return relay.Position{}, refusal
@@ -49,12 +49,19 @@ func (w *work) close(d *relay.Delete) (relay.Position, *relay.Refusal) {
 	}
 	position := w.header.head()
 	w.header.State, w.header.ClosedDay = stateClosed, w.day
-	if a.Readers <= 1 {
+	if a.Readers <= 1 && w.allRead() {
 		w.gone()
 		return position, nil
 	}
 	w.save()
 	return position, nil
+}
+
+// allRead tells whether every reader, ticket and removed reader has acked all that it may read.
+func (w *work) allRead() bool {
+	all := true
+	_ = w.everyReader(func(_ []byte, p reader) { all = all && p.Acked >= p.end(w.header.Seq) })
+	return all
 }
 
 // gone ends the queue: from here on it is unknown to everybody. Sweeps erase its records;

@@ -357,9 +357,10 @@ func TestDelete(t *testing.T) {
 	}
 	alone := r.group("alone", "alice")
 	r.must(r.append(alone, "w0", "m"))
+	r.follow(alone, "alice", nil).ack()
 	r.must(&relay.Delete{ID: r.id(), Queue: alone, Key: key("admin")})
 	if _, err := r.attach(alone, "alice", nil); err == nil {
-		t.Error("a queue of one reader outlives its DELETE")
+		t.Error("a queue of one reader that has read all outlives its DELETE")
 	}
 	r.refused(relay.ErrUnknown, &relay.Create{ID: r.id(), Queue: q, Key: key("e"), Admins: keys("e"), Readers: keys("e")})
 	r.days(100)
