@@ -24,6 +24,7 @@ type lureSpec struct {
 	policy func(*policy)       // changes what the GroupContext says
 	data   func([]byte) []byte // changes how it says it
 	letter func(v *invitation) // changes what the inbox gets
+	ahead  int                 // epochs before anybody is added
 }
 
 // luring is a group that was founded by hand, and its founder's view of it.
@@ -71,6 +72,9 @@ func (u *user) found(f lureSpec) *luring {
 		SignatureKey: key, Extensions: []mls.Extension{{Type: extensionPolicy, Data: data}},
 		SupportedExtensions: supportedExtensions, Now: time.Now(),
 	}))
+	for range f.ahead {
+		u.must(g.mls.Merge(need[*mls.StagedCommit](u.t)(g.mls.Commit(mls.CommitParams{Path: true, Now: time.Now()}))))
+	}
 	g.before = need[*epochKeys](u.t)(newEpochKeys(g.mls, queue))
 	admin := newSecret().signer()
 	_, err := g.conn.Create(relayclient.CreateParams{
@@ -291,14 +295,14 @@ func TestC21_AnotherGroupUnderAKnownID(t *testing.T) {
 	group8(&id, bob, alice, mal)
 	var gid groupID
 	mal.must(mal.eng.call(mal.ctx(), func() error { gid = mal.eng.primary(id).id; return nil }))
-	first := mal.lure(alice, lureSpec{id: gid[:]})
+	first := mal.lure(alice, lureSpec{id: gid[:], ahead: 9})
 	mal.lure(alice, lureSpec{id: []byte{1}}) // refused when the one before it was dealt with
 	alice.awaitKind(EventInvitationRefused, 1)
 	alice.say(id, "among us")
 	bob.awaitText("among us")
 	bob.must(bob.RemoveMember(bob.ctx(), id, alice.id))
 	alice.awaitKind(EventRemoved, 1)
-	mal.lure(alice, lureSpec{id: gid[:]})
+	mal.lure(alice, lureSpec{id: gid[:], ahead: 9})
 	alice.awaitKind(EventInvitationRefused, 2)
 	if all, err := alice.Conversations(alice.ctx()); err != nil || len(all) != 1 || all[0].Active {
 		t.Errorf("a group under the id of one that was left: %+v, %v", all, err)
@@ -309,6 +313,9 @@ func TestC21_AnotherGroupUnderAKnownID(t *testing.T) {
 	bob.awaitText("among us again")
 	if got := first.overheard(); len(got) != 0 {
 		t.Errorf("the second group has %q", got)
+	}
+	if why := alice.refusals(); len(why) != 2 {
+		t.Errorf("alice was bothered with %q", why)
 	}
 }
 
@@ -359,6 +366,9 @@ func TestQ17_LastResortInvitationAgain(t *testing.T) {
 	again()
 	bob.say(id, "here again")
 	alice.awaitText("here again")
+	if why := bob.refusals(); len(why) != 1 {
+		t.Errorf("bob was bothered with %q", why)
+	}
 	bob.mu.Lock()
 	defer bob.mu.Unlock()
 	if n := bob.count(bob.events, EventJoined); n != 2 {
