@@ -324,6 +324,9 @@ func (u *user) logged(id ConversationID) (entries, skipped uint64) {
 	u.t.Helper()
 	u.must(u.eng.call(u.ctx(), func() error {
 		g := u.eng.primary(id)
+		if g == nil {
+			return errors.New("no group")
+		}
 		entries, skipped = g.cursor.Seq, g.skipped
 		return nil
 	}))
