@@ -36,8 +36,16 @@ func (w *work) configure(m *relay.Configure) (relay.Position, *relay.Refusal) {
 	if refusal := w.countMembers(a, m.Changes); refusal != nil {
 		return relay.Position{}, refusal
 	}
+	left := false
 	for _, c := range m.Changes {
+		if remove, ok := c.(relay.RemoveReader); ok {
+			left = w.removeReader(a, remove.Key) || left
+			continue
+		}
 		w.change(a, m.Key, c)
+	}
+	if left {
+		w.readersLeft()
 	}
 	w.saveAuthority()
 	w.save()
@@ -70,8 +78,6 @@ func (w *work) change(a *authority, key relay.PublicKey, c relay.Change) {
 	switch c := c.(type) {
 	case relay.AddReader:
 		w.addReader(a, c.Key)
-	case relay.RemoveReader:
-		w.removeReader(a, c.Key)
 	case relay.AddWriter:
 		w.addWriter(a, c.Key)
 	case relay.RemoveWriter:
@@ -120,17 +126,25 @@ func (w *work) addReader(a *authority, key relay.PublicKey) {
 }
 
 // removeReader ends a reader at the head: it still reads up to there. A ticket is gone at
-// once, since nobody has read with it.
-func (w *work) removeReader(a *authority, key relay.PublicKey) {
+// once, since nobody has read with it. It reports whether there was one, and then the caller
+// calls readersLeft before it saves.
+func (w *work) removeReader(a *authority, key relay.PublicKey) bool {
 	p, ok, _ := w.reader(key)
 	switch {
 	case !ok || p.State == readerRemoved:
-		return
+		return false
 	case p.State == readerTicket:
-		_ = w.tx.Delete(w.member(kindReader, key))
+		w.dropReader(w.member(kindReader, key))
 	default:
 		w.setReader(key, reader{State: readerRemoved, Start: p.Start, Acked: p.Acked, Day: w.day, End: new(w.header.head())})
 	}
 	a.Readers -= min(1, a.Readers)
-	w.eraseAcked() // nobody waits for it any more
+	return true
+}
+
+// readersLeft erases what only removed readers were waited for: once for each operation,
+// since it walks over all readers.
+func (w *work) readersLeft() {
+	w.dropRemoved()
+	w.eraseAcked()
 }

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/sealpost/sealpost/relay"
@@ -103,6 +104,37 @@ func (w *work) slowest(days uint32) (acked uint64, ok bool) {
 	return acked, ok
 }
 
+// dropRemoved forgets removed readers beyond maxRemoved: first those that have read all that
+// they may, then those that were removed longest ago.
+func (w *work) dropRemoved() {
+	type found struct {
+		key []byte
+		reader
+	}
+	var list []found
+	_ = w.everyReader(func(key []byte, p reader) {
+		if p.State == readerRemoved {
+			list = append(list, found{key, p})
+		}
+	})
+	extra := len(list) - maxRemoved
+	if extra <= 0 {
+		return
+	}
+	unread := func(f found) int {
+		if f.Acked < f.End.Seq {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(list, func(a, b found) int {
+		return cmp.Or(cmp.Compare(unread(a), unread(b)), cmp.Compare(a.Day, b.Day), cmp.Compare(a.End.Seq, b.End.Seq))
+	})
+	for _, f := range list[:extra] {
+		w.dropReader(f.key)
+	}
+}
+
 // eraseAcked erases what every reader has acked, but COMMITs. more tells that a bound ended
 // it early. The caller saves the header.
 func (w *work) eraseAcked() (more bool) {
@@ -147,8 +179,13 @@ func (w *work) makeRoom(a *authority, size int) *relay.Refusal {
 	if fits(0, 0) {
 		return nil
 	}
+	if w.refusedBefore(a, size) {
+		return refuse(relay.CodeQuota)
+	}
+	w.m.walks++
 	live, ok := w.slowest(liveDays)
 	if !ok {
+		w.rememberRefusal(a, size)
 		return refuse(relay.CodeQuota) // nobody has read it: the writer learns that it is full
 	}
 	live = min(live, h.Seq)
@@ -175,6 +212,7 @@ func (w *work) makeRoom(a *authority, size int) *relay.Refusal {
 		commits, _, _ = w.collect(1, live, roomEntries, pick(true))
 	}
 	if !fits(entries, bytes) {
+		w.rememberRefusal(a, size)
 		return refuse(relay.CodeQuota)
 	}
 	w.erase(messages, relay.GapQuota)

@@ -25,6 +25,7 @@ const (
 const (
 	maxRecent   = 64   // replaced writer keys kept in the authority record, which COMMITs rewrite
 	removedDays = 90   // a removed reader may still come for what it missed; then its record goes
+	maxRemoved  = 1024 // removed readers that a queue knows: every ack and append over quota walks over them
 	goneDays    = 90   // an erased queue's name stays taken, so that nobody founds it anew
 	maxSegments = 1000 // incarnations that a queue remembers; each is a loss of the store
 
@@ -40,6 +41,7 @@ const (
 	ackDelay    = time.Second
 	ackBatch    = 128 // acks in one operation: each may rewrite two records
 
+	maxRefused = 1 << 14 // queues over quota that are remembered, about 150 bytes each
 	maxBuckets = 1 << 17 // rate buckets in memory, about 100 bytes each
 
 	busyRetry = 30 * time.Second

@@ -19,7 +19,9 @@ func (w *work) leave(m *relay.Leave) (relay.Position, *relay.Refusal) {
 	if p.End != nil {
 		return *p.End, nil // removed before: it hears of nothing that came later
 	}
-	w.removeReader(a, m.Reader)
+	if w.removeReader(a, m.Reader) {
+		w.readersLeft()
+	}
 	w.saveAuthority()
 	w.save()
 	return w.header.head(), nil
@@ -41,7 +43,7 @@ func (w *work) rekey(m *relay.Rekey) (relay.Position, *relay.Refusal) {
 	if _, taken, err := w.reader(m.Reader); taken || err != nil {
 		return relay.Position{}, refuse(relay.CodeForbidden)
 	}
-	_ = w.tx.Delete(w.member(kindReader, m.Ticket))
+	w.dropReader(w.member(kindReader, m.Ticket))
 	w.setReader(m.Reader, reader{State: readerActive, Start: p.Start, Acked: p.Acked, Day: w.day})
 	w.save()
 	return w.header.head(), nil

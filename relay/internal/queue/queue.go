@@ -149,6 +149,8 @@ type machine struct {
 	time      meta            // as of batch timeBatch
 	timeBatch uint64          // 0: not read yet
 	touched   map[string]bool // names of queues that this batch changed
+	refused   map[string]full // by queue name: what a quota refused last
+	walks     int             // searches for room over quota
 }
 
 // namer derives record names; the shard's store.

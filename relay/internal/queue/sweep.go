@@ -165,6 +165,7 @@ func (w *work) sweep() (more bool) {
 	}
 	before, _, _ := w.tx.Get(w.key(kindHeader))
 	w.sweepReaders()
+	w.dropRemoved()
 	if a, err := w.authority(); err == nil {
 		if n := len(a.Recent); n > 0 {
 			if a.trimRecent(w.day); len(a.Recent) != n {
@@ -216,8 +217,9 @@ func (w *work) sweepReaders() {
 			w.set(f.key, &reader{State: readerRemoved, Start: f.Start, Acked: f.Acked, Day: w.day, End: new(w.header.head())})
 			continue
 		}
-		_ = w.tx.Delete(f.key)
+		w.dropReader(f.key)
 	}
+	w.readersChanged()
 	w.saveAuthority()
 	w.m.touch(w.name)
 }

@@ -86,7 +86,16 @@ func (w *work) saveAuthority() { w.set(w.key(kindAuthority), w.auth) }
 
 func (w *work) setGap(g *gap) { w.set(seqKey(w.key(kindGap), g.last), g) }
 
-func (w *work) setReader(key relay.PublicKey, p reader) { w.set(w.member(kindReader, key), &p) }
+func (w *work) setReader(key relay.PublicKey, p reader) {
+	w.set(w.member(kindReader, key), &p)
+	w.readersChanged()
+}
+
+// dropReader deletes a reader's record.
+func (w *work) dropReader(name []byte) {
+	_ = w.tx.Delete(name)
+	w.readersChanged()
+}
 
 // add appends an entry. The caller has made room, and saves. Only the request writer's are
 // not counted: they have room of their own.
