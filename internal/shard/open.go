@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -101,10 +102,12 @@ func (s *Store) begin(ev evidence, p past, restored bool) error {
 	fresh := p.empty && ev.missing
 	if !fresh && !restored && !shortfall(ev, p) {
 		s.mark.last = *ev.newest
-		s.show()
-		if ev.damaged {
-			return s.writeMark() // mends the torn slot
+		if ev.damaged || s.batch > ev.newest.Batch {
+			// Mends the torn slot; or a process died between a batch and its mark, and what
+			// is shown from now on may not be lost unnoticed.
+			return s.writeMark()
 		}
+		s.show()
 		return nil
 	}
 	// Numbers and batches of the new life lie above all that any evidence tells of.
@@ -161,6 +164,9 @@ func openBadger(dir string, log *slog.Logger) (db *badger.DB, err error) {
 	if err := dropUnbegun(dir); err != nil {
 		return nil, fmt.Errorf("shard: %w", err)
 	}
+	if err := syncLogs(dir, (*os.File).Sync); err != nil {
+		return nil, fmt.Errorf("shard: syncing what the last process left: %w", err)
+	}
 	opts := badger.DefaultOptions(dir).
 		WithSyncWrites(true).
 		WithVerifyValueChecksum(true).
@@ -212,6 +218,38 @@ func dropUnbegun(badgerDir string) error {
 			if err := os.Remove(filepath.Join(badgerDir, e.Name())); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// syncLogs syncs Badger's logs and their folder. They are mapped: a batch that a process wrote
+// and did not sync before it was killed is in the page cache, where Badger finds and replays
+// it. Readers would see it, and a power cut could take it back.
+func syncLogs(badgerDir string, sync func(*os.File) error) error {
+	entries, err := os.ReadDir(badgerDir)
+	if err != nil {
+		return err
+	}
+	paths := make([]string, 0, len(entries)+1)
+	for _, e := range entries {
+		if ext := filepath.Ext(e.Name()); ext == ".mem" || ext == ".vlog" {
+			paths = append(paths, filepath.Join(badgerDir, e.Name()))
+		}
+	}
+	flag := os.O_RDWR // Windows syncs only what is open for writing, and no folders
+	if runtime.GOOS != "windows" {
+		flag, paths = os.O_RDONLY, append(paths, badgerDir)
+	}
+	for _, path := range paths {
+		f, err := os.OpenFile(path, flag, 0)
+		if err != nil {
+			return err
+		}
+		err = sync(f)
+		_ = f.Close()
+		if err != nil {
+			return err
 		}
 	}
 	return nil
