@@ -134,7 +134,11 @@ func readMember(r *wire.Reader) Member {
 		EncryptionKey: r.Bytes(), Extensions: readExtensions(r),
 	}
 	if r.Bool() {
-		m.Lifetime = new(lifetime{notBefore: r.Uint64(), notAfter: r.Uint64()}.public())
+		l := lifetime{notBefore: r.Uint64(), notAfter: r.Uint64()}
+		m.Lifetime = new(l.public())
+		if uint64(m.Lifetime.NotBefore.Unix()) != l.notBefore || uint64(m.Lifetime.NotAfter.Unix()) != l.notAfter {
+			r.Fail(ErrCorrupt) // writeMember writes no time that a Lifetime cannot hold
+		}
 	}
 	return m
 }

@@ -280,6 +280,7 @@ func TestProtocolViolations(t *testing.T) {
 			bubble(t, func(t *testing.T, p *peer) {
 				conn := p.dial()
 				_, err := conn.Append(queue, id(1), key("writer"), envelope(0)).Result()
+				<-conn.Done()
 				if !errors.Is(err, ErrDisconnected) || !errors.Is(err, ErrProtocol) || !errors.Is(conn.Err(), ErrProtocol) {
 					t.Errorf("call %v, conn %v", err, conn.Err())
 				}
