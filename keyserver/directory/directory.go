@@ -44,6 +44,9 @@ type Directory struct {
 	log   *slog.Logger
 	stop  context.CancelFunc
 	done  sync.WaitGroup
+
+	sweeping sync.Mutex
+	swept    []byte // guarded by sweeping: the last record that was erased; where to look on
 }
 
 // sweepEvery is how often records past their day are erased. They are dead for every reader
@@ -98,14 +101,20 @@ func (d *Directory) sweepForEver(ctx context.Context) {
 	}
 }
 
-// Sweep erases what has expired. The directory does so by itself every hour.
+// Sweep moves the store's day by one if the clock is ahead, and erases what has expired by
+// then. The directory does so by itself every hour.
 func (d *Directory) Sweep(ctx context.Context) error {
-	for {
-		answer, err := d.do(ctx, sweepOp{})
+	d.sweeping.Lock()
+	defer d.sweeping.Unlock()
+	for first := true; ; first = false {
+		answer, err := d.do(ctx, sweepOp{first: first, from: d.swept})
 		if err != nil {
+			d.swept = nil // it may have been undone
 			return err
 		}
-		if answer.(int) < sweepBatch {
+		// Where nothing was found the next sweep looks from the start, for what came in before.
+		found, _ := answer.(sweepAnswer)
+		if d.swept = found.last; found.count < sweepBatch {
 			return nil
 		}
 	}

@@ -12,9 +12,6 @@ import (
 // answer and leaves nothing behind. name is set before the first operation is submitted.
 type machine struct {
 	name names
-	// swept is the last record that a sweep erased; nothing due lies before it. A restart
-	// forgets it and pays one scan over what was erased.
-	swept []byte
 }
 
 // Apply implements shard.Machine.
@@ -49,7 +46,7 @@ func (s *step) apply(op shard.Op) (any, error) {
 	case *takeOp:
 		return s.take(op)
 	case sweepOp:
-		return s.sweep()
+		return s.sweep(op)
 	}
 	return keyserver.ErrInvalid, nil
 }

@@ -2,7 +2,6 @@ package directory
 
 import (
 	"encoding/binary"
-	"time"
 
 	"github.com/sealpost/sealpost/keyserver"
 )
@@ -18,6 +17,7 @@ const (
 	kindInit    byte = 0x46 // → nothing: the pool has seen this init key
 	kindTaken   byte = 0x47 // → takenRecord: what a request id was given
 	kindDue     byte = 0x48 // ‖ day ‖ a name → nothing: from this day on the named record may go
+	kindDay     byte = 0x49 // → the day by which things expire (package calendar)
 )
 
 // names derives the database keys: shard.Store.Name, under which no id can be read.
@@ -55,5 +55,5 @@ func dueParts(key []byte) (day uint32, name []byte) {
 	return binary.BigEndian.Uint32(key[1:]), key[5:]
 }
 
-// dayOf is the number of days since 1970: the only time that stands in clear on disk.
-func dayOf(t time.Time) uint32 { return uint32(max(t.Unix(), 0) / 86400) }
+// dayKey holds the store's day.
+var dayKey = []byte{kindDay}

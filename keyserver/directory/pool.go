@@ -6,6 +6,7 @@ import (
 
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/keyserver/internal/calendar"
 )
 
 // openPool reads a pool as it is to be used now: without expired slots, and without one-time
@@ -67,7 +68,7 @@ func (s *step) put(o owner, pool *poolRecord, p newPackage, lastResort bool) (sl
 	}
 	// Two days after its end, when no clock in use still takes the package for good, nothing
 	// needs to be known of it.
-	return at, s.tx.Set(due(dayOf(p.expires)+2, name), nil)
+	return at, s.tx.Set(due(calendar.Of(p.expires)+2, name), nil)
 }
 
 // use marks a package as used and forgets its bytes. One that is used, or gone, stays so.

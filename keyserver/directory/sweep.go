@@ -1,11 +1,23 @@
 package directory
 
+import "github.com/sealpost/sealpost/keyserver/internal/calendar"
+
 // sweepBatch bounds the records that one sweep erases: it shares the storing goroutine with
 // people who wait.
 const sweepBatch = 256
 
 // sweepOp erases what is due. It is served on a nearly full disk.
-type sweepOp struct{}
+type sweepOp struct {
+	first bool   // of a sweep: moves the day
+	from  []byte // the record to look on from
+}
+
+// sweepAnswer is how many records were due, and the last of them; fewer than sweepBatch means
+// that all are gone.
+type sweepAnswer struct {
+	count int
+	last  []byte
+}
 
 // Size implements shard.Op.
 func (sweepOp) Size() int { return sweepBatch * 256 }
@@ -13,12 +25,18 @@ func (sweepOp) Size() int { return sweepBatch * 256 }
 // Releases implements shard.Releaser.
 func (sweepOp) Releases() bool { return true }
 
-// sweep returns how many records it found due; fewer than sweepBatch means that all are
-// gone.
-func (s *step) sweep() (any, error) {
-	today := dayOf(s.now)
+func (s *step) sweep(op sweepOp) (any, error) {
+	if op.first {
+		if err := calendar.Move(s.tx, dayKey, s.now); err != nil {
+			return nil, err
+		}
+	}
+	today, err := calendar.Today(s.tx, dayKey, s.now)
+	if err != nil {
+		return nil, err
+	}
 	var found [][]byte
-	err := s.tx.Keys([]byte{kindDue}, s.machine.swept, func(key []byte) bool {
+	err = s.tx.Keys([]byte{kindDue}, op.from, func(key []byte) bool {
 		day, _ := dueParts(key)
 		if day > today {
 			return false
@@ -38,10 +56,10 @@ func (s *step) sweep() (any, error) {
 			return nil, err
 		}
 	}
-	if len(found) > 0 {
-		s.machine.swept = found[len(found)-1]
+	if len(found) == 0 {
+		return sweepAnswer{}, nil
 	}
-	return len(found), nil
+	return sweepAnswer{len(found), found[len(found)-1]}, nil
 }
 
 // erase deletes a record and all that was kept because of it.

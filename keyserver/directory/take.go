@@ -5,6 +5,7 @@ import (
 
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/keyserver/internal/calendar"
 )
 
 // takenDays is for how many days a request id gets the same packages, at least.
@@ -94,7 +95,11 @@ func (s *step) take(o *takeOp) (any, error) {
 	if err := s.set(name, taken); err != nil {
 		return nil, err
 	}
-	return reply, s.tx.Set(due(dayOf(s.now)+takenDays+1, name), nil)
+	today, err := calendar.Stamp(s.tx, dayKey, s.now)
+	if err != nil {
+		return nil, err
+	}
+	return reply, s.tx.Set(due(today+takenDays+1, name), nil)
 }
 
 // takeOne takes the oldest one-time package of a pool, else its last resort, else none.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/keyserver/internal/calendar"
 )
 
 // keepDays is how long a chunk is kept from the day on which it was last put: as long as
@@ -48,6 +49,9 @@ type Store struct {
 	log   *slog.Logger
 	stop  context.CancelFunc
 	done  sync.WaitGroup
+
+	sweeping sync.Mutex
+	swept    []byte // guarded by sweeping: the last record that was erased; where to look on
 }
 
 // Open opens or creates the store in cfg.Dir.
@@ -98,7 +102,7 @@ func (s *Store) Put(ctx context.Context, chunk []byte) (keyserver.ChunkHash, err
 	// chunks come again with every epoch.
 	if day, ok, err := s.lastPut(hash); err != nil {
 		return hash, err
-	} else if ok && day == dayOf(s.clock()) {
+	} else if ok && day == calendar.Of(s.clock()) {
 		return hash, nil
 	}
 	answer, err := s.store.Do(ctx, &putOp{hash: hash, chunk: chunk})
@@ -133,7 +137,10 @@ func (s *Store) Get(hash keyserver.ChunkHash) ([]byte, error) {
 	var chunk []byte
 	err := s.store.View(func(snap *shard.Snapshot) error {
 		day, ok, err := readDay(snap, s.store.Name(kindDay, hash[:]))
-		if err != nil || !ok || day+keepDays < dayOf(s.clock()) {
+		if err != nil || !ok {
+			return err
+		}
+		if today, err := calendar.Today(snap, dayKey, s.clock()); err != nil || day+keepDays < today {
 			return err
 		}
 		chunk, _, err = snap.Get(s.store.Name(kindChunk, hash[:]))
@@ -163,14 +170,20 @@ func (s *Store) sweepForEver(ctx context.Context) {
 	}
 }
 
-// Sweep erases what has expired. The store does so by itself every hour.
+// Sweep moves the store's day by one if the clock is ahead, and erases what has expired by
+// then. The store does so by itself every hour.
 func (s *Store) Sweep(ctx context.Context) error {
-	for {
-		answer, err := s.store.Do(ctx, sweepOp{})
+	s.sweeping.Lock()
+	defer s.sweeping.Unlock()
+	for first := true; ; first = false {
+		answer, err := s.store.Do(ctx, sweepOp{first: first, from: s.swept})
 		if err != nil {
+			s.swept = nil // it may have been undone
 			return unavailable(err)
 		}
-		if n, ok := answer.(int); !ok || n < sweepBatch {
+		// Where nothing was found the next sweep looks from the start, for what came in before.
+		found, _ := answer.(sweepAnswer)
+		if s.swept = found.last; found.count < sweepBatch {
 			return nil
 		}
 	}
@@ -179,9 +192,6 @@ func (s *Store) Sweep(ctx context.Context) error {
 func unavailable(err error) error {
 	return fmt.Errorf("%w: %w", keyserver.ErrUnavailable, err)
 }
-
-// dayOf is the number of days since 1970: the only time that stands on disk.
-func dayOf(t time.Time) uint32 { return uint32(max(t.Unix(), 0) / 86400) }
 
 var errDay = errors.New("groupstate: a day is not 4 bytes")
 

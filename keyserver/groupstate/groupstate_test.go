@@ -57,6 +57,57 @@ func sweep(t *testing.T, s *Store) {
 	}
 }
 
+// pass lets days go by, with the sweeps of a server that runs.
+func pass(t *testing.T, c *clock, s *Store, days int) {
+	t.Helper()
+	for range days {
+		c.Add(day)
+		sweep(t, s)
+	}
+}
+
+// TestR24_ClockJump: a clock that jumps a year ahead and back expires nothing, and what was
+// put meanwhile is there too.
+func TestR24_ClockJump(t *testing.T) {
+	c := &clock{now: time.Unix(1_800_000_000, 0)}
+	cfg := Config{Dir: t.TempDir(), Key: shard.Key{1}, Clock: c.Now, MinFree: 1}
+	s := open(t, cfg)
+	sweep(t, s)
+	hashes := []keyserver.ChunkHash{put(t, s, []byte("before"))}
+	for _, jump := range []time.Duration{365 * day, -365 * day} {
+		c.Add(jump)
+		for range 20 {
+			sweep(t, s)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, cfg)
+		hashes = append(hashes, put(t, s, []byte(jump.String())))
+		for i, hash := range hashes {
+			if _, err := s.Get(hash); err != nil {
+				t.Errorf("after a jump of %v chunk %d: %v", jump, i, err)
+			}
+		}
+	}
+}
+
+// TestPutAfterAHalt: a chunk that is put while the store's day catches up has its 90 days.
+func TestPutAfterAHalt(t *testing.T) {
+	c := &clock{now: time.Unix(1_800_000_000, 0)}
+	s := open(t, Config{Dir: t.TempDir(), Key: shard.Key{1}, Clock: c.Now, MinFree: 1})
+	sweep(t, s)
+	c.Add(60 * day)
+	hash := put(t, s, []byte("chunk"))
+	for range 60 {
+		sweep(t, s)
+	}
+	pass(t, c, s, 90)
+	if _, err := s.Get(hash); err != nil {
+		t.Errorf("a chunk of 90 days: %v", err)
+	}
+}
+
 func TestChunks(t *testing.T) {
 	c := &clock{now: time.Unix(1_800_000_000, 0)}
 	cfg := Config{Dir: t.TempDir(), Key: shard.Key{1}, Clock: c.Now, MinFree: 1}
@@ -93,24 +144,21 @@ func TestChunksExpire(t *testing.T) {
 	if _, err := s.Put(t.Context(), []byte("four")); !errors.Is(err, keyserver.ErrUnavailable) {
 		t.Fatalf("over the store's size: %v, want ErrUnavailable", err)
 	}
-	c.Add(50 * day)
+	pass(t, c, s, 50)
 	put(t, s, []byte("kept"))
-	c.Add(40 * day)
-	sweep(t, s)
+	pass(t, c, s, 40)
 	if _, err := s.Get(old); err != nil {
 		t.Fatalf("a chunk of 90 days: %v", err)
 	}
-	c.Add(day)
+	pass(t, c, s, 1)
 	if _, err := s.Get(old); !errors.Is(err, keyserver.ErrNotFound) {
-		t.Fatalf("an expired chunk that was not swept yet: %v, want ErrNotFound", err)
+		t.Fatalf("an expired chunk: %v, want ErrNotFound", err)
 	}
-	sweep(t, s)
 	if _, err := s.Get(kept); err != nil {
 		t.Fatalf("a chunk that was put again: %v", err)
 	}
 	put(t, s, []byte("four")) // there is room again
-	c.Add(91 * day)
-	sweep(t, s)
+	pass(t, c, s, 91)
 	for range 2 {
 		put(t, s, []byte("0123456789")) // all of it, and counted once
 		c.Add(day)

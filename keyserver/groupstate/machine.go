@@ -6,6 +6,7 @@ import (
 
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/keyserver/internal/calendar"
 )
 
 // The kinds of records, first byte of their names; directory uses others.
@@ -14,14 +15,17 @@ const (
 	kindDay   byte = 0x62 // → the day on which it was last put
 	kindDue   byte = 0x63 // ‖ day ‖ a kindDay name → hash: from this day on the chunk may go
 	kindTotal byte = 0x64 // → bytes of all chunks together
+	kindToday byte = 0x65 // → the day by which chunks expire (package calendar)
 )
+
+// dayKey holds the store's day.
+var dayKey = []byte{kindToday}
 
 // machine is the state machine. name is set before the first operation is submitted.
 type machine struct {
 	name     func(kind byte, ids ...[]byte) []byte
 	maxBytes uint64
-	swept    []byte // the last due record that was erased; forgotten by a restart
-	evicted  []byte // the last that room was made with: where to look on; may be forgotten too
+	evicted  []byte // the last that room was made with: where to look on; forgotten by a restart
 }
 
 // Apply implements shard.Machine.
@@ -32,7 +36,7 @@ func (m *machine) Apply(tx *shard.Tx, env shard.Env, op shard.Op) any {
 	case *putOp:
 		answer, err = m.put(tx, env.Now, op)
 	case sweepOp:
-		answer, err = m.sweep(tx, env.Now)
+		answer, err = m.sweep(tx, env.Now, op)
 	}
 	if err != nil {
 		// A record that does not decode is no error of the store's; a reserved key makes it
@@ -52,8 +56,12 @@ type putOp struct {
 func (o *putOp) Size() int { return len(o.chunk) + 256 }
 
 func (m *machine) put(tx *shard.Tx, now time.Time, o *putOp) (any, error) {
-	today, dayKey := dayOf(now), m.name(kindDay, o.hash[:])
-	before, known, err := readDay(tx, dayKey)
+	today, err := calendar.Stamp(tx, dayKey, now)
+	if err != nil {
+		return nil, err
+	}
+	putKey := m.name(kindDay, o.hash[:])
+	before, known, err := readDay(tx, putKey)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +70,7 @@ func (m *machine) put(tx *shard.Tx, now time.Time, o *putOp) (any, error) {
 	}
 	if known {
 		// The chunk stays where it is; only its end moves.
-		if err := tx.Delete(due(before+keepDays+1, dayKey)); err != nil {
+		if err := tx.Delete(due(before+keepDays+1, putKey)); err != nil {
 			return nil, err
 		}
 	} else {
@@ -73,10 +81,10 @@ func (m *machine) put(tx *shard.Tx, now time.Time, o *putOp) (any, error) {
 			return nil, err
 		}
 	}
-	if err := tx.Set(dayKey, binary.BigEndian.AppendUint32(nil, today)); err != nil {
+	if err := tx.Set(putKey, binary.BigEndian.AppendUint32(nil, today)); err != nil {
 		return nil, err
 	}
-	return true, tx.Set(due(today+keepDays+1, dayKey), o.hash[:])
+	return true, tx.Set(due(today+keepDays+1, putKey), o.hash[:])
 }
 
 // due is in clear but for the name inside: the sweep walks it by day.
@@ -100,7 +108,17 @@ func (m *machine) setTotal(tx *shard.Tx, n uint64) error {
 const sweepBatch = 256
 
 // sweepOp erases what is due. It is served on a nearly full disk.
-type sweepOp struct{}
+type sweepOp struct {
+	first bool   // of a sweep: moves the day
+	from  []byte // the record to look on from
+}
+
+// sweepAnswer is how many chunks were due, and the last of them; fewer than sweepBatch means
+// that all are gone.
+type sweepAnswer struct {
+	count int
+	last  []byte
+}
 
 // Size implements shard.Op.
 func (sweepOp) Size() int { return sweepBatch * 256 }
@@ -108,11 +126,18 @@ func (sweepOp) Size() int { return sweepBatch * 256 }
 // Releases implements shard.Releaser.
 func (sweepOp) Releases() bool { return true }
 
-// sweep returns how many chunks it found due; fewer than sweepBatch means that all are gone.
-func (m *machine) sweep(tx *shard.Tx, now time.Time) (any, error) {
-	today := dayOf(now)
+func (m *machine) sweep(tx *shard.Tx, now time.Time, op sweepOp) (any, error) {
+	if op.first {
+		if err := calendar.Move(tx, dayKey, now); err != nil {
+			return nil, err
+		}
+	}
+	today, err := calendar.Today(tx, dayKey, now)
+	if err != nil {
+		return nil, err
+	}
 	var found, hashes [][]byte
-	err := tx.Scan([]byte{kindDue}, m.swept, func(key, hash []byte) bool {
+	err = tx.Scan([]byte{kindDue}, op.from, func(key, hash []byte) bool {
 		if binary.BigEndian.Uint32(key[1:]) > today {
 			return false
 		}
@@ -120,7 +145,7 @@ func (m *machine) sweep(tx *shard.Tx, now time.Time) (any, error) {
 		return len(found) < sweepBatch
 	})
 	if err != nil || len(found) == 0 {
-		return 0, err
+		return sweepAnswer{}, err
 	}
 	freed, err := m.erase(tx, found, hashes)
 	if err != nil {
@@ -130,8 +155,7 @@ func (m *machine) sweep(tx *shard.Tx, now time.Time) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.swept = found[len(found)-1]
-	return len(found), m.setTotal(tx, total-min(total, freed))
+	return sweepAnswer{len(found), found[len(found)-1]}, m.setTotal(tx, total-min(total, freed))
 }
 
 // erase deletes the chunks of due records and returns the bytes that they had.
