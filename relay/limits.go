@@ -9,6 +9,7 @@ const (
 	Path        = "/v1/relay"         // where an HTTP server answers the WebSocket upgrade
 
 	MaxClientFrame = 640 << 10 // bytes of type and body, client to server
+	MaxFirstFrame  = 20 << 10  // the same, until the session has shown that it holds a key: a KNOCK or CREATE fits
 	MaxServerFrame = 1 << 20   // bytes of type and body, server to client
 
 	MinEnvelope     = 512       // bytes; envelopes are powers of two between the two
@@ -23,6 +24,7 @@ const (
 	DefaultDays     = 30        // retention when CREATE says 0
 	IdleTimeout     = 90 * time.Second
 	HandshakeWithin = 10 * time.Second
+	FrameWithin     = 2 * time.Minute // a frame, client to server, from its first byte on
 )
 
 // Our own limits: what one session may hold on the server. Each is a bound on memory or

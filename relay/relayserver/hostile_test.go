@@ -40,7 +40,7 @@ func TestR16_BadFramesEndTheSession(t *testing.T) {
 		c2.ended(c.code)
 	}
 	c := dial(t, h)
-	c.write(rawFrame{0x80, []byte("later")}, rawFrame{0xff, make([]byte, 100_000)}, &relay.Ping{Value: 3})
+	c.write(rawFrame{0x80, []byte("later")}, rawFrame{0xff, make([]byte, 20_000)}, &relay.Ping{Value: 3})
 	if p := event[*relay.Pong](c); p.Value != 3 {
 		t.Error("frames that are to be skipped are not")
 	}
@@ -58,6 +58,35 @@ func TestR16_OversizedFrame(t *testing.T) {
 	c.send(t, binary.BigEndian.AppendUint32(nil, relay.MaxClientFrame+1))
 	if last := c.last(); last == nil || !bytes.Equal(last[4:], []byte{byte(relay.TypeClose), 0, byte(relay.CloseTooLarge)}) {
 		t.Errorf("the session ended with %x", last)
+	}
+}
+
+// TestR15_LargeFramesNeedAKey: a session that has shown no key sends small frames only; one
+// that has, in the same breath, the largest.
+func TestR15_LargeFramesNeedAKey(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	c := dialRaw(t, s)
+	c.send(t, binary.BigEndian.AppendUint32(nil, relay.MaxFirstFrame+1))
+	if last := c.last(); last == nil || !bytes.Equal(last[4:], []byte{byte(relay.TypeClose), 0, byte(relay.CloseTooLarge)}) {
+		t.Errorf("the session ended with %x", last)
+	}
+	h := listen(t, s)
+	q := queueID(22)
+	dial(t, h).must(create(q))
+	owner := dial(t, h)
+	bad := owner.sign(proveWrite(q, group)).(*relay.Prove)
+	bad.Signature[0] ^= 1
+	owner.write(bad)
+	owner.read()
+	owner.write(rawFrame{0x80, make([]byte, relay.MaxFirstFrame)})
+	owner.ended(relay.CloseTooLarge)
+	owner = dial(t, h)
+	owner.write(owner.sign(proveWrite(q, group)), owner.sign(appendTo(q, group, envelope(relay.MaxEnvelope, 1))))
+	if _, ok := owner.read().(*relay.Proved); !ok {
+		t.Error("not proven")
+	}
+	if got, ok := owner.read().(*relay.Accepted); !ok || got.Position.Seq != 1 {
+		t.Errorf("the largest envelope is answered %+v", got)
 	}
 }
 

@@ -39,6 +39,7 @@ type peer struct {
 	// Owned by the reader.
 	proofs    map[proof]struct{}
 	badProofs int
+	shown     bool   // a signature of this session has verified
 	lastID    uint64 // of an attachment
 
 	mu          sync.Mutex // guards all below

@@ -185,6 +185,7 @@ func (s *Server) serve(t *stream, prefix netip.Prefix) {
 		return
 	}
 	sess.SetTimeouts(recordWithin, writeWithin)
+	sess.LimitFrames(relay.MaxFirstFrame, relay.FrameWithin)
 	p := newPeer(s, sess, prefix)
 	if !s.enter(p) {
 		sess.SetTimeouts(recordWithin, closeWithin) // whoever does not read cannot hold up the drain

@@ -68,6 +68,15 @@ func (p *peer) verified(err error) error {
 	return err
 }
 
+// show lets the session send whole frames: until it has shown that it holds a key, what it
+// can make the server hold is small.
+func (p *peer) show() {
+	if !p.shown {
+		p.shown = true
+		p.session.LimitFrames(relay.MaxClientFrame, relay.FrameWithin)
+	}
+}
+
 func (p *peer) prove(f *relay.Prove) relay.Frame {
 	proven := proof{f.Purpose, f.Queue, f.Key}
 	if _, again := p.proofs[proven]; !again && len(p.proofs) >= relay.MaxProofs {
@@ -77,6 +86,7 @@ func (p *peer) prove(f *relay.Prove) relay.Frame {
 		return refused(f.Request, err)
 	}
 	p.proofs[proven] = struct{}{}
+	p.show()
 	return &relay.Proved{Request: f.Request}
 }
 
@@ -112,6 +122,9 @@ func (p *peer) authorise(m relay.Mutation) (queue.Authority, error) {
 	}
 	if err := p.verified(m.Verify(p.session.Binding())); err != nil {
 		return queue.Authority{}, err
+	}
+	if _, unsigned := m.(*relay.Append); !unsigned {
+		p.show()
 	}
 	switch m := m.(type) {
 	case *relay.Append:

@@ -1,6 +1,7 @@
 package relayserver
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -67,6 +68,33 @@ func TestR10_SilentPeers(t *testing.T) {
 				t.Errorf("held for %v", took)
 			}
 		})
+	})
+}
+
+// TestR15_FrameByDribs: records come in time, and the frame never ends.
+func TestR15_FrameByDribs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := dialRaw(t, openHere(t))
+		begin := time.Now()
+		c.send(t, binary.BigEndian.AppendUint32(nil, 10_000))
+		stop := make(chan struct{})
+		go func() {
+			tick := time.NewTicker(30 * time.Second)
+			defer tick.Stop()
+			for range 20 {
+				select {
+				case <-tick.C:
+					c.send(t, []byte{0})
+				case <-stop:
+					return
+				}
+			}
+		}()
+		c.last()
+		close(stop)
+		if took := time.Since(begin); took > relay.FrameWithin+closeWithin {
+			t.Errorf("held for %v", took)
+		}
 	})
 }
 

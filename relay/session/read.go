@@ -38,6 +38,7 @@ func (s *Session) ReadFrame() (relay.Frame, error) {
 
 // next returns a frame, or nil after a frame to pass over.
 func (s *Session) next() (relay.Frame, error) {
+	s.frameBy = time.Time{}
 	if err := s.fill(4); err != nil {
 		return nil, err
 	}
@@ -94,10 +95,8 @@ func (s *Session) fill(n int) error {
 
 // readRecord opens the next record onto the end of partial.
 func (s *Session) readRecord() error {
-	if s.readTimeout > 0 && s.deadlines != nil {
-		if err := s.deadlines.SetReadDeadline(time.Now().Add(s.readTimeout)); err != nil {
-			return err
-		}
+	if err := s.setDeadline(); err != nil {
+		return err
 	}
 	n, err := s.readLength()
 	if err != nil {
@@ -124,6 +123,28 @@ func (s *Session) readRecord() error {
 		return err
 	}
 	return s.openRecord(large[:n])
+}
+
+// setDeadline bounds the next record, and the frame that has begun: one that comes byte by
+// byte would hold its memory for as long as its sender likes.
+func (s *Session) setDeadline() error {
+	if s.deadlines == nil || s.readTimeout <= 0 && s.frameWithin <= 0 {
+		return nil
+	}
+	now := time.Now()
+	var by time.Time
+	if s.readTimeout > 0 {
+		by = now.Add(s.readTimeout)
+	}
+	if s.frameWithin > 0 && len(s.partial) > 0 {
+		if s.frameBy.IsZero() {
+			s.frameBy = now.Add(s.frameWithin)
+		}
+		if by.IsZero() || s.frameBy.Before(by) {
+			by = s.frameBy
+		}
+	}
+	return s.deadlines.SetReadDeadline(by)
 }
 
 func (s *Session) openRecord(record []byte) error {

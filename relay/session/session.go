@@ -57,10 +57,12 @@ type Session struct {
 	client      bool
 	binding     relay.Binding
 	incarnation relay.Incarnation
-	maxRead     int // bytes of type and body
 	maxWrite    int
 
 	// Owned by the reader.
+	maxRead     int           // bytes of type and body
+	frameWithin time.Duration // from a frame's first byte to its last; 0 is no bound
+	frameBy     time.Time     // zero while nothing of the next frame is there
 	open        *noise.CipherState
 	length      [2]byte
 	partial     []byte // what has arrived of frames that are not complete
@@ -122,6 +124,20 @@ func (s *Session) SetTimeouts(read, write time.Duration) {
 	s.mu.Lock()
 	s.writeTimeout = write
 	s.mu.Unlock()
+}
+
+// LimitFrames bounds the frames that are still to be read: to max bytes of type and body,
+// never more than the hellos said, and to within from the first byte to the last, on streams
+// with deadlines (0: no bound). For the reader's goroutine, between two calls of ReadFrame.
+func (s *Session) LimitFrames(max int, within time.Duration) {
+	s.maxRead, s.frameWithin = min(max, s.mostRead()), within
+}
+
+func (s *Session) mostRead() int {
+	if s.client {
+		return relay.MaxServerFrame
+	}
+	return relay.MaxClientFrame
 }
 
 // Close closes the stream; a ReadFrame or WriteFrames under way fails. Safe to call twice.
