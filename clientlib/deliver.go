@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"slices"
 
 	"github.com/sealpost/sealpost/clientlib/internal/state"
 	"github.com/sealpost/sealpost/internal/wire"
@@ -262,8 +263,14 @@ func (e *engine) gap(g *group, s *relayclient.Stream, gap relayclient.Gap) {
 				return err
 			}
 		}
-		if err := e.checkAccepted(tx, g); err != nil {
-			return err
+		for _, r := range slices.Clone(e.rows) {
+			at := r.rec.At
+			if r.rec.Group == g.id && r.rec.State == rowAccepted && at.Incarnation == gap.Position.Incarnation && at.Seq >= gap.From && at.Seq <= gap.To {
+				// It stood there, and was erased in its time: no lie.
+				if err := e.settle(tx, g, r, at); err != nil {
+					return err
+				}
+			}
 		}
 		if err := e.emit(tx, Event{
 			Kind: EventGap, Conversation: g.rec.Conversation, From: gap.From, To: gap.To, Detail: gapReasons[gap.Reason],

@@ -277,6 +277,11 @@ func (e *engine) readBack(tx *state.Tx, g *group, r *row, at relay.Position, d *
 	if r.rec.Epoch != g.mls.Epoch() {
 		return e.takeBack(tx, r)
 	}
+	return e.settle(tx, g, r, at)
+}
+
+// settle ends a row whose place in the log is known.
+func (e *engine) settle(tx *state.Tx, g *group, r *row, at relay.Position) error {
 	if err := e.accept(tx, r); err != nil {
 		return err
 	}
