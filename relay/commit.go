@@ -15,6 +15,7 @@ type Commit struct {
 	NextWriter PublicKey
 	Tickets    []PublicKey // at most MaxTickets
 	Admins     *AdminChange
+	Blobs      []Hash // complete blobs of this queue that are kept while the entry is; at most MaxPins
 	Envelope   []byte
 	Signature  Signature
 }
@@ -49,6 +50,9 @@ func (c *Commit) Check() error {
 		return ErrMalformed
 	}
 	if c.Admins != nil && !validAdmins(c.Admins.Admins) {
+		return ErrMalformed
+	}
+	if len(c.Blobs) > MaxPins || repeats(c.Blobs) {
 		return ErrMalformed
 	}
 	return checkEnvelope(c.Envelope, MaxEnvelope)
@@ -112,6 +116,7 @@ func (c *Commit) write(w *wire.Writer, signatures bool) {
 			w.Raw(c.Admins.Signature[:])
 		}
 	}
+	wire.WriteVector(w, c.Blobs, writeHash)
 	w.Bytes(c.Envelope)
 }
 
@@ -135,6 +140,7 @@ func (c *Commit) UnmarshalWire(r *wire.Reader) {
 		r.Copy(a.Signature[:])
 		return a
 	})
+	c.Blobs = readVector(r, MaxPins, readHash)
 	c.Envelope = r.Bytes()
 	r.Copy(c.Signature[:])
 }

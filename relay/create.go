@@ -57,9 +57,9 @@ func validAdmins(keys []PublicKey) bool {
 }
 
 // repeats reports whether a key stands in the list twice. The lists are short.
-func repeats(keys []PublicKey) bool {
-	for i, k := range keys {
-		if slices.Contains(keys[:i], k) {
+func repeats[T comparable](all []T) bool {
+	for i, v := range all {
+		if slices.Contains(all[:i], v) {
 			return true
 		}
 	}

@@ -66,6 +66,10 @@ var frames = map[FrameType]func() Frame{
 	TypeKnock:     func() Frame { return new(Knock) },
 	TypeDelete:    func() Frame { return new(Delete) },
 	TypePing:      func() Frame { return new(Ping) },
+	TypeSignal:    func() Frame { return new(Signal) },
+	TypeStoreBlob: func() Frame { return new(StoreBlob) },
+	TypePutBlob:   func() Frame { return new(PutBlob) },
+	TypeGetBlob:   func() Frame { return new(GetBlob) },
 	TypeProved:    func() Frame { return new(Proved) },
 	TypeAccepted:  func() Frame { return new(Accepted) },
 	TypeRefused:   func() Frame { return new(Refused) },
@@ -77,6 +81,10 @@ var frames = map[FrameType]func() Frame{
 	TypeGoAway:    func() Frame { return new(GoAway) },
 	TypePong:      func() Frame { return new(Pong) },
 	TypeClose:     func() Frame { return new(Close) },
+	TypeStream:    func() Frame { return new(Stream) },
+	TypeSignalled: func() Frame { return new(Signalled) },
+	TypeBlob:      func() Frame { return new(Blob) },
+	TypeBlobData:  func() Frame { return new(BlobData) },
 }
 
 // ParseFrame decodes one frame, type and body, without its length. Byte strings in the
@@ -123,6 +131,13 @@ func writeKey(w *wire.Writer, k PublicKey) { w.Raw(k[:]) }
 func readKey(r *wire.Reader) (k PublicKey) {
 	r.Copy(k[:])
 	return k
+}
+
+func writeHash(w *wire.Writer, h Hash) { w.Raw(h[:]) }
+
+func readHash(r *wire.Reader) (h Hash) {
+	r.Copy(h[:])
+	return h
 }
 
 func writeKeys(w *wire.Writer, keys []PublicKey) { wire.WriteVector(w, keys, writeKey) }

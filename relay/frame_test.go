@@ -50,14 +50,16 @@ func samples() []Frame {
 		&Append{5, testID, testQueue, public(1), new(public(2)), envelope},
 		&Commit{Request: 6, ID: testID, Queue: testQueue, Reader: public(1), Envelope: envelope},
 		&Commit{6, testID, testQueue, public(1), testPos, public(2), keys,
-			&AdminChange{keys, public(3), testSig}, envelope, testSig},
+			&AdminChange{keys, public(3), testSig}, []Hash{{1}, {2}}, envelope, testSig},
 		&Attach{7, testQueue, public(1), nil, 1 << 16},
 		&Attach{7, testQueue, public(1), &testPos, 1 << 16},
 		&Ack{8, 9}, &Detach{9},
 		&Rekey{10, testID, testQueue, public(1), public(2), testSig, testSig},
 		&Knock{11, testID, testQueue, public(1), ClassVote, envelope, testSig},
 		&Delete{12, testID, testQueue, public(1), testSig},
-		&Ping{13},
+		&Ping{13}, &Signal{9, [SignalSize]byte{1, 255: 2}},
+		&StoreBlob{14, testQueue, public(1), Hash{1}, 1 << 20, 30},
+		&PutBlob{15, testQueue, Hash{1}, 512, []byte("sealed")}, &GetBlob{16, testQueue, Hash{1}, 512, 1 << 16},
 		&Proved{1}, &Accepted{2, testPos},
 		&Refused{3, Refusal{Code: CodeUnknown}},
 		&Refused{3, Refusal{CodeLimit, &testPos, LimitCommits, 1500 * time.Millisecond}},
@@ -65,6 +67,8 @@ func samples() []Frame {
 		&Deliver{5, []Entry{{1, KindMessage, nil, envelope}, {2, KindCommit, new(public(1)), envelope}}, Hash{1}},
 		&Gap{6, 1, 7, GapLost, testPos}, &End{7, testPos}, &Detached{8, DetachSuperseded},
 		&GoAway{250 * time.Millisecond}, &Pong{13}, &Close{CloseMalformed},
+		&Stream{9, [16]byte{1}, StreamKey{2}}, &Signalled{9, [SignalSize]byte{1, 255: 2}},
+		&Blob{14, 512, false}, &Blob{15, 1 << 20, true}, &BlobData{16, 1 << 20, []byte("sealed")},
 	}
 }
 

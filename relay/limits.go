@@ -19,9 +19,12 @@ const (
 	MaxAdmins       = 16        // in one CREATE, set_admins or admin change
 	MaxReaders      = 64        // in one CREATE; CONFIGURE and COMMIT add more
 	MaxTickets      = 100       // in one COMMIT: as many as members added by it
+	MaxPins         = 4         // blobs of one COMMIT
 	MaxChanges      = 64        // in one CONFIGURE
 	MaxRetention    = 90        // days
 	DefaultDays     = 30        // retention when CREATE says 0
+	SignalSize      = 256       // bytes of a sealed signal
+	MaxBlobPart     = 256 << 10 // bytes of a blob in one frame
 	IdleTimeout     = 90 * time.Second
 	HandshakeWithin = 10 * time.Second
 	FrameWithin     = 2 * time.Minute // a frame, client to server, from its first byte on
@@ -32,5 +35,6 @@ const (
 const (
 	MaxProofs      = 4096 // per session; a proof is 65 bytes of memory and one verification
 	MaxAttachments = 1024 // per session; each costs a batch buffer while it is pumped
+	MaxUploads     = 8    // of blobs, open at once in a session; each holds a file
 	MaxInFlight    = 1024 // mutations submitted and not yet answered; beyond it reading stops
 )

@@ -100,6 +100,10 @@ func TestProtocolNamesEveryCode(t *testing.T) {
 	text := string(doc)
 	for typ, empty := range frames {
 		name := strings.ToUpper(strings.TrimPrefix(fmt.Sprintf("%T", empty()), "*relay."))
+		if prefix, ok := strings.CutSuffix(name, "BLOB"); ok && prefix != "" {
+			name = prefix + "_BLOB"
+		}
+		name = strings.Replace(name, "BLOBDATA", "BLOB_DATA", 1)
 		if row := fmt.Sprintf("\n| `0x%02x` | %s |", uint8(typ), name); !strings.Contains(text, row) {
 			t.Errorf("no row %q", row)
 		}
@@ -108,7 +112,7 @@ func TestProtocolNamesEveryCode(t *testing.T) {
 		CodeUnknown: "UNKNOWN", CodeStale: "STALE", CodeConflict: "CONFLICT", CodeBadProof: "BAD_PROOF",
 		CodeMalformed: "MALFORMED", CodeTooLarge: "TOO_LARGE", CodeLimit: "LIMIT", CodeQuota: "QUOTA",
 		CodeClosed: "CLOSED", CodeReused: "REUSED", CodeRollback: "ROLLBACK", CodeForbidden: "FORBIDDEN",
-		CodeBusy: "BUSY", CodeDraining: "DRAINING",
+		CodeBusy: "BUSY", CodeDraining: "DRAINING", CodeNoBlob: "NO_BLOB",
 	} {
 		if row := fmt.Sprintf("\n| %d | %s |", code, name); !strings.Contains(text, row) {
 			t.Errorf("no row %q", row)

@@ -29,6 +29,7 @@ const (
 	CodeForbidden RefusalCode = 12 // the key has a place in the queue, but does not own that field
 	CodeBusy      RefusalCode = 13 // the server cannot store now; retry_ms
 	CodeDraining  RefusalCode = 14 // the server is going away; reconnect
+	CodeNoBlob    RefusalCode = 15 // a blob that the request names is not there complete; store it first
 )
 
 var codeNames = [...]string{
@@ -37,6 +38,7 @@ var codeNames = [...]string{
 	CodeLimit: "limit reached", CodeQuota: "over quota", CodeClosed: "queue closed",
 	CodeReused: "idempotency id reused", CodeRollback: "position not in the log",
 	CodeForbidden: "forbidden", CodeBusy: "busy", CodeDraining: "draining",
+	CodeNoBlob: "blob missing",
 }
 
 // String names the code in words.
@@ -64,6 +66,7 @@ const (
 	LimitWriters     Limit = 9  // contact writers of the queue
 	LimitProofs      Limit = 10 // proofs of this session
 	LimitAttachments Limit = 11 // attachments of this session
+	LimitUploads     Limit = 12 // uploads open in this session
 )
 
 // Refusal is the relay's no to one request. It is an error; the sentinels below match it
@@ -77,7 +80,7 @@ type Refusal struct {
 
 // The sentinels. What the caller does next: UNKNOWN, BAD_PROOF, MALFORMED, TOO_LARGE,
 // CLOSED, REUSED, FORBIDDEN are final for the request; STALE and CONFLICT mean catch up and
-// send anew; LIMIT, QUOTA, BUSY and DRAINING mean the same request later; ROLLBACK is
+// send anew; NO_BLOB means store the blob and send the same again; LIMIT, QUOTA, BUSY and DRAINING mean the same request later; ROLLBACK is
 // evidence against the relay.
 var (
 	ErrUnknown   error = &Refusal{Code: CodeUnknown}
@@ -94,6 +97,7 @@ var (
 	ErrForbidden error = &Refusal{Code: CodeForbidden}
 	ErrBusy      error = &Refusal{Code: CodeBusy}
 	ErrDraining  error = &Refusal{Code: CodeDraining}
+	ErrNoBlob    error = &Refusal{Code: CodeNoBlob}
 )
 
 // Error names the code, and the wait if there is one. It holds no id.

@@ -29,7 +29,7 @@ const (
 	TypeConfigure FrameType = 0x03 // idem, queue, key, changes<V>, signature
 	TypeLeave     FrameType = 0x04 // idem, queue, reader, signature
 	TypeAppend    FrameType = 0x05 // idem, queue, writer, optional reader, envelope<V>
-	TypeCommit    FrameType = 0x06 // idem, queue, reader, expect position, next_writer, tickets<V>, optional admin_change, envelope<V>, signature
+	TypeCommit    FrameType = 0x06 // idem, queue, reader, expect position, next_writer, tickets<V>, optional admin_change, blobs<V>, envelope<V>, signature
 	TypeAttach    FrameType = 0x07 // queue, reader, optional position, window u32
 	TypeAck       FrameType = 0x08 // no request: attachment u64, seq u64
 	TypeDetach    FrameType = 0x09 // no request: attachment u64
@@ -37,28 +37,36 @@ const (
 	TypeKnock     FrameType = 0x0b // idem, queue, reader, class u8, envelope<V>, signature
 	TypeDelete    FrameType = 0x0c // idem, queue, key, signature
 	TypePing      FrameType = 0x0d // no request: value u64
+	TypeSignal    FrameType = 0x0e // no request: attachment u64, sealed[256]
+	TypeStoreBlob FrameType = 0x0f // queue, key, blob hash, size u64, days u16
+	TypePutBlob   FrameType = 0x10 // queue, blob hash, offset u64, data<V>
+	TypeGetBlob   FrameType = 0x11 // queue, blob hash, offset u64, length u32
 )
 
 // The frames from server to client.
 const (
-	TypeProved   FrameType = 0x41 // request u64
-	TypeAccepted FrameType = 0x42 // request u64, position
-	TypeRefused  FrameType = 0x43 // request u64, code u16, optional position, limit u8, retry_ms u32
-	TypeAttached FrameType = 0x44 // request u64, attachment u64, head position, last_commit position
-	TypeDeliver  FrameType = 0x45 // attachment u64, entries<V> of {seq u64, kind u8, optional reader, envelope<V>}, chain hash
-	TypeGap      FrameType = 0x46 // attachment u64, from u64, to u64, reason u8, after position
-	TypeEnd      FrameType = 0x47 // attachment u64, position
-	TypeDetached FrameType = 0x48 // attachment u64, reason u8
-	TypeGoAway   FrameType = 0x49 // reconnect_ms u32
-	TypePong     FrameType = 0x4a // value u64
-	TypeClose    FrameType = 0x4b // code u16
+	TypeProved    FrameType = 0x41 // request u64
+	TypeAccepted  FrameType = 0x42 // request u64, position
+	TypeRefused   FrameType = 0x43 // request u64, code u16, optional position, limit u8, retry_ms u32
+	TypeAttached  FrameType = 0x44 // request u64, attachment u64, head position, last_commit position
+	TypeDeliver   FrameType = 0x45 // attachment u64, entries<V> of {seq u64, kind u8, optional reader, envelope<V>}, chain hash
+	TypeGap       FrameType = 0x46 // attachment u64, from u64, to u64, reason u8, after position
+	TypeEnd       FrameType = 0x47 // attachment u64, position
+	TypeDetached  FrameType = 0x48 // attachment u64, reason u8
+	TypeGoAway    FrameType = 0x49 // reconnect_ms u32
+	TypePong      FrameType = 0x4a // value u64
+	TypeClose     FrameType = 0x4b // code u16
+	TypeStream    FrameType = 0x4c // attachment u64, name[16], key[32]
+	TypeSignalled FrameType = 0x4d // attachment u64, sealed[256]
+	TypeBlob      FrameType = 0x4e // request u64, stored u64, complete bool
+	TypeBlobData  FrameType = 0x4f // request u64, size u64, data<V>
 )
 
 // FromClient reports whether t is one of version 1's frames from client to server.
-func (t FrameType) FromClient() bool { return t >= TypeProve && t <= TypePing }
+func (t FrameType) FromClient() bool { return t >= TypeProve && t <= TypeGetBlob }
 
 // FromServer reports whether t is one of version 1's frames from server to client.
-func (t FrameType) FromServer() bool { return t >= TypeProved && t <= TypeClose }
+func (t FrameType) FromServer() bool { return t >= TypeProved && t <= TypeBlobData }
 
 // Skippable reports whether a receiver that does not know t passes over the frame; any
 // other unknown type ends the session.
@@ -89,6 +97,12 @@ func (IdempotencyID) Format(s fmt.State, _ rune) { redact(s) }
 
 // Format prints "redacted" for every verb.
 func (PublicKey) Format(s fmt.State, _ rune) { redact(s) }
+
+// Format prints "redacted" for every verb.
+func (StreamKey) Format(s fmt.State, _ rune) { redact(s) }
+
+// LogValue keeps the key out of logs.
+func (StreamKey) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // Format prints "redacted" for every verb.
 func (Signature) Format(s fmt.State, _ rune) { redact(s) }

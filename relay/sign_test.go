@@ -162,6 +162,7 @@ func TestCheck(t *testing.T) {
 		"append, too large":           {&Append{Envelope: make([]byte, MaxEnvelope+1)}, ErrTooLarge},
 		"append, largest":             {&Append{Envelope: make([]byte, MaxEnvelope)}, nil},
 		"commit, a ticket twice":      {&Commit{Envelope: ok, Tickets: append(admins, admins...)}, ErrMalformed},
+		"commit, a blob twice":        {&Commit{Envelope: ok, Blobs: []Hash{{1}, {1}}}, ErrMalformed},
 		"commit, no admins":           {&Commit{Envelope: ok, Admins: &AdminChange{}}, ErrMalformed},
 		"knock, too large":            {&Knock{Envelope: make([]byte, 2*MaxKnock)}, ErrTooLarge},
 		"knock, unknown class":        {&Knock{Envelope: ok, Class: 2}, ErrMalformed},

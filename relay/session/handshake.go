@@ -30,7 +30,11 @@ func (s *Session) clientHandshake(relayKey relay.RelayKey) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrHandshake, err)
 	}
-	hello, err := wire.Marshal(&clientHello{versions: []uint16{relay.Version}, maxFrame: relay.MaxServerFrame})
+	offer := &clientHello{versions: []uint16{relay.Version}, maxFrame: relay.MaxServerFrame}
+	for _, f := range s.features {
+		offer.extensions = append(offer.extensions, extension{kind: uint16(f)})
+	}
+	hello, err := wire.Marshal(offer)
 	if err != nil {
 		return err
 	}
@@ -97,6 +101,7 @@ func (s *Session) serverHandshake(key PrivateKey) error {
 	if answer.version == 0 {
 		return ErrVersion
 	}
+	s.features = hello.features()
 	s.maxRead = relay.MaxClientFrame
 	s.maxWrite = int(min(hello.maxFrame, relay.MaxServerFrame))
 	s.seal, s.open = send, receive

@@ -24,6 +24,13 @@ const (
 	chunk    = 4096 // bytes of a record that must be there before a buffer for all of it is taken (R15)
 )
 
+// A Feature is what a client says in its hello that it takes (PROTOCOL.md, Session).
+type Feature uint16
+
+// FeatureStreams: the frames of an attachment may come on a stream of its own. Only a client
+// whose transport has streams says so.
+const FeatureStreams Feature = 1
+
 // extension is how later versions add to the hellos; unknown types are ignored.
 type extension struct {
 	kind uint16
@@ -79,6 +86,16 @@ func writeExtension(w *wire.Writer, e extension) {
 
 func readExtension(r *wire.Reader) extension {
 	return extension{kind: r.Uint16(), data: r.Bytes()}
+}
+
+// features lists what the client takes: the extensions without data that this version knows.
+func (h *clientHello) features() (all []Feature) {
+	for _, e := range h.extensions {
+		if f := Feature(e.kind); f == FeatureStreams && len(e.data) == 0 {
+			all = append(all, f)
+		}
+	}
+	return all
 }
 
 // answer returns the server's hello for h.

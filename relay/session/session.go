@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,6 +58,7 @@ type Session struct {
 	client      bool
 	binding     relay.Binding
 	incarnation relay.Incarnation
+	features    []Feature
 	maxWrite    int
 
 	// Owned by the reader.
@@ -76,11 +78,12 @@ type Session struct {
 }
 
 // Client makes the handshake as the client of the relay whose key is relayKey. When ctx
-// ends before the handshake does, or the handshake fails, stream is closed.
+// ends before the handshake does, or the handshake fails, stream is closed. The features are
+// what this client takes.
 //
 // Errors: [ErrHandshake], [ErrVersion], ctx's, and those of the stream.
-func Client(ctx context.Context, stream io.ReadWriteCloser, relayKey relay.RelayKey) (*Session, error) {
-	s := &Session{stream: stream, client: true}
+func Client(ctx context.Context, stream io.ReadWriteCloser, relayKey relay.RelayKey, features ...Feature) (*Session, error) {
+	s := &Session{stream: stream, client: true, features: features}
 	s.binding.RelayKey = relayKey
 	return s.start(ctx, func() error { return s.clientHandshake(relayKey) })
 }
@@ -114,6 +117,9 @@ func (s *Session) Binding() relay.Binding { return s.binding }
 
 // Incarnation returns the store's, as the relay told it in the handshake.
 func (s *Session) Incarnation() relay.Incarnation { return s.incarnation }
+
+// Takes reports whether the client of this session takes f.
+func (s *Session) Takes(f Feature) bool { return slices.Contains(s.features, f) }
 
 // SetTimeouts bounds how long one record may take to arrive and one transport write may
 // stall; zero is no bound. It is called before the first ReadFrame and WriteFrames, and
