@@ -6,8 +6,8 @@ import (
 	"github.com/sealpost/sealpost/relay"
 )
 
-// An Event is what a Stream yields: [Delivery], [Gap], [End], and as the last
-// one [Detached] or [ChainBroken].
+// An Event is what a Stream yields: [Delivery], [Gap], [End], [Signalled], and as
+// the last one [Detached] or [ChainBroken].
 type Event interface{ event() }
 
 // Delivery carries verified entries, at least one, contiguous with all that the

@@ -43,6 +43,8 @@ func (c *Conn) handle(f relay.Frame) error {
 		return c.onStream(f.Attachment, func(s *Stream) error { return s.gap(f) })
 	case *relay.End:
 		return c.onStream(f.Attachment, func(s *Stream) error { return s.end(f) })
+	case *relay.Signalled:
+		return c.onStream(f.Attachment, func(s *Stream) error { return s.signalled(f) })
 	case *relay.Detached:
 		return c.detached(f)
 	case *relay.GoAway:

@@ -45,6 +45,7 @@ type Stream struct {
 	bytes     int // sum of unacked
 	acked     uint64
 	ackDue    bool
+	signals   []*relay.Signal // to send
 	detachDue bool
 }
 
@@ -138,6 +139,10 @@ func (s *Stream) dueFrames() (frames []relay.Frame) {
 	if s.ackDue {
 		frames = append(frames, &relay.Ack{Attachment: s.attachment, Seq: s.acked})
 	}
+	for _, f := range s.signals {
+		frames = append(frames, f)
+	}
+	s.signals = nil
 	if s.detachDue {
 		frames = append(frames, &relay.Detach{Attachment: s.attachment})
 	}
