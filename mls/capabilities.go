@@ -48,7 +48,7 @@ func grease() uint16 {
 func newCapabilities(supported []ExtensionType, used ...[]Extension) capabilities {
 	c := capabilities{
 		versions:    []uint16{versionMLS10},
-		suites:      append(supportedSuites(), Suite(grease())),
+		suites:      append(Suites(), Suite(grease())),
 		credentials: []CredentialType{CredentialBasic, CredentialX509, CredentialType(grease())},
 		proposals:   []uint16{grease()},
 	}

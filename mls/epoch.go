@@ -99,7 +99,7 @@ func (e *EpochView) EpochAuthenticator() []byte { return bytes.Clone(e.secrets.a
 // Export derives a secret of length bytes for the application from the epoch (section 8.5).
 // Labels should be unique to their purpose. Longer than 255 hashes is [ErrLimit].
 func (e *EpochView) Export(label string, context []byte, length int) ([]byte, error) {
-	if length < 0 || length > maxExport {
+	if length < 0 || length > maxExportHashes*e.suite.nh {
 		return nil, fmt.Errorf("%w: export of %d bytes", ErrLimit, length)
 	}
 	return e.suite.export(e.secrets.exporter, label, context, length), nil

@@ -42,7 +42,7 @@ func (s *suite) signWithLabel(k SignaturePrivateKey, label string, content []byt
 	if k.suite != s.id {
 		return nil, errors.New("mls: signature key is of another suite")
 	}
-	return s.signature.sign(k.key, labelled(labelPrefix+label, content))
+	return k.sign(labelled(labelPrefix+label, content))
 }
 
 // verifyWithLabel is VerifyWithLabel (section 5.1.2).
@@ -104,11 +104,16 @@ func (s *suite) expandWithLabel(key []byte, label string, context []byte, length
 	w.Uint16(uint16(length))
 	w.Bytes([]byte(labelPrefix + label))
 	w.Bytes(context)
-	out, err := hkdf.Expand(s.hash, key, string(mustFinish(w)), length)
+	out, err := s.expand(key, mustFinish(w), length)
 	if err != nil {
 		panic("mls: hkdf: " + err.Error()) // length is above 255 hashes
 	}
 	return out
+}
+
+// expand is KDF.Expand; more than 255 hashes is an error.
+func (s *suite) expand(prk, info []byte, length int) (secret, error) {
+	return hkdf.Expand(s.hash, prk, string(info), length)
 }
 
 // deriveSecret is DeriveSecret (section 8).

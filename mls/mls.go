@@ -15,6 +15,9 @@
 // for every member: [ErrInvalidCommit]. A commit that passes them and yet cannot be followed by this member is
 // [ErrCannotFollow]. VALIDATION.md lists every rule with its function and test.
 //
+// A group has one cipher suite for life, one of [Suites]: those of RFC 9420 without X448.
+// [DefaultSuite] is the one to choose; P-521 costs some twenty times its time.
+//
 // Out of scope: sending external commits and external proposals, ReInit and PSK proposals
 // inside a commit (all are decoded; a commit with one is refused with [ErrUnsupported]), and
 // past epochs: a message of an earlier epoch is [ErrPastEpoch].
@@ -49,8 +52,9 @@ const (
 	// is stored with every message. Beyond, an own message is never taken for a copy's: a
 	// missed warning costs less than one that any member could forge.
 	maxSigned = 4096
-	// maxExport is the longest exported secret in bytes: RFC 5869 allows 255 hashes.
-	maxExport = 255 * 32
+	// maxExportHashes is the longest exported secret in hashes of the suite: RFC 5869 allows
+	// no more.
+	maxExportHashes = 255
 )
 
 // MaxLifetime is the longest lifetime that [KeyPackage.Verify] and [NewKeyPackage] accept:

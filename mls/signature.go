@@ -1,14 +1,13 @@
 package mls
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 )
 
-// SignaturePublicKey is a signature key in its suite's encoding (RFC 9420 section 5.1.1).
+// SignaturePublicKey is a signature key in its suite's encoding (RFC 9420 section 5.1.1): 32
+// bytes for Ed25519, for ECDSA the uncompressed point of 65, 97 or 133 bytes.
 type SignaturePublicKey []byte
 
 // SignaturePrivateKey signs for one leaf. It cannot be printed or logged; its bytes come out
@@ -17,52 +16,23 @@ type SignaturePrivateKey struct {
 	suite Suite
 	key   secret
 	pub   SignaturePublicKey
+	// sign holds the key as the scheme uses it: taking its bytes apart for each signature
+	// would cost as much again. A function is not printed by reflection either.
+	sign signFunc
 }
+
+type signFunc func(message []byte) ([]byte, error)
 
 // signatureScheme is the part of a suite that signs.
 type signatureScheme interface {
-	generate() (private, public []byte, err error)
-	public(private []byte) ([]byte, error)
-	sign(private, message []byte) ([]byte, error)
+	// generate makes a private key.
+	generate() (private []byte, err error)
+	// load checks a private key and does not keep the slice.
+	load(private []byte) (sign signFunc, public []byte, err error)
 	verify(public, message, signature []byte) error
 }
 
 var errSignature = errors.New("signature does not verify")
-
-// ed25519Scheme is RFC 8032; private keys are the 32-byte seed.
-type ed25519Scheme struct{}
-
-func (ed25519Scheme) generate() (private, public []byte, err error) {
-	pub, priv, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, nil, err
-	}
-	return priv.Seed(), pub, nil
-}
-
-func (ed25519Scheme) public(private []byte) ([]byte, error) {
-	if len(private) != ed25519.SeedSize {
-		return nil, errors.New("ed25519 seed has the wrong length")
-	}
-	return ed25519.NewKeyFromSeed(private).Public().(ed25519.PublicKey), nil
-}
-
-func (s ed25519Scheme) sign(private, message []byte) ([]byte, error) {
-	if len(private) != ed25519.SeedSize {
-		return nil, errors.New("ed25519 seed has the wrong length")
-	}
-	return ed25519.Sign(ed25519.NewKeyFromSeed(private), message), nil
-}
-
-func (ed25519Scheme) verify(public, message, signature []byte) error {
-	if len(public) != ed25519.PublicKeySize {
-		return errors.New("ed25519 public key has the wrong length")
-	}
-	if !ed25519.Verify(public, message, signature) {
-		return errSignature
-	}
-	return nil
-}
 
 // GenerateSignatureKey makes a fresh signature key of suite s.
 func (s Suite) GenerateSignatureKey() (SignaturePrivateKey, error) {
@@ -70,28 +40,34 @@ func (s Suite) GenerateSignatureKey() (SignaturePrivateKey, error) {
 	if err != nil {
 		return SignaturePrivateKey{}, err
 	}
-	priv, pub, err := row.signature.generate()
+	priv, err := row.signature.generate()
 	if err != nil {
 		return SignaturePrivateKey{}, err
 	}
-	return SignaturePrivateKey{suite: s, key: priv, pub: pub}, nil
+	return s.ParseSignatureKey(priv)
 }
 
-// ParseSignatureKey is the inverse of [SignaturePrivateKey.MarshalBinary].
+// ParseSignatureKey is the inverse of [SignaturePrivateKey.MarshalBinary]: an Ed25519 seed,
+// or for ECDSA the scalar, big-endian in the curve's full length. Anything else is
+// [ErrMalformed].
 func (s Suite) ParseSignatureKey(b []byte) (SignaturePrivateKey, error) {
 	row, err := s.lookup()
 	if err != nil {
 		return SignaturePrivateKey{}, err
 	}
-	pub, err := row.signature.public(b)
+	sign, pub, err := row.signature.load(b)
 	if err != nil {
 		return SignaturePrivateKey{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	return SignaturePrivateKey{suite: s, key: append(secret(nil), b...), pub: pub}, nil
+	return SignaturePrivateKey{suite: s, key: append(secret(nil), b...), pub: pub, sign: sign}, nil
 }
 
 // Verify checks a signature made by [SignaturePrivateKey.Sign] or [Group.Sign] under the
 // same label: VerifyWithLabel of RFC 9420 section 5.1.2. A failure matches [ErrInvalid].
+//
+// It shows that the key's holder signed the content, not that he made this signature: anybody
+// can turn an ECDSA signature (r, s) into (r, n-s), which is as good. So nothing may be told
+// apart or recognised by its signature's bytes, or by a hash over them.
 func (s Suite) Verify(pub SignaturePublicKey, label string, content, signature []byte) error {
 	row, err := s.lookup()
 	if err != nil {

@@ -57,7 +57,7 @@ func (v *cryptoBasicsVector) checkSign(s *suite) error {
 	if err := s.verifyWithLabel([]byte(c.Pub), c.Label, c.Content, c.Signature); err != nil {
 		return fmt.Errorf("sign_with_label: %w", err)
 	}
-	key, err := s.id.ParseSignatureKey(c.Priv)
+	key, err := s.id.ParseSignatureKey(s.vectorKey(c.Priv))
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (v *cryptoBasicsVector) checkSign(s *suite) error {
 
 func (v *cryptoBasicsVector) checkEncrypt(s *suite) error {
 	c := v.EncryptWithLabel
-	key, err := s.parseHPKE(c.Priv)
+	key, err := s.parseHPKE(s.vectorKey(c.Priv))
 	if err != nil {
 		return err
 	}
@@ -225,7 +225,7 @@ func checkWelcome(s *suite, v *welcomeVector) error {
 	if kp.keyPackage == nil || w.welcome == nil {
 		return errors.New("not a KeyPackage and a Welcome")
 	}
-	initKey, err := s.parseHPKE(v.InitPriv)
+	initKey, err := s.parseHPKE(s.vectorKey(v.InitPriv))
 	if err != nil {
 		return err
 	}

@@ -105,7 +105,7 @@ type protection struct {
 }
 
 func checkMessageProtection(s *suite, v *messageProtectionVector) error {
-	key, err := s.id.ParseSignatureKey(v.SignaturePriv)
+	key, err := s.id.ParseSignatureKey(s.vectorKey(v.SignaturePriv))
 	if err != nil {
 		return err
 	}

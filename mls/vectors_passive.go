@@ -66,13 +66,13 @@ func (v *passiveVector) secrets(s *suite) (*KeyPackageSecrets, error) {
 		return nil, errors.New("key_package is none")
 	}
 	secrets := &KeyPackageSecrets{kp: m.keyPackage}
-	if secrets.initKey, err = s.parseHPKE(v.InitPriv); err != nil {
+	if secrets.initKey, err = s.parseHPKE(s.vectorKey(v.InitPriv)); err != nil {
 		return nil, err
 	}
-	if secrets.leafKey, err = s.parseHPKE(v.EncryptionPriv); err != nil {
+	if secrets.leafKey, err = s.parseHPKE(s.vectorKey(v.EncryptionPriv)); err != nil {
 		return nil, err
 	}
-	if secrets.signatureKey, err = s.id.ParseSignatureKey(v.SignaturePriv); err != nil {
+	if secrets.signatureKey, err = s.id.ParseSignatureKey(s.vectorKey(v.SignaturePriv)); err != nil {
 		return nil, err
 	}
 	return secrets, firstError(

@@ -167,7 +167,7 @@ func checkTreeKEM(s *suite, v *treeKEMVector) error {
 // loadPrivate builds each member's private keys and verifies that they fit the tree.
 func (run *treeKEMRun) loadPrivate() error {
 	for _, p := range run.LeavesPrivate {
-		key, err := run.suite.parseHPKE(p.EncryptionPriv)
+		key, err := run.suite.parseHPKE(run.suite.vectorKey(p.EncryptionPriv))
 		if err != nil {
 			return err
 		}
@@ -181,7 +181,7 @@ func (run *treeKEMRun) loadPrivate() error {
 			return fmt.Errorf("private keys of leaf %d do not fit the tree", p.Index)
 		}
 		run.held[p.Index] = held
-		if run.keys[p.Index], err = run.suite.id.ParseSignatureKey(p.SignaturePriv); err != nil {
+		if run.keys[p.Index], err = run.suite.id.ParseSignatureKey(run.suite.vectorKey(p.SignaturePriv)); err != nil {
 			return err
 		}
 	}
