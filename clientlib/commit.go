@@ -112,7 +112,7 @@ func (e *engine) merge(tx *state.Tx, g *group, staged *mls.StagedCommit, d *deli
 	if err := g.renewEpoch(); err != nil {
 		return err
 	}
-	g.rec.Gapped, g.forkTold = false, nil
+	g.rec.Gapped, g.forkTold, g.signals.heard = false, nil, nil
 	if err := g.saveMLS(tx); err != nil {
 		return err
 	}

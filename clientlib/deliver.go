@@ -102,6 +102,8 @@ func (e *engine) streamEvent(g *group, s *relayclient.Stream, ev relayclient.Eve
 		e.deliver(g, s, ev.Entries)
 	case relayclient.Gap:
 		e.gap(g, s, ev)
+	case relayclient.Signalled:
+		e.signalled(g, ev.Sealed)
 	case relayclient.End:
 		e.leaveQueue(g, "removed from the queue")
 	case *relayclient.ChainBroken:

@@ -49,6 +49,7 @@ type engine struct {
 	joining   map[[32]byte]bool // arrived invitations that are being answered
 	fetching  bool              // one of them is fetching its group state
 	waiting   []func()          // the others
+	listeners map[chan Signal]bool
 	upkeep    upkeepState
 	fresh     bool // the running transaction emitted an event
 }
@@ -63,7 +64,7 @@ func newEngine(cfg Config, db *state.DB) (*engine, error) {
 		work: make(chan func(), workQueue), done: make(chan struct{}),
 		newEvents: make(chan struct{}), registered: make(chan struct{}),
 		groups: map[groupID]*group{}, convs: map[ConversationID]*convRecord{}, links: map[string]*link{},
-		invites: map[uint64]*inviteJob{}, configure: map[uint64]*configureJob{}, joining: map[[32]byte]bool{},
+		invites: map[uint64]*inviteJob{}, configure: map[uint64]*configureJob{}, joining: map[[32]byte]bool{}, listeners: map[chan Signal]bool{},
 	}
 	e.keys = keyserver.NewClient(cfg.KeyServer, keyserver.Options{DialContext: cfg.DialContext})
 	e.anonymous = keyserver.NewClient(cfg.KeyServer, keyserver.Options{DialContext: cfg.DialContext})

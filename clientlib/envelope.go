@@ -44,6 +44,7 @@ type epochKeys struct {
 	envelope secret
 	hint     secret
 	writer   secret
+	signal   secret
 }
 
 func newEpochKeys(e exporter, queue relay.QueueID) (*epochKeys, error) {
@@ -51,7 +52,7 @@ func newEpochKeys(e exporter, queue relay.QueueID) (*epochKeys, error) {
 	for _, d := range []struct {
 		label string
 		to    *secret
-	}{{exportEnvelope, &k.envelope}, {exportHint, &k.hint}, {exportWriter, &k.writer}} {
+	}{{exportEnvelope, &k.envelope}, {exportHint, &k.hint}, {exportWriter, &k.writer}, {exportSignal, &k.signal}} {
 		out, err := e.Export(d.label, queue[:], 32)
 		if err != nil {
 			return nil, fmt.Errorf("deriving the epoch's queue keys: %w", err)

@@ -7,6 +7,7 @@ const (
 	exportEnvelope = "sealpost envelope 1" // key of a group's envelopes, per epoch
 	exportHint     = "sealpost hint 1"     // key of the hint that tells which epoch opens an envelope
 	exportWriter   = "sealpost writer 1"   // seed of the epoch's writer key
+	exportSignal   = "sealpost signal 1"   // key of signals
 	exportKnock    = "sealpost knock 1"    // secret that seals knocks by members stuck at this epoch
 )
 
@@ -23,5 +24,8 @@ const (
 	sealGroupState = "sealpost group state 1"
 )
 
-// signJoined separates the proof that a reader key belongs to a member's device.
-const signJoined = "sealpost joined 1"
+// Labels of signatures.
+const (
+	signJoined = "sealpost joined 1" // the proof that a reader key belongs to a member's device
+	signSignal = "sealpost signal 1" // by a leaf (SignWithLabel)
+)

@@ -1,0 +1,97 @@
+package clientlib
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/sealpost/sealpost/internal/wire"
+	"github.com/sealpost/sealpost/mls"
+	"github.com/sealpost/sealpost/relay"
+)
+
+func TestSignalOpensOnlyAsItWasSealed(t *testing.T) {
+	now, next := testEpochs(t)
+	sent := &signal{Kind: SignalTyping, Leaf: 3, Counter: 77, Signature: make([]byte, 64)}
+	sealed := need[[relay.SignalSize]byte](t)(now.sealSignal(sent))
+	got := need[*signal](t)(now.openSignal(sealed))
+	if got.Kind != sent.Kind || got.Leaf != sent.Leaf || got.Counter != sent.Counter || len(got.Signature) != 64 {
+		t.Errorf("%+v came back as %+v", sent, got)
+	}
+	if _, err := next.openSignal(sealed); !errors.Is(err, errOtherEpoch) {
+		t.Errorf("in another epoch: %v", err)
+	}
+	for i := range sealed {
+		bad := sealed
+		bad[i] ^= 1
+		if _, err := now.openSignal(bad); err == nil {
+			t.Errorf("opens with byte %d flipped", i)
+		}
+	}
+	again := need[[relay.SignalSize]byte](t)(now.sealSignal(sent))
+	if again == sealed {
+		t.Error("the same signal is sealed to the same bytes")
+	}
+	if _, err := now.sealSignal(&signal{Signature: make([]byte, signalPlain)}); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("a signature that does not fit: %v", err)
+	}
+}
+
+// TestSignalIsNoEnvelope: what is sealed as a signal opens as no entry of any kind.
+func TestSignalIsNoEnvelope(t *testing.T) {
+	now, _ := testEpochs(t)
+	sealed := need[[relay.SignalSize]byte](t)(now.sealSignal(&signal{}))
+	for kind := range relay.Kind(8) {
+		if string(now.aad(kind)) == string(now.aad(kindOfSignal)) && kind != kindOfSignal {
+			t.Errorf("kind %d has the signals' AAD", kind)
+		}
+	}
+	if _, err := now.open(relay.KindMessage, sealed[:]); err == nil {
+		t.Error("a signal opens as a message")
+	}
+}
+
+// TestR16_SignalPrefixes: no prefix of a signal's body is a signal, and padding is zero.
+func TestR16_SignalPrefixes(t *testing.T) {
+	body := need[[]byte](t)(wire.Marshal(&signal{Kind: SignalAway, Leaf: 1, Counter: 2, Signature: []byte("sig")}))
+	for n := range body {
+		if err := wire.Unmarshal(body[:n], new(signal)); err == nil {
+			t.Errorf("the first %d bytes are a signal", n)
+		}
+	}
+	if err := wire.Unmarshal(append(body, 0, 0, 1), new(signal)); !errors.Is(err, errBadSignal) {
+		t.Errorf("padding that is not zero: %v", err)
+	}
+}
+
+// TestSignalsOldAndRepeated: a signal counts once, within 30 s, and an older one not at all.
+func TestSignalsOldAndRepeated(t *testing.T) {
+	at := time.UnixMilli(1_700_000_000_000)
+	b := new(signalBook)
+	first, second := b.next(at), b.next(at)
+	if second <= first || first != uint64(at.UnixMilli()) {
+		t.Errorf("counters %d, %d", first, second)
+	}
+	if late := b.next(at.Add(-time.Hour)); late <= second {
+		t.Errorf("the counter went back to %d with the clock", late)
+	}
+	for _, c := range []struct {
+		leaf    mls.LeafIndex
+		counter uint64
+		later   time.Duration
+		want    bool
+	}{
+		{1, second, 0, true},
+		{1, second, 0, false},            // a repetition
+		{1, first, 0, false},             // older than what was heard
+		{2, first, 0, true},              // another leaf's counter is its own
+		{1, second + 1, 0, true},         //
+		{3, first, time.Minute, false},   // too old
+		{3, second, -time.Minute, false}, // from the future
+		{3, second, 29 * time.Second, true},
+	} {
+		if got := b.fresh(&signal{Leaf: c.leaf, Counter: c.counter}, at.Add(c.later)); got != c.want {
+			t.Errorf("leaf %d, counter +%d, %v later: %v", c.leaf, c.counter-first, c.later, got)
+		}
+	}
+}
