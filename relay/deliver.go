@@ -7,6 +7,7 @@ type Entry struct {
 	Seq      uint64
 	Kind     Kind
 	Reader   *PublicKey // of COMMIT and KNOCK, and of messages under named writing
+	Blobs    []Hash     // of a COMMIT: what it keeps; covered by the chain
 	Envelope []byte     // always a valid envelope size
 }
 
@@ -65,7 +66,7 @@ type Detached struct {
 }
 
 // minEntry is the fewest bytes that an Entry takes on the wire.
-const minEntry = 8 + 1 + 1 + 2 + MinEnvelope
+const minEntry = 8 + 1 + 1 + 1 + 2 + MinEnvelope
 
 // Type returns TypeDeliver.
 func (*Deliver) Type() FrameType { return TypeDeliver }
@@ -88,6 +89,7 @@ func writeEntry(w *wire.Writer, e Entry) {
 	w.Uint64(e.Seq)
 	w.Uint8(uint8(e.Kind))
 	wire.WriteOptional(w, e.Reader, writeKey)
+	wire.WriteVector(w, e.Blobs, writeHash)
 	w.Bytes(e.Envelope)
 }
 
@@ -95,6 +97,7 @@ func readEntry(r *wire.Reader) (e Entry) {
 	e.Seq = r.Uint64()
 	e.Kind = Kind(r.Uint8())
 	e.Reader = wire.Optional(r, readKey)
+	e.Blobs = readVector(r, MaxPins, readHash)
 	e.Envelope = r.Bytes()
 	if r.Err() == nil && !ValidEnvelopeSize(len(e.Envelope)) {
 		r.Fail(ErrEntrySize)

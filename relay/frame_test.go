@@ -64,7 +64,7 @@ func samples() []Frame {
 		&Refused{3, Refusal{Code: CodeUnknown}},
 		&Refused{3, Refusal{CodeLimit, &testPos, LimitCommits, 1500 * time.Millisecond}},
 		&Attached{4, 5, testPos, Position{}},
-		&Deliver{5, []Entry{{1, KindMessage, nil, envelope}, {2, KindCommit, new(public(1)), envelope}}, Hash{1}},
+		&Deliver{5, []Entry{{1, KindMessage, nil, nil, envelope}, {2, KindCommit, new(public(1)), []Hash{{1}}, envelope}}, Hash{1}},
 		&Gap{6, 1, 7, GapLost, testPos}, &End{7, testPos}, &Detached{8, DetachSuperseded},
 		&GoAway{250 * time.Millisecond}, &Pong{13}, &Close{CloseMalformed},
 		&Stream{9, [16]byte{1}, StreamKey{2}}, &Signalled{9, [SignalSize]byte{1, 255: 2}},
@@ -162,7 +162,7 @@ func TestR17_Strict(t *testing.T) {
 		"bytes after a change's body": {append(prefix(&Configure{}, atAdmins), 4, byte(ChangeSetNamedWriting), 2, 1, 0),
 			wire.ErrTrailing},
 		"65 changes":            {append(append(prefix(&Configure{}, atAdmins), 0x40, 130), make([]byte, 130)...), ErrTooMany},
-		"an entry of 511 bytes": {append(append(prefix(deliver, 1+8), 0x42, 0x0b), append(make([]byte, 10), append([]byte{0x41, 0xff}, make([]byte, 511)...)...)...), ErrEntrySize},
+		"an entry of 511 bytes": {append(append(prefix(deliver, 1+8), 0x42, 0x0c), append(make([]byte, 11), append([]byte{0x41, 0xff}, make([]byte, 511)...)...)...), ErrEntrySize},
 	} {
 		if _, err := ParseFrame(c.in); !errors.Is(err, c.err) {
 			t.Errorf("%s: %v, want %v", name, err, c.err)

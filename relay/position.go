@@ -62,15 +62,19 @@ func ChainStart(relayKey RelayKey, queue QueueID, incarnation Incarnation) Hash 
 	return sha256.Sum256(b)
 }
 
-// ChainNext is h(n) = SHA-256(h(n-1) || uint64 seq || uint8 kind || SHA-256(envelope)).
-func ChainNext(previous Hash, seq uint64, kind Kind, envelope []byte) Hash {
+// ChainNext is h(n) = SHA-256(h(n-1) || uint64 seq || uint8 kind || SHA-256(envelope) || blobs),
+// blobs being those of a COMMIT, one after the other: all members agree on what it brought.
+func ChainNext(previous Hash, seq uint64, kind Kind, envelope []byte, blobs ...Hash) Hash {
 	var w wire.Writer
 	w.Raw(previous[:])
 	w.Uint64(seq)
 	w.Uint8(uint8(kind))
 	sum := sha256.Sum256(envelope)
 	w.Raw(sum[:])
-	b, _ := w.Finish() // cannot fail: every field is fixed
+	for _, h := range blobs {
+		w.Raw(h[:])
+	}
+	b, _ := w.Finish() // cannot fail: every field is short
 	return sha256.Sum256(b)
 }
 

@@ -49,7 +49,7 @@ const (
 	TypeAccepted  FrameType = 0x42 // request u64, position
 	TypeRefused   FrameType = 0x43 // request u64, code u16, optional position, limit u8, retry_ms u32
 	TypeAttached  FrameType = 0x44 // request u64, attachment u64, head position, last_commit position
-	TypeDeliver   FrameType = 0x45 // attachment u64, entries<V> of {seq u64, kind u8, optional reader, envelope<V>}, chain hash
+	TypeDeliver   FrameType = 0x45 // attachment u64, entries<V> of {seq u64, kind u8, optional reader, blobs<V>, envelope<V>}, chain hash
 	TypeGap       FrameType = 0x46 // attachment u64, from u64, to u64, reason u8, after position
 	TypeEnd       FrameType = 0x47 // attachment u64, position
 	TypeDetached  FrameType = 0x48 // attachment u64, reason u8

@@ -75,6 +75,7 @@ func TestChain(t *testing.T) {
 		"another incarnation": ChainNext(ChainStart(RelayKey{1}, QueueID{2}, Incarnation{9}), 1, KindMessage, []byte("e")),
 		"another seq":         ChainNext(start, 2, KindMessage, []byte("e")),
 		"another kind":        ChainNext(start, 1, KindCommit, []byte("e")),
+		"a blob":              ChainNext(start, 1, KindMessage, []byte("e"), Hash{1}),
 		"another envelope":    ChainNext(start, 1, KindMessage, []byte("f")),
 	} {
 		if other == next {

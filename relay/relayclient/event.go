@@ -20,6 +20,7 @@ type Entry struct {
 	Position relay.Position // after this entry; Position.Seq is the entry's seq
 	Kind     relay.Kind     // pass over an unknown one
 	Reader   *relay.PublicKey
+	Blobs    []relay.Hash // that a COMMIT keeps: the relay has them while it has the entry
 	// Envelope shares its memory with the other entries of the Delivery.
 	Envelope []byte
 }

@@ -26,13 +26,13 @@ func (s *Stream) deliver(f *relay.Deliver) error {
 				relay.Position{Incarnation: at.Incarnation, Seq: e.Seq})
 			return nil
 		}
-		at.Seq, at.Chain = e.Seq, relay.ChainNext(at.Chain, e.Seq, e.Kind, e.Envelope)
+		at.Seq, at.Chain = e.Seq, relay.ChainNext(at.Chain, e.Seq, e.Kind, e.Envelope, e.Blobs...)
 		if want, ok := s.promises[at.Seq]; ok && want != at.Chain {
 			s.violation(Disowned, relay.Position{Incarnation: at.Incarnation, Seq: at.Seq, Chain: want}, at)
 			return nil
 		}
 		delete(s.promises, at.Seq)
-		entries = append(entries, Entry{Position: at, Kind: e.Kind, Reader: e.Reader, Envelope: e.Envelope})
+		entries = append(entries, Entry{Position: at, Kind: e.Kind, Reader: e.Reader, Blobs: e.Blobs, Envelope: e.Envelope})
 	}
 	if at.Chain != f.Chain {
 		s.violation(Forged, at, relay.Position{Incarnation: at.Incarnation, Seq: at.Seq, Chain: f.Chain})
