@@ -156,6 +156,7 @@ func (s *Store) persist(tx *Tx) error {
 	if err := s.commit(txn, batch); err != nil {
 		return err
 	}
+	s.syncs.Add(badgerSyncs)
 	s.batch, s.high = batch, tx.high
 	return nil
 }
@@ -172,6 +173,7 @@ func (s *Store) writeMark() error {
 		if err := s.mark.write(m); err != nil {
 			return fmt.Errorf("high-water mark: %w", err)
 		}
+		s.syncs.Add(1)
 	}
 	s.show()
 	return nil

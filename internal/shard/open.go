@@ -157,17 +157,9 @@ func (s *Store) storeLife() error {
 // show makes the last committed batch the one that readers see.
 func (s *Store) show() { s.db.SetDiscardTs(s.horizon.advance(s.batch)) }
 
-func openBadger(dir string, log *slog.Logger) (db *badger.DB, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("shard: %w", err)
-	}
-	if err := dropUnbegun(dir); err != nil {
-		return nil, fmt.Errorf("shard: %w", err)
-	}
-	if err := syncLogs(dir, (*os.File).Sync); err != nil {
-		return nil, fmt.Errorf("shard: syncing what the last process left: %w", err)
-	}
-	opts := badger.DefaultOptions(dir).
+// Options are the Badger options of every store, for measuring what Badger does alone.
+func Options(dir string) badger.Options {
+	return badger.DefaultOptions(dir).
 		WithSyncWrites(true).
 		WithVerifyValueChecksum(true).
 		WithChecksumVerificationMode(options.OnBlockRead).
@@ -179,15 +171,26 @@ func openBadger(dir string, log *slog.Logger) (db *badger.DB, err error) {
 		WithCompression(options.None). // sealed values do not compress
 		WithBlockCacheSize(0).
 		WithDetectConflicts(false). // one writer
-		WithMetricsEnabled(false).
-		WithLogger(badgerLog{log})
+		WithMetricsEnabled(false)
+}
+
+func openBadger(dir string, log *slog.Logger) (db *badger.DB, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("shard: %w", err)
+	}
+	if err := dropUnbegun(dir); err != nil {
+		return nil, fmt.Errorf("shard: %w", err)
+	}
+	if err := syncLogs(dir, (*os.File).Sync); err != nil {
+		return nil, fmt.Errorf("shard: syncing what the last process left: %w", err)
+	}
 	// Badger panics on some damaged files.
 	defer func() {
 		if p := recover(); p != nil {
 			db, err = nil, fmt.Errorf("%w: opening Badger: %v", ErrCorrupt, p)
 		}
 	}()
-	db, err = badger.OpenManaged(opts)
+	db, err = badger.OpenManaged(Options(dir).WithLogger(badgerLog{log}))
 	switch {
 	case err == nil:
 		return db, nil

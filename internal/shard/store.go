@@ -3,6 +3,7 @@ package shard
 import (
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -24,6 +25,7 @@ type Store struct {
 	stopped chan struct{} // closed when the storing goroutine has ended
 
 	horizon horizon
+	syncs   atomic.Uint64 // what Syncs returns
 
 	mu     sync.Mutex
 	closed bool           // guarded by mu
@@ -40,6 +42,12 @@ type Store struct {
 	commit func(txn *badger.Txn, batch uint64) error
 	free   func() (uint64, error)
 }
+
+// Syncs returns how often the store has waited for the disk since Open: two msync calls for
+// each batch, of Badger's empty value log and of its write-ahead log, and one fdatasync of
+// the mark. What Badger does in the background, some four calls for every memtable that it
+// writes out, is not in it.
+func (s *Store) Syncs() uint64 { return s.syncs.Load() }
 
 // enter admits a view unless the store is closed.
 func (s *Store) enter() bool {

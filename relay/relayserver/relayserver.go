@@ -128,6 +128,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return errors.Join(err, s.store.Close())
 }
 
+// Syncs returns how often the store has waited for the disk since Open: three calls of msync
+// and fdatasync for each batch of mutations.
+func (s *Server) Syncs() uint64 { return s.store.Syncs() }
+
 // admit counts a connection from prefix, or says why not.
 func (s *Server) admit(prefix netip.Prefix) error {
 	s.mu.Lock()

@@ -129,6 +129,9 @@ func (s *Store) Sweep(ctx context.Context) error { return s.sweeps.all(ctx) }
 // Incarnation names the life of the store; it is fixed while the store is open.
 func (s *Store) Incarnation() relay.Incarnation { return s.shard.Incarnation() }
 
+// Syncs returns how often the store has waited for the disk, as in [shard.Store.Syncs].
+func (s *Store) Syncs() uint64 { return s.shard.Syncs() }
+
 // Close writes the last acks, answers what was submitted and closes the store. Attachments
 // end with nothing more to read.
 func (s *Store) Close() error {
