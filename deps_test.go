@@ -163,10 +163,22 @@ var rules = map[string]rule{
 		},
 		why: "the promises tried out from outside: clients, child processes, and shard to open the servers' stores and scan them",
 	},
+	"internal/measure": {
+		ban: []string{"net", "net/http"},
+		why: "how a figure is made, whatever is measured: it knows no part of Sealpost",
+	},
+	"cmd/sealpost/bench": {
+		may: []string{
+			"relay", "relay/relayclient", "internal/shard", "internal/measure",
+		},
+		modules: []string{modBadger, modSys},
+		why:     "figures: a load from outside, and beside it the bare store that it is compared with",
+	},
 	"cmd/sealpost": {
 		may: []string{
 			"mls", "relay", "relay/session", "relay/relayserver", "keyserver", "keyserver/httpserver",
-			"clientlib", "clientlib/content", "internal/certpin", "internal/keyfile", "internal/shard", "cmd/sealpost/demo",
+			"clientlib", "clientlib/content", "internal/certpin", "internal/keyfile", "internal/shard", "internal/measure",
+			"cmd/sealpost/demo", "cmd/sealpost/bench",
 		},
 		modules: []string{modKong, modTOML},
 		why:     "wiring only; shard for the type of the storage key",

@@ -5,6 +5,7 @@
 //	sealpost chat           a conversation, one line a message
 //	sealpost demo           the promises, tested on this machine with real processes
 //	sealpost vectors DIR…   the MLS working group's test vectors
+//	sealpost bench AREA     figures, each against what it stands on
 //
 // Start with "sealpost serve": it needs no configuration and prints what to type next.
 // Exit status: 0 done, 1 failed, 2 not understood.
@@ -21,6 +22,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/sealpost/sealpost/cmd/sealpost/bench"
 )
 
 // streams are what a command reads and writes; tests give their own.
@@ -35,6 +38,9 @@ type commands struct {
 	Chat    chatCommand    `cmd:"" help:"Talk to somebody, one line a message."`
 	Demo    demoCommand    `cmd:"" help:"Try the promises on this machine, with real processes that are killed."`
 	Vectors vectorsCommand `cmd:"" help:"Run the MLS working group's test vectors."`
+	Bench   benchCommand   `cmd:"" help:"Measure it against what it stands on."`
+
+	BenchRole benchRoleCommand `cmd:"" hidden:""`
 }
 
 // errFailed ends a command that has already said what is wrong.
@@ -59,6 +65,7 @@ func run(ctx context.Context, args []string, s streams) int {
 		kong.Exit(func(code int) { exited, status = true, code }), // after --help
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(s),
+		kong.Vars{"areas": strings.Join(bench.Areas(), ",")},
 	)
 	if err != nil {
 		panic(err) // the struct tags above are wrong: no input leads here
