@@ -84,7 +84,7 @@ func (g *Group) propose(p *ProposalParams, q *queuedProposal) (*proposal, error)
 		return nil, err
 	}
 	q.leafKey, q.signatureKey = leafKey, g.at.signatureKey
-	if p.NewSignatureKey.key != nil {
+	if !p.NewSignatureKey.isZero() {
 		q.signatureKey = p.NewSignatureKey
 	}
 	leaf := g.renewedLeaf(leafKey, q.signatureKey, p.NewCredential, p.NewLeafExtensions, nil)

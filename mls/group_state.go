@@ -95,7 +95,7 @@ func writeQueuedProposal(w *wire.Writer, q *queuedProposal) {
 		w.Fail(err)
 	}
 	w.Bytes(key)
-	w.Bytes(q.signatureKey.key)
+	w.Bytes(q.signatureKey.key())
 }
 
 func (e *EpochView) readQueuedProposal(r *wire.Reader) *queuedProposal {
