@@ -36,11 +36,13 @@ const (
 	modNet       = "golang.org/x/net"
 	modNoise     = "github.com/flynn/noise"
 	modPorcupine = "github.com/anishathalye/porcupine"
+	modQUIC      = "github.com/quic-go/quic-go"
 	modRapid     = "pgregory.net/rapid"
 	modSQLite    = "github.com/ncruces/go-sqlite3"
 	modSync      = "golang.org/x/sync"
 	modSys       = "golang.org/x/sys"
 	modText      = "golang.org/x/text"
+	modWebTrans  = "github.com/quic-go/webtransport-go"
 	modTOML      = "github.com/BurntSushi/toml"
 	modTools     = "golang.org/x/tools"
 	modScript    = "github.com/rogpeppe/go-internal"
@@ -66,6 +68,15 @@ var rules = map[string]rule{
 	},
 	"internal/keyfile": {
 		why: "a secret in a file of its own; knows nobody who keeps one",
+	},
+	"internal/connlimit": {
+		ban: []string{"net/http"},
+		why: "how many connections a process has open, and from where; knows no protocol",
+	},
+	"internal/quicport": {
+		may:     []string{"internal/connlimit"},
+		modules: []string{modQUIC, modWebTrans},
+		why:     "a UDP socket with HTTP/3 on it; who answers is the caller's",
 	},
 	"internal/certpin": {
 		may: []string{"internal/keyfile"},
@@ -177,11 +188,11 @@ var rules = map[string]rule{
 	"cmd/sealpost": {
 		may: []string{
 			"mls", "relay", "relay/session", "relay/relayserver", "keyserver", "keyserver/httpserver",
-			"clientlib", "clientlib/content", "internal/certpin", "internal/keyfile", "internal/shard", "internal/measure",
-			"cmd/sealpost/demo", "cmd/sealpost/bench",
+			"clientlib", "clientlib/content", "internal/certpin", "internal/connlimit", "internal/keyfile", "internal/quicport",
+			"internal/shard", "internal/measure", "cmd/sealpost/demo", "cmd/sealpost/bench",
 		},
-		modules: []string{modKong, modTOML},
-		why:     "wiring only; shard for the type of the storage key",
+		modules: []string{modKong, modTOML, modWebTrans},
+		why:     "wiring only; shard for the type of the storage key, WebTransport to hand it from one package to another",
 	},
 }
 
@@ -213,7 +224,7 @@ var testMay = map[string][]string{
 	"relay/relayserver":    {modBadger, modNoise},
 	"relay/relayclient":    {modNoise},
 	"keyserver/directory":  {modBadger},
-	"cmd/sealpost":         {modBadger},
+	"cmd/sealpost":         {modBadger, modQUIC},
 }
 
 // listed is what go list says of one package.
