@@ -42,10 +42,10 @@ const (
 	modSync      = "golang.org/x/sync"
 	modSys       = "golang.org/x/sys"
 	modText      = "golang.org/x/text"
-	modWebTrans  = "github.com/quic-go/webtransport-go"
 	modTOML      = "github.com/BurntSushi/toml"
 	modTools     = "golang.org/x/tools"
 	modScript    = "github.com/rogpeppe/go-internal"
+	modWebTrans  = "github.com/quic-go/webtransport-go"
 )
 
 // pureBan keeps a protocol pure: bytes and events in, bytes and events out. log/slog is not
@@ -68,15 +68,6 @@ var rules = map[string]rule{
 	},
 	"internal/keyfile": {
 		why: "a secret in a file of its own; knows nobody who keeps one",
-	},
-	"internal/connlimit": {
-		ban: []string{"net/http"},
-		why: "how many connections a process has open, and from where; knows no protocol",
-	},
-	"internal/quicport": {
-		may:     []string{"internal/connlimit"},
-		modules: []string{modQUIC, modWebTrans},
-		why:     "a UDP socket with HTTP/3 on it; who answers is the caller's",
 	},
 	"internal/certpin": {
 		may: []string{"internal/keyfile"},
@@ -107,7 +98,7 @@ var rules = map[string]rule{
 	},
 	"relay/relayserver": {
 		may:     []string{"relay", "relay/session", "relay/internal/queue", "internal/wire", "internal/certpin"},
-		modules: []string{modGobwas, modGWS, modCoder, modNoise},
+		modules: []string{modGobwas, modGWS, modCoder, modNoise, modQUIC, modWebTrans},
 		why:     "connections in front of the queues; its WebSocket library is chosen by memory for each idle connection",
 	},
 	"relay/relayclient": {
@@ -188,11 +179,11 @@ var rules = map[string]rule{
 	"cmd/sealpost": {
 		may: []string{
 			"mls", "relay", "relay/session", "relay/relayserver", "keyserver", "keyserver/httpserver",
-			"clientlib", "clientlib/content", "internal/certpin", "internal/connlimit", "internal/keyfile", "internal/quicport",
-			"internal/shard", "internal/measure", "cmd/sealpost/demo", "cmd/sealpost/bench",
+			"clientlib", "clientlib/content", "internal/certpin", "internal/keyfile", "internal/shard", "internal/measure",
+			"cmd/sealpost/demo", "cmd/sealpost/bench",
 		},
-		modules: []string{modKong, modTOML, modWebTrans},
-		why:     "wiring only; shard for the type of the storage key, WebTransport to hand it from one package to another",
+		modules: []string{modKong, modTOML},
+		why:     "wiring only; shard for the type of the storage key",
 	},
 }
 
@@ -224,7 +215,7 @@ var testMay = map[string][]string{
 	"relay/relayserver":    {modBadger, modNoise},
 	"relay/relayclient":    {modNoise},
 	"keyserver/directory":  {modBadger},
-	"cmd/sealpost":         {modBadger, modQUIC},
+	"cmd/sealpost":         {modBadger},
 }
 
 // listed is what go list says of one package.

@@ -11,7 +11,6 @@ import (
 type queuedProposal struct {
 	ref     []byte
 	content *authenticatedContent // of a member
-	said    contentDigest
 	// own proposals: the message's digest until it comes back from the delivery service, and
 	// the keys that an Update brings into force.
 	digest       [32]byte

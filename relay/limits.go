@@ -6,7 +6,7 @@ import "time"
 const (
 	Version     = 1                   // of this protocol
 	Subprotocol = "sealpost.relay.v1" // of WebSocket
-	Path        = "/v1/relay"         // where an HTTP server answers the WebSocket upgrade
+	Path        = "/v1/relay"         // where an HTTP server answers upgrades; long polling is below it
 
 	MaxClientFrame = 640 << 10 // bytes of type and body, client to server
 	MaxFirstFrame  = 20 << 10  // the same, until the session has shown that it holds a key: a KNOCK or CREATE fits

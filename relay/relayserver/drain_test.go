@@ -12,60 +12,62 @@ import (
 // session ends with GOAWAY and CLOSE draining, every ACCEPTED is in the log after it is
 // opened again, and what was not answered can be sent again.
 func TestR37_DrainLosesNothingAccepted(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir, nil)
-	h := listen(t, s)
-	const writers = 4
-	accepted := make([]map[uint64]byte, writers)
-	begin, started := make(chan struct{}), make(chan struct{}, writers)
-	var wg sync.WaitGroup
-	for w := range writers {
-		c, q := dial(t, h), queueID(200+byte(w))
-		c.must(create(q))
-		c.must(proveWrite(q, group))
-		accepted[w] = make(map[uint64]byte)
-		var batches [][]relay.Frame
-		for n := range 350 {
-			var batch []relay.Frame
-			for i := range 10 {
-				batch = append(batch, c.sign(appendTo(q, group, envelope(512, byte(n*10+i)))))
+	over(t, func(t *testing.T, listen func(testing.TB, *Server) *endpoint) {
+		dir := t.TempDir()
+		s := open(t, dir, nil)
+		h := listen(t, s)
+		const writers = 4
+		accepted := make([]map[uint64]byte, writers)
+		begin, started := make(chan struct{}), make(chan struct{}, writers)
+		var wg sync.WaitGroup
+		for w := range writers {
+			c, q := dial(t, h), queueID(200+byte(w))
+			c.must(create(q))
+			c.must(proveWrite(q, group))
+			accepted[w] = make(map[uint64]byte)
+			var batches [][]relay.Frame
+			for n := range 350 {
+				var batch []relay.Frame
+				for i := range 10 {
+					batch = append(batch, c.sign(appendTo(q, group, envelope(512, byte(n*10+i)))))
+				}
+				batches = append(batches, batch)
 			}
-			batches = append(batches, batch)
+			wg.Go(func() {
+				<-begin
+				for _, b := range batches {
+					if c.s.WriteFrames(b...) != nil {
+						return
+					}
+				}
+			})
+			wg.Go(func() { accepted[w] = untilClosed(t, c, batches, started) })
 		}
-		wg.Go(func() {
-			<-begin
-			for _, b := range batches {
-				if c.s.WriteFrames(b...) != nil {
-					return
+		close(begin)
+		<-started
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		wg.Wait()
+		h2 := listen(t, open(t, dir, nil))
+		for w, answers := range accepted {
+			c, q := dial(t, h2), queueID(200+byte(w))
+			a := c.attach(q, bob, nil, 1<<20)
+			l := newLog(c, q)
+			for l.seq < a.Head.Seq {
+				l.take(event[*relay.Deliver](c))
+				c.write(&relay.Ack{Attachment: a.Attachment, Seq: l.seq})
+			}
+			for seq, mark := range answers {
+				if seq > l.seq || l.entries[seq-1].Envelope[0] != mark {
+					t.Fatalf("writer %d: entry %d was accepted and is not in the log of %d", w, seq, l.seq)
 				}
 			}
-		})
-		wg.Go(func() { accepted[w] = untilClosed(t, c, batches, started) })
-	}
-	close(begin)
-	<-started
-	if err := s.Shutdown(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	wg.Wait()
-	h2 := listen(t, open(t, dir, nil))
-	for w, answers := range accepted {
-		c, q := dial(t, h2), queueID(200+byte(w))
-		a := c.attach(q, bob, nil, 1<<20)
-		l := newLog(c, q)
-		for l.seq < a.Head.Seq {
-			l.take(event[*relay.Deliver](c))
-			c.write(&relay.Ack{Attachment: a.Attachment, Seq: l.seq})
-		}
-		for seq, mark := range answers {
-			if seq > l.seq || l.entries[seq-1].Envelope[0] != mark {
-				t.Fatalf("writer %d: entry %d was accepted and is not in the log of %d", w, seq, l.seq)
+			if uint64(len(answers)) != l.seq {
+				t.Errorf("writer %d: %d accepted and %d in the log: what was read is answered", w, len(answers), l.seq)
 			}
 		}
-		if uint64(len(answers)) != l.seq {
-			t.Errorf("writer %d: %d accepted and %d in the log: what was read is answered", w, len(answers), l.seq)
-		}
-	}
+	})
 }
 
 // untilClosed collects the accepted appends of batches: seq to first byte.
@@ -108,29 +110,31 @@ func untilClosed(t *testing.T, c *client, batches [][]relay.Frame, started chan<
 // TestDrainTellsReaders: an attached reader is detached, advised and closed; new sessions
 // are refused.
 func TestDrainTellsReaders(t *testing.T) {
-	s := open(t, t.TempDir(), nil)
-	h := listen(t, s)
-	q := queueID(210)
-	c := dial(t, h)
-	c.must(create(q))
-	a := c.attach(q, alice, nil, 1<<20)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := s.Shutdown(context.Background()); err != nil {
-			t.Error(err)
+	over(t, func(t *testing.T, listen func(testing.TB, *Server) *endpoint) {
+		s := open(t, t.TempDir(), nil)
+		h := listen(t, s)
+		q := queueID(210)
+		c := dial(t, h)
+		c.must(create(q))
+		a := c.attach(q, alice, nil, 1<<20)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := s.Shutdown(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+		if d := event[*relay.Detached](c); d.Reason != relay.DetachDraining || d.Attachment != a.Attachment {
+			t.Errorf("detached for reason %d", d.Reason)
+		}
+		if g := event[*relay.GoAway](c); g.Reconnect <= 0 {
+			t.Error("no advice when to reconnect")
+		}
+		c.ended(relay.CloseDraining)
+		wg.Wait()
+		if _, err := tryDial(t, h); err == nil {
+			t.Error("a session after the drain")
 		}
 	})
-	if d := event[*relay.Detached](c); d.Reason != relay.DetachDraining || d.Attachment != a.Attachment {
-		t.Errorf("detached for reason %d", d.Reason)
-	}
-	if g := event[*relay.GoAway](c); g.Reconnect <= 0 {
-		t.Error("no advice when to reconnect")
-	}
-	c.ended(relay.CloseDraining)
-	wg.Wait()
-	if _, err := tryDial(t, h.URL, h.Client()); err == nil {
-		t.Error("a session after the drain")
-	}
 }
 
 // TestShutdownCutsThoseWhoDoNotEnd: a peer that does not read does not hold up the end.

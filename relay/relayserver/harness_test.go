@@ -4,13 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
-	"net/http"
-	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
-
-	"github.com/coder/websocket"
 
 	"github.com/sealpost/sealpost/internal/wire"
 	"github.com/sealpost/sealpost/relay"
@@ -75,49 +70,12 @@ func open(t testing.TB, dir string, change func(*Config)) *Server {
 	return s
 }
 
-// listen serves s on a real socket with TLS.
-func listen(t testing.TB, s *Server) *httptest.Server {
-	t.Helper()
-	h := httptest.NewTLSServer(s)
-	t.Cleanup(h.Close)
-	return h
-}
-
 // client is one session of a test, used by one goroutine.
 type client struct {
 	t       testing.TB
 	s       *session.Session
 	request uint64
 	events  []relay.Frame // what came while waiting for an answer
-}
-
-// dial opens a session through h, or whatever url and transport lead to.
-func dial(t testing.TB, h *httptest.Server) *client {
-	t.Helper()
-	return dialURL(t, h.URL, h.Client())
-}
-
-func dialURL(t testing.TB, url string, via *http.Client) *client {
-	t.Helper()
-	c, err := tryDial(t, url, via)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-func tryDial(t testing.TB, url string, via *http.Client) (*client, error) {
-	ws, _, err := websocket.Dial(t.Context(), strings.Replace(url, "https", "wss", 1)+relay.Path,
-		&websocket.DialOptions{HTTPClient: via, Subprotocols: []string{relay.Subprotocol}})
-	if err != nil {
-		return nil, err
-	}
-	s, err := session.Client(t.Context(), websocket.NetConn(t.Context(), ws, websocket.MessageBinary), relayKey(t).Public())
-	if err != nil {
-		return nil, err
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	return &client{t: t, s: s}, nil
 }
 
 func (c *client) write(frames ...relay.Frame) {

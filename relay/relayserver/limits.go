@@ -10,6 +10,7 @@ import (
 type Limits struct {
 	Sessions          int           // in all; default 20,000
 	SessionsPerPrefix int           // from one address prefix (IPv4 /24, IPv6 /56); default 1,024
+	Backlog           int           // bytes that clients who poll have not fetched, of all sessions; default 256 MiB
 	CreateBurst       int           // CREATEs at once from one address prefix; default 256
 	CreateEvery       time.Duration // one more CREATE after this long; default 5 s
 }
@@ -20,6 +21,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.SessionsPerPrefix == 0 {
 		l.SessionsPerPrefix = 1024
+	}
+	if l.Backlog == 0 {
+		l.Backlog = 256 << 20
 	}
 	if l.CreateBurst == 0 {
 		l.CreateBurst = 256
@@ -50,6 +54,27 @@ const (
 	ackStep          = 16 << 10  // bytes; ACKs are counted in steps of up to this, so a window costs little memory
 	maxBadProofs     = 64        // failed signatures, each a verification, before the session ends
 )
+
+// Bounds of long polling; the first five are PROTOCOL.md's.
+const (
+	pollOpen   = 64 << 10         // bytes of the first POST
+	pollPost   = 256 << 10        // bytes of any other
+	pollGet    = 256 << 10        // bytes of an answer
+	pollKept   = 512 << 10        // bytes of a session that were not fetched (R09)
+	pollWait   = 25 * time.Second // a GET without anything to answer
+	pollAbsent = time.Minute      // without a GET, or one that gets on, until the session ends
+	pollTake   = time.Minute      // one POST, all of it read by the session
+)
+
+// Bounds on what one QUIC connection holds.
+const (
+	quicReceive    = 768 << 10 // bytes that the client sent and nobody has read (R09)
+	quicStreams    = 16        // that the client has opened: a session takes two, the rest is for requests
+	quicUniStreams = 8         // the same; HTTP/3 takes three, and some browsers open one more that means nothing
+)
+
+// fairShare is what a session may hold whatever the others do, in bytes: a record.
+const fairShare = 64 << 10
 
 // Bounds on memory in which addresses are counted.
 const (

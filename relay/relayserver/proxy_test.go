@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 	"testing"
 
@@ -25,7 +24,7 @@ type proxy struct {
 	seen bytes.Buffer // what the client sent, without TLS
 }
 
-func newProxy(t *testing.T, h *httptest.Server, change change) *proxy {
+func newProxy(t *testing.T, h *endpoint, change change) *proxy {
 	t.Helper()
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: h.TLS.Certificates, NextProtos: []string{"http/1.1"}})
 	if err != nil {
@@ -82,8 +81,12 @@ const appends = 5
 
 // through opens a session through p, creates q and appends to it, one request after the
 // other. It returns how many appends were accepted, and what ended the session early.
-func through(t *testing.T, p *proxy, h *httptest.Server, q relay.QueueID) (accepted int, err error) {
-	c, err := tryDial(t, p.url, h.Client())
+func through(t *testing.T, p *proxy, h *endpoint, q relay.QueueID) (accepted int, err error) {
+	stream, err := dialWebSocket(t.Context(), p.url, h.Client())
+	if err != nil {
+		return 0, err
+	}
+	c, err := newClient(t, stream)
 	if err != nil {
 		return 0, err
 	}
@@ -108,7 +111,7 @@ func through(t *testing.T, p *proxy, h *httptest.Server, q relay.QueueID) (accep
 }
 
 // head returns the seq of q's last entry; 0 if there is no such queue.
-func head(t *testing.T, h *httptest.Server, q relay.QueueID) uint64 {
+func head(t *testing.T, h *endpoint, q relay.QueueID) uint64 {
 	t.Helper()
 	c := dial(t, h)
 	defer c.s.Close()

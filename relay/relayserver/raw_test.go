@@ -2,6 +2,7 @@ package relayserver
 
 import (
 	"bufio"
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"io"
@@ -29,7 +30,9 @@ func connect(t testing.TB, s *Server) (net.Conn, <-chan struct{}) {
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		s.serve(newStream(far, bufio.NewReader(strings.NewReader(""))), prefix)
+		ctx, cancel := context.WithTimeout(s.ctx, handshakeTime)
+		defer cancel()
+		s.serve(ctx, newWSStream(far, bufio.NewReader(strings.NewReader(""))), prefix)
 	}()
 	return near, gone
 }

@@ -1,6 +1,9 @@
-// Package relayserver serves the relay's protocol (relay/PROTOCOL.md) over WebSocket.
+// Package relayserver serves the relay's protocol (relay/PROTOCOL.md) over WebSocket,
+// WebTransport and long polling.
 //
-// Start with [Open]; the [Server] is an http.Handler for relay.Path. A session has two
+// Start with [Open]; the [Server] is an http.Handler for relay.Path and what is below it, and
+// [Server.ServeWebTransport] returns the one for HTTP/3. Whatever carries it, a session is an
+// ordered stream of bytes with deadlines, and from there on nothing differs. It has two
 // goroutines: the reader verifies proofs and signatures and submits mutations without
 // waiting for them; the writer sends answers and deliveries, many to a write. Whether a key
 // may do what it signed is decided by the queue at the moment of applying, not here.
@@ -11,13 +14,15 @@
 //
 // The WebSocket is gobwas/ws: least memory for each idle connection of those measured, and
 // its frame headers can be read without its readers, so payloads stream through with no
-// buffer at all. Out of scope: TLS, listening, and the other transports.
+// buffer at all. Out of scope: TLS and listening; [QUICConfig] says what a listener for QUIC
+// needs.
 package relayserver
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -54,14 +59,16 @@ type Server struct {
 	creates *buckets
 	ctx     context.Context // ends when draining begins: handshakes under way are given up
 	cancel  context.CancelFunc
+	kept    budget // of what clients who poll have not fetched
 
 	sessions sync.WaitGroup // one for each admitted connection
 
 	mu       sync.Mutex // guards all below
 	draining bool
-	admitted int
+	open     int // sessions, from admission on
 	byPrefix map[netip.Prefix]int
 	peers    map[*peer]struct{}
+	polls    map[string]*pollStream // by token
 }
 
 var (
@@ -86,8 +93,9 @@ func Open(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		store: store, key: cfg.Key, limits: cfg.Limits.withDefaults(), origins: slices.Clone(cfg.Origins), log: log,
-		byPrefix: make(map[netip.Prefix]int), peers: make(map[*peer]struct{}),
+		byPrefix: make(map[netip.Prefix]int), peers: make(map[*peer]struct{}), polls: make(map[string]*pollStream),
 	}
+	s.kept.most, s.kept.share = s.limits.Backlog, fairShare
 	s.creates = newBuckets(s.limits.CreateBurst, s.limits.CreateEvery)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
@@ -132,10 +140,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // and fdatasync for each batch of mutations.
 func (s *Server) Syncs() uint64 { return s.store.Syncs() }
 
-// Failed is closed when the store has failed: nothing is accepted any more until it is opened
-// again. Sessions go on, for reading what is there.
-func (s *Server) Failed() <-chan struct{} { return s.store.Failed() }
-
 // admit counts a connection from prefix, or says why not.
 func (s *Server) admit(prefix netip.Prefix) error {
 	s.mu.Lock()
@@ -143,12 +147,12 @@ func (s *Server) admit(prefix netip.Prefix) error {
 	switch {
 	case s.draining:
 		return errDraining
-	case s.admitted >= s.limits.Sessions:
+	case s.open >= s.limits.Sessions:
 		return errFull
 	case s.byPrefix[prefix] >= s.limits.SessionsPerPrefix:
 		return errPrefixFull
 	}
-	s.admitted++
+	s.open++
 	s.byPrefix[prefix]++
 	s.sessions.Add(1)
 	return nil
@@ -157,7 +161,7 @@ func (s *Server) admit(prefix netip.Prefix) error {
 // release undoes admit, after everything of the connection is over.
 func (s *Server) release(prefix netip.Prefix) {
 	s.mu.Lock()
-	s.admitted--
+	s.open--
 	if s.byPrefix[prefix]--; s.byPrefix[prefix] == 0 {
 		delete(s.byPrefix, prefix) // else the map grows with every address ever seen
 	}
@@ -182,11 +186,10 @@ func (s *Server) leave(p *peer) {
 	s.mu.Unlock()
 }
 
-// serve runs one admitted connection from handshake to end.
-func (s *Server) serve(t *stream, prefix netip.Prefix) {
+// serve runs one admitted connection from handshake, for which it has until ctx ends, to end.
+// Closing t ends everything of the connection, and gives the last frame a moment to arrive.
+func (s *Server) serve(ctx context.Context, t io.ReadWriteCloser, prefix netip.Prefix) {
 	defer s.release(prefix)
-	ctx, cancel := context.WithTimeout(s.ctx, handshakeTime)
-	defer cancel()
 	sess, err := session.Server(ctx, t, s.key, s.store.Incarnation())
 	if err != nil {
 		s.log.Debug("handshake failed", "err", err)

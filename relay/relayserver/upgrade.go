@@ -1,9 +1,10 @@
 package relayserver
 
 import (
+	"context"
 	"errors"
 	"net/http"
-	"slices"
+	"net/netip"
 	"strings"
 
 	"github.com/gobwas/ws"
@@ -11,30 +12,37 @@ import (
 	"github.com/sealpost/sealpost/relay"
 )
 
-// ServeHTTP answers GET /v1/relay with a WebSocket upgrade and returns; the session then
-// runs on goroutines of its own, which [Server.Shutdown] waits for. The http.Server in
-// front has a ReadHeaderTimeout and offers no HTTP/2, over which nothing can be upgraded.
+// ServeHTTP answers relay.Path, and below it the endpoints of long polling. A WebSocket
+// upgrade returns at once; sessions run on goroutines of their own, which [Server.Shutdown]
+// waits for. The http.Server in front has a ReadHeaderTimeout and offers no HTTP/2, over
+// which nothing can be upgraded; over HTTP/3 there is long polling alone, and WebTransport
+// by [Server.ServeWebTransport].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != relay.Path {
+	rest, ours := strings.CutPrefix(r.URL.Path, relay.Path)
+	below, polls := strings.CutPrefix(rest, "/poll")
+	if polls {
+		w.Header().Set("Cache-Control", "no-store")
+	}
+	switch {
+	case !ours || rest != "" && !polls || polls && below != "" && below[0] != '/':
 		http.NotFound(w, r)
-		return
-	}
-	if !s.allowedOrigin(r) {
+	case !s.allowedOrigin(r):
 		http.Error(w, "origin not allowed", http.StatusForbidden)
-		return
+	case polls:
+		s.servePolling(w, r, below)
+	default:
+		s.upgrade(w, r)
 	}
-	if !offers(r, relay.Subprotocol) {
-		http.Error(w, "subprotocol "+relay.Subprotocol+" is required", http.StatusBadRequest)
+}
+
+// upgrade makes a WebSocket of the request's connection.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor != 1 || !offers(r, relay.Subprotocol) {
+		http.Error(w, "HTTP/1.1 and the subprotocol "+relay.Subprotocol+" are required", http.StatusBadRequest)
 		return
 	}
 	prefix := prefixOf(r.RemoteAddr)
-	if err := s.admit(prefix); err != nil {
-		status := http.StatusServiceUnavailable
-		if errors.Is(err, errPrefixFull) {
-			status = http.StatusTooManyRequests
-		}
-		w.Header().Set("Retry-After", "30")
-		http.Error(w, err.Error(), status)
+	if !s.admitted(w, prefix) {
 		return
 	}
 	upgrader := ws.HTTPUpgrader{
@@ -49,20 +57,26 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.release(prefix)
 		return
 	}
-	t := newStream(conn, rw.Reader)
-	s.sessions.Go(func() { s.serve(t, prefix) })
+	t := newWSStream(conn, rw.Reader)
+	s.sessions.Go(func() {
+		ctx, cancel := context.WithTimeout(s.ctx, handshakeTime)
+		defer cancel()
+		s.serve(ctx, t, prefix)
+	})
 }
 
-// allowedOrigin: programs send no Origin; a browser always does, and its page must be on
-// the list (ATTACKS R19). Cookies play no part.
-func (s *Server) allowedOrigin(r *http.Request) bool {
-	origins := r.Header.Values("Origin")
-	switch len(origins) {
-	case 0:
+// admitted admits a connection from prefix, or answers why not.
+func (s *Server) admitted(w http.ResponseWriter, prefix netip.Prefix) bool {
+	err := s.admit(prefix)
+	if err == nil {
 		return true
-	case 1:
-		return slices.Contains(s.origins, origins[0])
 	}
+	status := http.StatusServiceUnavailable
+	if errors.Is(err, errPrefixFull) {
+		status = http.StatusTooManyRequests
+	}
+	w.Header().Set("Retry-After", "30")
+	http.Error(w, err.Error(), status)
 	return false
 }
 

@@ -14,11 +14,11 @@ import (
 // errWebSocket: the peer broke RFC 6455, sent text, or sent an unmasked frame.
 var errWebSocket = errors.New("relayserver: websocket protocol violation")
 
-// stream makes of a server's side of a WebSocket an ordered byte stream. Payloads are
+// wsStream makes of a server's side of a WebSocket an ordered byte stream. Payloads are
 // handed on as they arrive, so a message costs no memory however long it says it is; no
 // extension is ever negotiated, so nothing is compressed. One goroutine reads; any number
 // write and close.
-type stream struct {
+type wsStream struct {
 	conn net.Conn
 
 	// Owned by the reader.
@@ -33,10 +33,10 @@ type stream struct {
 	closed bool
 }
 
-// newStream takes over conn after its upgrade. Bytes that net/http read already are in br,
+// newWSStream takes over conn after its upgrade. Bytes that net/http read already are in br,
 // whose buffer is let go.
-func newStream(conn net.Conn, br *bufio.Reader) *stream {
-	s := &stream{conn: conn}
+func newWSStream(conn net.Conn, br *bufio.Reader) *wsStream {
+	s := &wsStream{conn: conn}
 	if n := br.Buffered(); n > 0 {
 		b, _ := br.Peek(n) // cannot fail: n bytes are there
 		s.early = append(s.early, b...)
@@ -45,7 +45,7 @@ func newStream(conn net.Conn, br *bufio.Reader) *stream {
 }
 
 // source reads the raw bytes of the connection.
-type source struct{ s *stream }
+type source struct{ s *wsStream }
 
 func (r source) Read(p []byte) (int, error) {
 	if len(r.s.early) > 0 {
@@ -60,7 +60,7 @@ func (r source) Read(p []byte) (int, error) {
 
 // Read returns bytes of binary messages; their boundaries mean nothing. It answers pings.
 // A close frame is io.EOF.
-func (s *stream) Read(p []byte) (int, error) {
+func (s *wsStream) Read(p []byte) (int, error) {
 	for s.left == 0 {
 		if err := s.nextFrame(); err != nil {
 			return 0, err
@@ -80,7 +80,7 @@ func (s *stream) Read(p []byte) (int, error) {
 }
 
 // nextFrame reads a frame's header, and the whole frame if it is a control frame.
-func (s *stream) nextFrame() error {
+func (s *wsStream) nextFrame() error {
 	h, err := ws.ReadHeaderBuffer(source{s}, s.head[:])
 	if err != nil {
 		return err
@@ -100,7 +100,7 @@ func (s *stream) nextFrame() error {
 	return nil
 }
 
-func (s *stream) readControl(h ws.Header) error {
+func (s *wsStream) readControl(h ws.Header) error {
 	payload := make([]byte, h.Length) // at most 125 bytes (CheckHeader)
 	if _, err := io.ReadFull(source{s}, payload); err != nil {
 		return err
@@ -117,7 +117,7 @@ func (s *stream) readControl(h ws.Header) error {
 }
 
 // control writes a control frame, with a deadline of its own: it may come from the reader.
-func (s *stream) control(op ws.OpCode, payload []byte) error {
+func (s *wsStream) control(op ws.OpCode, payload []byte) error {
 	b, err := ws.CompileFrame(ws.NewFrame(op, true, payload))
 	if err != nil {
 		return err
@@ -135,7 +135,7 @@ func (s *stream) control(op ws.OpCode, payload []byte) error {
 var frames = sync.Pool{New: func() any { return new([]byte) }}
 
 // Write sends p as one binary message, in one write to the connection.
-func (s *stream) Write(p []byte) (int, error) {
+func (s *wsStream) Write(p []byte) (int, error) {
 	buf := frames.Get().(*[]byte)
 	defer frames.Put(buf)
 	head := headBuffer{b: (*buf)[:0]}
@@ -158,13 +158,13 @@ func (h *headBuffer) Write(p []byte) (int, error) {
 }
 
 // SetReadDeadline bounds the next reads.
-func (s *stream) SetReadDeadline(t time.Time) error { return s.conn.SetReadDeadline(t) }
+func (s *wsStream) SetReadDeadline(t time.Time) error { return s.conn.SetReadDeadline(t) }
 
 // SetWriteDeadline bounds the next writes.
-func (s *stream) SetWriteDeadline(t time.Time) error { return s.conn.SetWriteDeadline(t) }
+func (s *wsStream) SetWriteDeadline(t time.Time) error { return s.conn.SetWriteDeadline(t) }
 
 // Close closes the connection, with a close frame if no write is stuck. Safe to call twice.
-func (s *stream) Close() error {
+func (s *wsStream) Close() error {
 	if s.mu.TryLock() {
 		if !s.closed {
 			s.closed = true
