@@ -159,6 +159,11 @@ var rules = map[string]rule{
 		ban:     []string{"net", "net/http"},
 		why:     "the client's encrypted store and its one transaction; rows are opaque to it",
 	},
+	"clientlib/internal/sealedfile": {
+		modules: []string{modCrypto},
+		ban:     pureBan,
+		why:     "the format of a file that leaves its device: bytes to bytes, whatever keeps or carries them",
+	},
 	"cmd/sealpost/demo": {
 		may: []string{
 			"clientlib", "clientlib/content", "clientlib/history", "keyserver", "relay", "relay/relayclient", "internal/shard",
