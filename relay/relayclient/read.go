@@ -37,6 +37,10 @@ func (c *Conn) handle(f relay.Frame) error {
 		return c.answered(f.Request, f)
 	case *relay.Attached:
 		return c.answered(f.Request, f)
+	case *relay.Blob:
+		return c.answered(f.Request, f)
+	case *relay.BlobData:
+		return c.answered(f.Request, f)
 	case *relay.Deliver:
 		return c.onStream(f.Attachment, func(s *Stream) error { return s.deliver(f) })
 	case *relay.Gap:
@@ -94,6 +98,13 @@ func answers(request relay.Request, f relay.Frame) bool {
 		return ok
 	case *relay.Attached:
 		_, ok := request.(*relay.Attach)
+		return ok
+	case *relay.Blob:
+		_, store := request.(*relay.StoreBlob)
+		_, put := request.(*relay.PutBlob)
+		return store || put
+	case *relay.BlobData:
+		_, ok := request.(*relay.GetBlob)
 		return ok
 	}
 	_, ok := request.(relay.Mutation)
