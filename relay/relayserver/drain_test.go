@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sealpost/sealpost/relay"
 )
@@ -147,4 +148,69 @@ func TestShutdownCutsThoseWhoDoNotEnd(t *testing.T) {
 		t.Error("a drain that was cut says that it was complete")
 	}
 	<-gone
+}
+
+// TestR37_DrainDoesNotWaitForPings: a client that only asks and asks, and never leaves, hears
+// the end as soon as what it was owed is written.
+func TestR37_DrainDoesNotWaitForPings(t *testing.T) {
+	over(t, func(t *testing.T, listen func(testing.TB, *Server) *endpoint) {
+		s := open(t, t.TempDir(), nil)
+		c := dial(t, listen(t, s))
+		var pings sync.WaitGroup
+		pings.Go(func() {
+			for c.s.WriteFrames(&relay.Ping{}, &relay.Ping{}) == nil {
+			}
+		})
+		event[*relay.Pong](c)
+		drained := make(chan error)
+		go func() { drained <- s.Shutdown(context.Background()) }()
+		c.ended(relay.CloseDraining)
+		_ = c.s.Close()
+		if err := <-drained; err != nil {
+			t.Error(err)
+		}
+		pings.Wait()
+	})
+}
+
+// TestR37_ReconnectsArePaced: the clients of a relay are asked back over as long as it takes
+// at the rate that it can bear, none of them at once.
+func TestR37_ReconnectsArePaced(t *testing.T) {
+	s := open(t, t.TempDir(), func(c *Config) { c.Limits.ReconnectsPerSecond = 100 })
+	perSecond := make(map[time.Duration]int)
+	for _, after := range s.advice(1000) {
+		if after < time.Second || after > 13*time.Second {
+			t.Errorf("a client is asked back after %v", after)
+		}
+		perSecond[after/time.Second]++
+	}
+	for second, n := range perSecond {
+		if n > 200 {
+			t.Errorf("%d clients in second %d", n, second)
+		}
+	}
+	const sessions = 20
+	h := listen(t, s)
+	var all []*client
+	for range sessions {
+		c := dial(t, h)
+		c.write(&relay.Ping{})
+		event[*relay.Pong](c) // the server, too, is through with the handshake
+		all = append(all, c)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	told := make(map[time.Duration]bool)
+	for _, c := range all {
+		told[event[*relay.GoAway](c).Reconnect] = true
+		c.ended(relay.CloseDraining)
+	}
+	if len(told) < sessions/2 {
+		t.Errorf("%d clients are given %d different times", sessions, len(told))
+	}
+	wg.Wait()
 }

@@ -13,7 +13,15 @@ type inFlight struct {
 	room     sync.Cond
 	requests int
 	bytes    int
+	draining bool
+	owed     int // of requests, those that came before the drain
 	ended    bool
+}
+
+// place is what one request holds in flight.
+type place struct {
+	bytes int
+	late  bool // it came when the session was draining, and holds up nothing
 }
 
 func newInFlight() *inFlight {
@@ -24,34 +32,49 @@ func newInFlight() *inFlight {
 
 // take waits for room for a request of n bytes; false if the session ended meanwhile. A
 // request larger than the bound has room when it is alone.
-func (f *inFlight) take(n int) bool {
+func (f *inFlight) take(n int) (place, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for !f.ended && (f.requests >= relay.MaxInFlight || f.requests > 0 && f.bytes+n > maxInFlightBytes) {
 		f.room.Wait()
 	}
 	if f.ended {
-		return false
+		return place{}, false
 	}
 	f.requests++
 	f.bytes += n
-	return true
+	return place{n, f.draining}, true
 }
 
-// give returns the room of requests that were answered, with n bytes in all.
-func (f *inFlight) give(requests, n int) {
+// give returns the room of requests whose answers were written.
+func (f *inFlight) give(places []place) {
+	if len(places) == 0 {
+		return
+	}
 	f.mu.Lock()
-	f.requests -= requests
-	f.bytes -= n
+	for _, t := range places {
+		f.requests--
+		f.bytes -= t.bytes
+		if f.draining && !t.late {
+			f.owed--
+		}
+	}
 	f.mu.Unlock()
 	f.room.Broadcast()
 }
 
-// empty reports whether every request was answered.
-func (f *inFlight) empty() bool {
+// drain counts what is in flight now as owed. Call it once.
+func (f *inFlight) drain() {
+	f.mu.Lock()
+	f.draining, f.owed = true, f.requests
+	f.mu.Unlock()
+}
+
+// settled reports whether everything owed was answered.
+func (f *inFlight) settled() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.requests == 0
+	return f.draining && f.owed == 0
 }
 
 // end wakes whoever waits in take.

@@ -8,11 +8,13 @@ import (
 
 // Limits are the operator's. A zero field takes its default.
 type Limits struct {
-	Sessions          int           // in all; default 20,000
-	SessionsPerPrefix int           // from one address prefix (IPv4 /24, IPv6 /56); default 1,024
-	Backlog           int           // bytes that clients who poll have not fetched, of all sessions; default 256 MiB
-	CreateBurst       int           // CREATEs at once from one address prefix; default 256
-	CreateEvery       time.Duration // one more CREATE after this long; default 5 s
+	Sessions          int // in all; default 20,000
+	SessionsPerPrefix int // from one address prefix (IPv4 /24, IPv6 /56); default 1,024
+	Backlog           int // bytes that clients who poll have not fetched, of all sessions; default 256 MiB
+	// ReconnectsPerSecond is how many clients a drain asks back in each second; default 500.
+	ReconnectsPerSecond int
+	CreateBurst         int           // CREATEs at once from one address prefix; default 256
+	CreateEvery         time.Duration // one more CREATE after this long; default 5 s
 }
 
 func (l Limits) withDefaults() Limits {
@@ -24,6 +26,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Backlog == 0 {
 		l.Backlog = 256 << 20
+	}
+	if l.ReconnectsPerSecond == 0 {
+		l.ReconnectsPerSecond = 500
 	}
 	if l.CreateBurst == 0 {
 		l.CreateBurst = 256
@@ -40,7 +45,7 @@ const (
 	recordWithin  = relay.IdleTimeout     // one record of at most 64 KiB; between frames this is the idle timeout
 	writeWithin   = 30 * time.Second      // one transport write of at most 64 KiB
 	closeWithin   = time.Second           // the last frames of a session that is over
-	reconnect     = 2 * time.Second       // advice in GOAWAY; clients add jitter
+	reconnect     = time.Second           // at least, as advice in GOAWAY, and about as much jitter
 	retryCreate   = relay.IdleTimeout     // longest wait that a refused CREATE is told
 	handshakeTime = relay.HandshakeWithin // from upgrade to the second handshake record
 )

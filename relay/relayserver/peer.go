@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/session"
@@ -20,9 +21,8 @@ type proof struct {
 // outgoing is a frame for the writer. The answer to a request holds its room in flight
 // until it is written.
 type outgoing struct {
-	frame   relay.Frame
-	request bool
-	room    int // bytes
+	frame relay.Frame
+	room  *place // nil for what answers nothing
 }
 
 // peer is one session. Its reader goroutine (run) and its writer goroutine own a direction
@@ -47,6 +47,7 @@ type peer struct {
 	attachments map[uint64]*attachment
 	ready       []*attachment // for the writer to look at; each at most once
 	draining    bool
+	reconnect   time.Duration   // advice for the end of a drain
 	closing     relay.CloseCode // the writer sends what there is, then this, and ends
 }
 
@@ -136,11 +137,13 @@ func (p *peer) look(a *attachment) {
 	p.signal()
 }
 
-// drain begins the end of the session: see [Server.Shutdown].
-func (p *peer) drain() {
+// drain begins the end of the session: see [Server.Shutdown]. The client is told to come back
+// after so long. Requests that are taken from here on find the session draining.
+func (p *peer) drain(reconnect time.Duration) {
 	p.mu.Lock()
-	p.draining = true
+	p.draining, p.reconnect = true, reconnect
 	p.mu.Unlock()
+	p.inFlight.drain()
 	p.signal()
 }
 

@@ -55,6 +55,8 @@ func newPollStream(b *budget) *pollStream {
 		changed: make(chan struct{}), moved: time.Now(),
 	}
 	p.in, p.feed = net.Pipe()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.absent = time.AfterFunc(pollAbsent, p.giveUp)
 	return p
 }

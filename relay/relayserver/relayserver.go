@@ -101,41 +101,6 @@ func Open(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Shutdown drains: new connections and requests are refused, readers are told to
-// reconnect, requests already read are answered once they are on disk; then the sessions
-// and the store are closed. If ctx ends first, the sessions are cut and ctx's error is
-// returned; nothing that was answered ACCEPTED is lost either way. Call it once.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	s.draining = true
-	peers := make([]*peer, 0, len(s.peers))
-	for p := range s.peers {
-		peers = append(peers, p)
-	}
-	s.mu.Unlock()
-	s.cancel()
-	for _, p := range peers {
-		p.drain()
-	}
-	drained := make(chan struct{})
-	go func() {
-		s.sessions.Wait()
-		close(drained)
-	}()
-	var err error
-	select {
-	case <-drained:
-	case <-ctx.Done():
-		err = ctx.Err()
-		for _, p := range peers {
-			_ = p.session.Close()
-		}
-		<-drained
-	}
-	s.log.Info("relay drained", "sessions", len(peers), "in_time", err == nil)
-	return errors.Join(err, s.store.Close())
-}
-
 // Syncs returns how often the store has waited for the disk since Open: three calls of msync
 // and fdatasync for each batch of mutations.
 func (s *Server) Syncs() uint64 { return s.store.Syncs() }
@@ -200,7 +165,7 @@ func (s *Server) serve(ctx context.Context, t io.ReadWriteCloser, prefix netip.P
 	p := newPeer(s, sess, prefix)
 	if !s.enter(p) {
 		sess.SetTimeouts(recordWithin, closeWithin) // whoever does not read cannot hold up the drain
-		_ = sess.WriteFrames(&relay.GoAway{Reconnect: reconnect}, &relay.Close{Code: relay.CloseDraining})
+		_ = sess.WriteFrames(&relay.GoAway{Reconnect: s.advice(1)[0]}, &relay.Close{Code: relay.CloseDraining})
 		_ = sess.Close()
 		return
 	}

@@ -17,11 +17,11 @@ func (p *peer) handle(f relay.Frame) relay.CloseCode {
 		p.detach(f)
 		return 0
 	}
-	room := cost(f)
-	if !p.inFlight.take(room) {
+	room, ok := p.inFlight.take(cost(f))
+	if !ok {
 		return 0 // the session is over; reading again says so
 	}
-	answer := func(f relay.Frame) { p.send(outgoing{frame: f, request: true, room: room}) }
+	answer := func(f relay.Frame) { p.send(outgoing{frame: f, room: &room}) }
 	switch f := f.(type) {
 	case *relay.Ping:
 		answer(&relay.Pong{Value: f.Value})

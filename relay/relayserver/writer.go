@@ -6,10 +6,9 @@ import (
 
 // turn is what the writer sends at once.
 type turn struct {
-	frames   []relay.Frame
-	requests int // answers among them
-	room     int // bytes that these give back
-	last     bool
+	frames []relay.Frame
+	room   []place // given back when the frames are written
+	last   bool
 }
 
 // write sends turns until the session is over, and then closes it, which ends the reader.
@@ -25,7 +24,7 @@ func (p *peer) write() {
 			if p.session.WriteFrames(t.frames...) != nil {
 				return
 			}
-			p.inFlight.give(t.requests, t.room)
+			p.inFlight.give(t.room)
 		}
 		if t.last {
 			return
@@ -52,6 +51,9 @@ func (p *peer) next(drained *bool) turn {
 	p.mu.Lock()
 	draining, closing := p.draining, p.closing
 	p.mu.Unlock()
+	// Looked at before the answers are taken: what it owed is then written or among them. What a
+	// client goes on asking gets its answers with that, and holds up nothing.
+	settled := *drained && p.inFlight.settled()
 	var more []relay.Frame
 	switch {
 	case over:
@@ -66,9 +68,8 @@ func (p *peer) next(drained *bool) turn {
 	p.mu.Lock()
 	for _, o := range p.out {
 		t.frames = append(t.frames, o.frame)
-		if o.request {
-			t.requests++
-			t.room += o.room
+		if o.room != nil {
+			t.room = append(t.room, *o.room)
 		}
 	}
 	p.out = nil
@@ -80,7 +81,7 @@ func (p *peer) next(drained *bool) turn {
 		if closing != 0 {
 			t.frames = append(t.frames, &relay.Close{Code: closing})
 		}
-	case draining && len(t.frames) == 0 && p.inFlight.empty():
+	case settled:
 		t.last = true
 		t.frames = append(t.frames, &relay.Close{Code: relay.CloseDraining})
 	}
@@ -90,7 +91,7 @@ func (p *peer) next(drained *bool) turn {
 // detachAll ends every attachment and tells the client to reconnect.
 func (p *peer) detachAll() (frames []relay.Frame) {
 	p.mu.Lock()
-	all := p.attachments
+	all, after := p.attachments, p.reconnect
 	p.attachments = make(map[uint64]*attachment)
 	p.ready = nil
 	p.mu.Unlock()
@@ -98,7 +99,7 @@ func (p *peer) detachAll() (frames []relay.Frame) {
 		a.close()
 		frames = append(frames, &relay.Detached{Attachment: a.id, Reason: relay.DetachDraining})
 	}
-	return append(frames, &relay.GoAway{Reconnect: reconnect})
+	return append(frames, &relay.GoAway{Reconnect: after})
 }
 
 // deliveries asks the attachments that are ready, in turn, for what they have.
