@@ -1,10 +1,11 @@
 // Package content reads and writes MIMI content, the format of what people say to each
 // other inside a conversation (draft-ietf-mimi-content-08, application/mimi-content).
 //
-// Start with [Text] and [Message.Encode] to send, with [Decode] to receive. [Message.Kind]
-// says what a message does (a text, a reply, a reaction, an edit, a deletion, ...),
-// [Message.PlainText] gives what a search index or a line of a terminal shows, and
-// [Message.ID] computes the id by which later messages refer to it.
+// Start with [Text], [NewAttachment] and [Message.Encode] to send, with [Decode] to receive.
+// [Message.Kind] says what a message does (a text, a reply, a reaction, an edit, a deletion,
+// ...), [Message.PlainText] gives what a search index or a line of a terminal shows,
+// [Message.Files] the files that it points to, and [Message.ID] computes the id by which later
+// messages refer to it.
 //
 // A message is deterministic CBOR (RFC 8949 section 4.2.1): Decode refuses every other
 // encoding of the same value, so decoding and encoding again gives the same bytes, and

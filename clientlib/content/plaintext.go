@@ -10,8 +10,8 @@ import (
 // PlainText returns the message's words for a search index or one line-mode display: texts
 // as they are, Markdown with its marks, HTML without its tags, attachments by description or
 // file name. Of alternatives the first with any words counts; other parts are joined by line
-// breaks. Control characters (which could drive a terminal) and bidirectional overrides
-// (which could show words in another order) are left out; line breaks and tabs stay.
+// breaks. Control characters (which could drive a terminal) and bidirectional overrides and
+// isolates (which could show words in another order) are left out; line breaks and tabs stay.
 func (m *Message) PlainText() string {
 	return strings.TrimSpace(strings.Map(printable, m.Body.plain()))
 }
@@ -20,7 +20,7 @@ func printable(r rune) rune {
 	switch {
 	case r == '\n' || r == '\t':
 		return r
-	case unicode.IsControl(r), r >= 0x202a && r <= 0x202e:
+	case unicode.IsControl(r), r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
 		return -1
 	}
 	return r
@@ -34,7 +34,9 @@ func (p *Part) plain() string {
 		if c.Description != "" {
 			return c.Description
 		}
-		return c.Filename
+		if c.Filename != "" {
+			return SafeName(c.Filename)
+		}
 	case Multi:
 		var all []string
 		for i := range c.Parts {
