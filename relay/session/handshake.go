@@ -1,8 +1,8 @@
 package session
 
 import (
-	"crypto/rand"
 	"fmt"
+	"io"
 
 	"github.com/flynn/noise"
 
@@ -12,10 +12,10 @@ import (
 
 var suite = noise.NewCipherSuite(noise.DH25519, noise.CipherChaChaPoly, noise.HashSHA256)
 
-func newHandshake(initiator bool, static noise.DHKey, peer []byte) (*noise.HandshakeState, error) {
+func newHandshake(random io.Reader, initiator bool, static noise.DHKey, peer []byte) (*noise.HandshakeState, error) {
 	return noise.NewHandshakeState(noise.Config{
 		CipherSuite:   suite,
-		Random:        rand.Reader,
+		Random:        random,
 		Pattern:       noise.HandshakeNK,
 		Initiator:     initiator,
 		Prologue:      []byte(prologue),
@@ -26,15 +26,11 @@ func newHandshake(initiator bool, static noise.DHKey, peer []byte) (*noise.Hands
 
 // clientHandshake sends e, es and reads e, ee (Noise section 7.5, pattern NK).
 func (s *Session) clientHandshake(relayKey relay.RelayKey) error {
-	state, err := newHandshake(true, noise.DHKey{}, relayKey[:])
+	state, err := newHandshake(s.random, true, noise.DHKey{}, relayKey[:])
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrHandshake, err)
 	}
-	offer := &clientHello{versions: []uint16{relay.Version}, maxFrame: relay.MaxServerFrame}
-	for _, f := range s.features {
-		offer.extensions = append(offer.extensions, extension{kind: uint16(f)})
-	}
-	hello, err := wire.Marshal(offer)
+	hello, err := wire.Marshal(ownHello(s.features))
 	if err != nil {
 		return err
 	}
@@ -74,7 +70,7 @@ func (s *Session) serverHandshake(key PrivateKey) error {
 	if err != nil {
 		return err
 	}
-	state, err := newHandshake(false, key.keypair(), nil)
+	state, err := newHandshake(s.random, false, key.keypair(), nil)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrHandshake, err)
 	}

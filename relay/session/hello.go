@@ -45,6 +45,15 @@ type clientHello struct {
 	extensions []extension
 }
 
+// ownHello is what a client that takes these features says.
+func ownHello(features []Feature) *clientHello {
+	h := &clientHello{versions: []uint16{relay.Version}, maxFrame: relay.MaxServerFrame}
+	for _, f := range features {
+		h.extensions = append(h.extensions, extension{kind: uint16(f)})
+	}
+	return h
+}
+
 // serverHello is the payload of the second handshake record.
 type serverHello struct {
 	version     uint16 // 0: none in common, the server closes

@@ -13,6 +13,7 @@ package session
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -56,6 +57,7 @@ type Session struct {
 	stream      io.ReadWriteCloser
 	deadlines   deadliner // nil if the stream has none
 	client      bool
+	random      io.Reader // of the ephemeral key; test vectors fix it
 	binding     relay.Binding
 	incarnation relay.Incarnation
 	features    []Feature
@@ -83,7 +85,7 @@ type Session struct {
 //
 // Errors: [ErrHandshake], [ErrVersion], ctx's, and those of the stream.
 func Client(ctx context.Context, stream io.ReadWriteCloser, relayKey relay.RelayKey, features ...Feature) (*Session, error) {
-	s := &Session{stream: stream, client: true, features: features}
+	s := &Session{stream: stream, client: true, random: rand.Reader, features: features}
 	s.binding.RelayKey = relayKey
 	return s.start(ctx, func() error { return s.clientHandshake(relayKey) })
 }
@@ -91,7 +93,7 @@ func Client(ctx context.Context, stream io.ReadWriteCloser, relayKey relay.Relay
 // Server makes the handshake as the relay that holds key. It tells the client the store's
 // incarnation. The rest is as for [Client].
 func Server(ctx context.Context, stream io.ReadWriteCloser, key PrivateKey, incarnation relay.Incarnation) (*Session, error) {
-	s := &Session{stream: stream, incarnation: incarnation}
+	s := &Session{stream: stream, random: rand.Reader, incarnation: incarnation}
 	s.binding.RelayKey = key.Public()
 	return s.start(ctx, func() error { return s.serverHandshake(key) })
 }
