@@ -79,6 +79,13 @@ func (k *epochKeys) aad(kind relay.Kind) []byte {
 
 // seal encloses content. It fails with [ErrTooLarge] when no envelope holds it.
 func (k *epochKeys) seal(kind relay.Kind, content []byte) ([]byte, error) {
+	nonce := make([]byte, nonceSize)
+	rand.Read(nonce)
+	return k.sealWith(nonce, kind, content)
+}
+
+// sealWith is seal under a nonce that nothing else is sealed under with these keys.
+func (k *epochKeys) sealWith(nonce []byte, kind relay.Kind, content []byte) ([]byte, error) {
 	size := minEnvelope
 	for size < len(content)+envelopeExtra {
 		if size *= 2; size > maxEnvelope {
@@ -89,13 +96,12 @@ func (k *epochKeys) seal(kind relay.Kind, content []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([]byte, nonceSize, size)
-	rand.Read(out)
-	out = append(out, k.hintFor(out)...)
+	out := append(make([]byte, 0, size), nonce...)
+	out = append(out, k.hintFor(nonce)...)
 	plain := make([]byte, size-nonceSize-hintSize-chacha20poly1305.Overhead)
 	binary.BigEndian.PutUint32(plain, uint32(len(content)))
 	copy(plain[lengthSize:], content)
-	return aead.Seal(out, out[:nonceSize], plain, k.aad(kind)), nil
+	return aead.Seal(out, nonce, plain, k.aad(kind)), nil
 }
 
 // open returns the content of an envelope of this epoch.
