@@ -168,6 +168,11 @@ var rules = map[string]rule{
 		ban:     pureBan,
 		why:     "the format of a file that leaves its device: bytes to bytes, whatever keeps or carries them",
 	},
+	"testvectors": {
+		may: []string{"clientlib", "internal/vectorfile", "keyserver", "relay", "relay/session"},
+		ban: pureBan,
+		why: "Sealpost's own vectors, and whom to ask about each file; its generator is in its tests and imports none of them",
+	},
 	"cmd/sealpost/demo": {
 		may: []string{
 			"clientlib", "clientlib/content", "clientlib/history", "keyserver", "relay", "relay/relayclient", "internal/shard",
@@ -189,7 +194,7 @@ var rules = map[string]rule{
 		may: []string{
 			"mls", "relay", "relay/session", "relay/relayserver", "keyserver", "keyserver/httpserver",
 			"clientlib", "clientlib/content", "internal/certpin", "internal/keyfile", "internal/shard", "internal/measure",
-			"cmd/sealpost/demo", "cmd/sealpost/bench",
+			"cmd/sealpost/demo", "cmd/sealpost/bench", "testvectors",
 		},
 		modules: []string{modKong, modTOML},
 		why:     "wiring only; shard for the type of the storage key",
@@ -212,6 +217,12 @@ var never = []struct{ from, to, why string }{
 	{"clientlib", "relay/relayserver", "apps do not link a server"},
 	{"clientlib", "relay/internal/queue", "apps do not link a server"},
 	{"clientlib", "internal/shard", "apps do not link Badger"},
+	{"clientlib", "testvectors", "no app holds keys that the whole world knows"},
+	{"relay", "testvectors", "no server holds keys that the whole world knows"},
+	{"keyserver", "testvectors", "no server holds keys that the whole world knows"},
+	{"mls", "testvectors", "the protocol library is of use without Sealpost"},
+	{"testvectors", "relay/relayserver", "the formats are checked without a server"},
+	{"testvectors", "internal/shard", "the formats are checked without storage"},
 }
 
 // testOnly are the modules that no released program links.
@@ -225,6 +236,7 @@ var testMay = map[string][]string{
 	"relay/relayclient":    {modNoise},
 	"keyserver/directory":  {modBadger},
 	"cmd/sealpost":         {modBadger},
+	"testvectors":          {modCrypto}, // the generator is written with primitives alone
 }
 
 // listed is what go list says of one package.

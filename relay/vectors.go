@@ -72,13 +72,13 @@ func checkFrameVector(v *frameVector) error {
 		return err
 	}
 	var refused error
-	if m, ok := f.(Mutation); ok {
-		refused = m.Check()
+	if c, ok := f.(interface{ Check() error }); ok {
+		refused = c.Check()
 	}
 	return vectorfile.First(
 		vectorfile.Bytes("the encoding", again, v.Bytes),
 		vectorfile.Value("the type", uint8(f.Type()), v.Type),
-		vectorfile.Value("the name", vectorFrameName(f), v.Frame),
+		vectorfile.Value("the name", vectorFrameName(f), strings.ReplaceAll(v.Frame, "_", "")),
 		vectorfile.Value("from the client", f.Type().FromClient(), v.From == "client"),
 		vectorfile.Value("from the server", f.Type().FromServer(), v.From == "server"),
 		compareFields(f, v.Fields),
@@ -94,6 +94,7 @@ func vectorFrameBody(b []byte) ([]byte, error) {
 	return b[4:], nil
 }
 
+// vectorFrameName is the name in PROTOCOL.md without the underscores.
 func vectorFrameName(f Frame) string {
 	return strings.ToUpper(strings.TrimPrefix(fmt.Sprintf("%T", f), "*relay."))
 }

@@ -19,11 +19,12 @@ type chainVector struct {
 }
 
 type chainEntryVector struct {
-	Seq      uint64         `json:"seq"`
-	Kind     uint8          `json:"kind"`
-	Envelope vectorfile.Hex `json:"envelope"`
-	Chain    vectorfile.Hex `json:"chain"`
-	Position vectorfile.Hex `json:"position"` // as it stands in frames
+	Seq      uint64           `json:"seq"`
+	Kind     uint8            `json:"kind"`
+	Blobs    []vectorfile.Hex `json:"blobs"` // hashes
+	Envelope vectorfile.Hex   `json:"envelope"`
+	Chain    vectorfile.Hex   `json:"chain"`
+	Position vectorfile.Hex   `json:"position"` // as it stands in frames
 }
 
 func checkChainVector(v *chainVector) error {
@@ -47,7 +48,13 @@ func checkChainVector(v *chainVector) error {
 		if i > 0 && e.Seq != at.Seq+1 {
 			return fmt.Errorf("seq %d follows %d", e.Seq, at.Seq)
 		}
-		at.Chain, at.Seq = ChainNext(at.Chain, e.Seq, Kind(e.Kind), e.Envelope), e.Seq
+		blobs := make([]Hash, len(e.Blobs))
+		for i, b := range e.Blobs {
+			if err := vectorfile.Fill("blob", blobs[i][:], b); err != nil {
+				return err
+			}
+		}
+		at.Chain, at.Seq = ChainNext(at.Chain, e.Seq, Kind(e.Kind), e.Envelope, blobs...), e.Seq
 		encoded, err := wire.Marshal(&at)
 		if err := vectorfile.First(err,
 			vectorfile.Bytes("the chain", at.Chain[:], e.Chain),

@@ -4,7 +4,8 @@
 //	sealpost serve          relay and key server in one process
 //	sealpost chat           a conversation, one line a message
 //	sealpost demo           the promises, tested on this machine with real processes
-//	sealpost vectors DIR…   the MLS working group's test vectors
+//	sealpost vectors        Sealpost's own test vectors
+//	sealpost vectors DIR…   the MLS working group's
 //	sealpost bench AREA     figures, each against what it stands on
 //
 // Start with "sealpost serve": it needs no configuration and prints what to type next.
@@ -37,7 +38,7 @@ type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run relay and key server in one process."`
 	Chat    chatCommand    `cmd:"" help:"Talk to somebody, one line a message."`
 	Demo    demoCommand    `cmd:"" help:"Try the promises on this machine, with real processes that are killed."`
-	Vectors vectorsCommand `cmd:"" help:"Run the MLS working group's test vectors."`
+	Vectors vectorsCommand `cmd:"" help:"Run Sealpost's own test vectors, or folders of the MLS working group's."`
 	Bench   benchCommand   `cmd:"" help:"Measure it against what it stands on."`
 
 	BenchRole benchRoleCommand `cmd:"" hidden:""`
