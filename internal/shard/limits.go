@@ -26,6 +26,12 @@ const (
 	maxQueuedOps   = 4096
 	maxQueuedBytes = 16 << 20
 
+	// What recent holds of records, in bytes of each of its two generations: some twenty
+	// thousand busy queues.
+	maxRecent      = 8 << 20
+	maxRecentValue = 4 << 10 // larger ones are payload, which is not read again and again
+	recentOverhead = 64      // of the map
+
 	maxValue = 1<<20 - 1024 // larger ones would leave the LSM tree for Badger's value log
 
 	badgerSyncs = 2 // msync calls of one commit: Badger's value log, though nothing is in it, and its write-ahead log

@@ -40,6 +40,7 @@ func (s *Store) store(batch []item) {
 	s.checkSpace()
 	err := s.view(func(snap *Snapshot) error {
 		tx := s.newTx(snap)
+		s.foresee(tx, batch)
 		env := s.env()
 		for i, it := range batch {
 			a, fits := s.apply(tx, env, it.op)
@@ -55,7 +56,11 @@ func (s *Store) store(batch []item) {
 		if err := s.persist(tx); err != nil {
 			return err
 		}
-		return s.writeMark()
+		if err := s.writeMark(); err != nil {
+			return err
+		}
+		s.recent.committed(tx)
+		return nil
 	})
 	if err != nil {
 		s.fail(err, batch[:len(answers)])
@@ -120,9 +125,9 @@ func (s *Store) env() Env {
 }
 
 func (s *Store) newTx(snap *Snapshot) *Tx {
-	tx := &Tx{writes: make(map[string]write), high: s.high}
+	tx := &Tx{writes: make(map[string]write), read: make(map[string]found), high: s.high}
 	if snap != nil {
-		tx.snap = *snap
+		tx.snap, tx.recent = *snap, &s.recent
 	}
 	return tx
 }

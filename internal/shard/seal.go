@@ -8,6 +8,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"hash"
+	"sync"
 
 	"golang.org/x/crypto/chacha20poly1305"
 )
@@ -21,8 +23,8 @@ func (Key) MarshalText() ([]byte, error) { return []byte("redacted"), nil }
 // concurrent use.
 type vault struct {
 	values   cipher.AEAD
-	nameKey  []byte
-	keyCheck [16]byte // in each mark slot: tells a wrong key from damage
+	namers   sync.Pool // of hash.Hash, HMACs under the name key, which are costly to begin with
+	keyCheck [16]byte  // in each mark slot: tells a wrong key from damage
 }
 
 func newVault(k Key) (*vault, error) {
@@ -37,9 +39,11 @@ func newVault(k Key) (*vault, error) {
 	if v.values, err = chacha20poly1305.NewX(valueKey); err != nil {
 		return nil, err
 	}
-	if v.nameKey, err = derive("names"); err != nil {
+	nameKey, err := derive("names")
+	if err != nil {
 		return nil, err
 	}
+	v.namers.New = func() any { return hmac.New(sha256.New, nameKey) }
 	check, err := derive("key check")
 	if err != nil {
 		return nil, err
@@ -74,7 +78,9 @@ func (v *vault) open(key, sealed []byte) ([]byte, error) {
 // key. Without that key nobody can tell which id a record belongs to, nor match two names.
 // A machine appends what it wants in clear and ordered, such as a sequence number.
 func (s *Store) Name(kind byte, ids ...[]byte) []byte {
-	mac := hmac.New(sha256.New, s.vault.nameKey)
+	mac := s.vault.namers.Get().(hash.Hash)
+	defer s.vault.namers.Put(mac)
+	mac.Reset()
 	mac.Write([]byte{kind})
 	for _, id := range ids {
 		var n [4]byte

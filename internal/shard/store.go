@@ -35,6 +35,7 @@ type Store struct {
 	mark   *markFile
 	batch  uint64 // the last batch committed
 	high   uint64 // the largest number raised
+	recent recent
 	failed bool
 	full   bool // the disk was nearly full at the last batch
 

@@ -12,6 +12,8 @@ import (
 // goroutine only and ends with Apply.
 type Tx struct {
 	snap   Snapshot // the state of the batch before
+	recent *recent
+	read   map[string]found // what snap holds, as far as it was asked for
 	writes map[string]write
 	sorted []string // keys of writes in order, as of the last scan; replaced, never changed
 	fresh  []string // keys written since
@@ -63,11 +65,24 @@ func (tx *Tx) Get(key []byte) ([]byte, bool, error) {
 	if w, ok := tx.writes[string(key)]; ok {
 		return w.value, !w.delete, nil
 	}
+	if f, ok := tx.known(key); ok {
+		return f.value, f.ok, nil
+	}
 	value, ok, err := tx.snap.Get(key)
 	if err != nil {
 		return nil, false, tx.fail(err)
 	}
+	tx.read[string(key)] = found{value, ok}
 	return value, ok, nil
+}
+
+// known returns what the state of the batch before has under key, if that is in memory.
+func (tx *Tx) known(key []byte) (f found, ok bool) {
+	if f, ok = tx.read[string(key)]; ok || tx.recent == nil {
+		return f, ok
+	}
+	value, ok := tx.recent.get(string(key))
+	return found{value, ok}, ok
 }
 
 // Set stores value under key. The store keeps value, so the caller does not change it.

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -14,9 +15,23 @@ type script func(tx *Tx)
 
 func (script) Size() int { return 1 }
 
+// foreseeing is a script that names keys, whether it gets them or not.
+type foreseeing struct {
+	script
+	keys [][]byte
+}
+
+func (f foreseeing) Foresee() [][]byte { return f.keys }
+
 type scripted struct{}
 
-func (scripted) Apply(tx *Tx, _ Env, op Op) any { op.(script)(tx); return nil }
+func (scripted) Apply(tx *Tx, _ Env, op Op) any {
+	if f, ok := op.(foreseeing); ok {
+		op = f.script
+	}
+	op.(script)(tx)
+	return nil
+}
 
 // TestTxSeesItsOwnWrites: over several batches of operations, some of which fail, reads and
 // scans agree with a map.
@@ -31,9 +46,16 @@ func TestTxSeesItsOwnWrites(t *testing.T) {
 		model := make(map[string]string)
 		key := rapid.StringMatching(`k[abc]{0,2}`)
 		for range rapid.IntRange(1, 6).Draw(r, "batches") {
-			var ops []script
+			var ops []Op
 			for range rapid.IntRange(1, 4).Draw(r, "ops") {
-				ops = append(ops, drawOp(r, model, key))
+				var keys [][]byte
+				for _, k := range rapid.SliceOfN(key, 0, 8).Draw(r, "foreseen") {
+					keys = append(keys, []byte(k))
+				}
+				for i := range rapid.IntRange(0, 2*minForeseen).Draw(r, "foreseen and absent") {
+					keys = append(keys, fmt.Appendf(nil, "z%d", i))
+				}
+				ops = append(ops, foreseeing{drawOp(r, model, key), keys})
 			}
 			runTogether(s, ops)
 		}
@@ -75,7 +97,7 @@ func drawOp(r *rapid.T, model map[string]string, key *rapid.Generator[string]) s
 }
 
 // runTogether submits operations so that they can share a batch, and waits.
-func runTogether(s *Store, ops []script) {
+func runTogether(s *Store, ops []Op) {
 	done := make(chan struct{}, len(ops))
 	for _, op := range ops {
 		s.Submit(op, func(any, error) { done <- struct{}{} })
@@ -89,6 +111,11 @@ func checkState(r *rapid.T, rd Reader, want map[string]string, prefix, from stri
 	for k, v := range want {
 		if got, ok, err := rd.Get([]byte(k)); err != nil || !ok || string(got) != v {
 			r.Errorf("Get(%q) = %q %v %v, want %q", k, got, ok, err, v)
+		}
+	}
+	for _, k := range []string{"k", "ka", "kab", "kbc", "kcc"} {
+		if got, ok, err := rd.Get([]byte(k)); err != nil || ok != (want[k] != "") {
+			r.Errorf("Get(%q) = %q %v %v, want %q", k, got, ok, err, want[k])
 		}
 	}
 	var keys, got []string

@@ -35,7 +35,12 @@ func openBooks(rd shard.Reader, n namer, name []byte) (b *books, ok bool, err er
 
 // openQueue is openBooks for a queue whose id is known, in the present incarnation.
 func openQueue(rd shard.Reader, n namer, relayKey relay.RelayKey, q relay.QueueID) (b *books, ok bool, err error) {
-	b, ok, err = openBooks(rd, n, queueName(n, q))
+	return openNamed(rd, n, relayKey, q, queueName(n, q))
+}
+
+// openNamed is openQueue for a queue whose name is known as well.
+func openNamed(rd shard.Reader, n namer, relayKey relay.RelayKey, q relay.QueueID, name []byte) (b *books, ok bool, err error) {
+	b, ok, err = openBooks(rd, n, name)
 	if !ok || err != nil || b.header.State == stateGone {
 		return b, ok, err
 	}

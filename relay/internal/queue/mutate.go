@@ -14,13 +14,20 @@ type mutation struct {
 	queue     relay.QueueID
 	key       relay.PublicKey
 	id        relay.IdempotencyID
-	digest    relay.Hash // computed by the submitter, to keep the storing goroutine free
 	size      int
+
+	// Computed by the submitter, to keep the storing goroutine free.
+	digest relay.Hash
+	name   []byte // of the queue
+	memory []byte // of the answer that is remembered
+	clock  *meta  // the machine's, as Foresee finds it
 }
 
-func newMutation(m relay.Mutation, a Authority) *mutation {
-	op := &mutation{m: m, authority: a, digest: m.Digest(), size: 512}
+func (s *Store) newMutation(m relay.Mutation, a Authority) *mutation {
+	op := &mutation{m: m, authority: a, digest: m.Digest(), size: 512, clock: &s.machine.time}
 	_, op.queue, op.key, op.id = m.Header()
+	op.name = queueName(s.shard, op.queue)
+	op.memory = s.shard.Name('I', op.queue[:], op.key[:], op.id[:])[1:]
 	switch m := m.(type) {
 	case *relay.Append:
 		op.size += len(m.Envelope)
@@ -44,9 +51,21 @@ func (op *mutation) Releases() bool {
 	return false
 }
 
+// Foresee implements [shard.Foreseer]: header and authority, and the places where the answer
+// would be if this is a retry. The period may be that of another day, which costs time only.
+func (op *mutation) Foresee() [][]byte {
+	b := books{name: op.name}
+	keys := [][]byte{b.key(kindHeader), b.key(kindAuthority)}
+	kind, periods := memoryKind(op.m)
+	for back := range min(periods, op.clock.Period) + 1 {
+		keys = append(keys, memoryKey(kind, op.clock.Period-back, op.memory))
+	}
+	return keys
+}
+
 // mutate applies a client's operation: a retry is answered first, before authority.
 func (m *machine) mutate(tx *shard.Tx, env shard.Env, t meta, op *mutation) Answer {
-	b, exists, err := openQueue(tx, m.namer, m.relayKey, op.queue)
+	b, exists, err := openNamed(tx, m.namer, m.relayKey, op.queue, op.name)
 	if err != nil {
 		return Answer{}
 	}
@@ -108,7 +127,7 @@ func memoryKey(kind byte, period uint32, name []byte) []byte {
 // periods, so that old answers go by range and not one by one. Writer keys only APPEND, so an
 // APPEND looks in its own table alone; other keys may have used the id elsewhere.
 func (w *work) recall(op *mutation) (Answer, bool) {
-	name := w.memoryName(op)
+	name := op.memory
 	own, periods := memoryKind(op.m)
 	if answer, ok := w.recallFrom(own, periods, name, op.digest); ok {
 		return answer, true
@@ -138,14 +157,10 @@ func (w *work) recallFrom(kind byte, periods uint32, name []byte, digest relay.H
 	return Answer{}, false
 }
 
-func (w *work) memoryName(op *mutation) []byte {
-	return w.namer.Name('I', op.queue[:], op.key[:], op.id[:])[1:]
-}
-
 // remember keeps the answer, in the same transaction as what it answers.
 func (w *work) remember(op *mutation, p relay.Position) {
 	kind, _ := memoryKind(op.m)
-	w.set(memoryKey(kind, w.period, w.memoryName(op)), &memory{Digest: op.digest, Position: p})
+	w.set(memoryKey(kind, w.period, op.memory), &memory{Digest: op.digest, Position: p})
 }
 
 // forget erases answers that are old enough, at most eraseRecords of them.

@@ -94,7 +94,7 @@ func (s *Store) Submit(m relay.Mutation, a Authority, done func(Answer)) {
 		done(Answer{Err: relay.AsRefusal(err)})
 		return
 	}
-	s.shard.Submit(newMutation(m, a), func(answer any, err error) {
+	s.shard.Submit(s.newMutation(m, a), func(answer any, err error) {
 		if err != nil {
 			done(Answer{Err: refusalFor(err)})
 			return

@@ -26,7 +26,7 @@ func (b *bucket) fill(now time.Time) {
 	b.at = now
 }
 
-// take spends a token of the bucket (limit, name), or tells how long until there is one.
+// take spends a token of the bucket (limit, name), where name is of a queue and a key, or tells how long until there is one.
 func (r *rates) take(limit relay.Limit, name []byte, rate Rate, now time.Time) (wait time.Duration, ok bool) {
 	key := string(append([]byte{byte(limit)}, name...))
 	b := r.buckets[key]

@@ -119,7 +119,7 @@ func (w *work) active(key relay.PublicKey) (p reader, ok bool) {
 
 // within spends a token of a limit that key has in this queue.
 func (w *work) within(limit relay.Limit, rate Rate, key relay.PublicKey) *relay.Refusal {
-	wait, ok := w.m.rates.take(limit, w.namer.Name(byte(limit), w.name, key[:]), rate, w.now)
+	wait, ok := w.m.rates.take(limit, append(w.name[:len(w.name):len(w.name)], key[:]...), rate, w.now)
 	if ok {
 		return nil
 	}
