@@ -26,6 +26,7 @@ type listed struct {
 	proposal *proposal
 	sender   LeafIndex
 	queued   *queuedProposal // nil for a proposal by value
+	checked  bool            // by itself, in this epoch, although it is by value
 }
 
 // policy is what the application decides about a commit's content.
@@ -119,7 +120,7 @@ func (p *plan) checkList() error {
 	extensions := 0
 	psks := map[string]bool{}
 	for _, l := range p.list {
-		if l.queued == nil {
+		if l.queued == nil && !l.checked {
 			if err := p.base.checkProposal(l.proposal, l.sender, p.policy); err != nil {
 				return err
 			}

@@ -103,6 +103,10 @@ func (g *Group) choose(p *CommitParams) (*plan, error) {
 	if err != nil || !p.IncludePending {
 		return pl, err
 	}
+	// What waits may make for hundreds of tries, and each KeyPackage takes several signatures.
+	for i := range list {
+		list[i].checked = true
+	}
 	// Here the policy is asked too: otherwise a proposal against it would spoil every commit.
 	fits := func(list []listed) (*plan, error) {
 		pl, err := try(list)

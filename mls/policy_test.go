@@ -104,6 +104,29 @@ func TestPolicyForOwnCommits(t *testing.T) {
 	}
 }
 
+// TestProposalsDoNotMultiplyWork: however many proposals clash, what the committer asks for is
+// checked once.
+func TestProposalsDoNotMultiplyWork(t *testing.T) {
+	groups := trio(t)
+	twice, _ := keyPackage(t, "twice")
+	for _, g := range groups[1:] {
+		must(groups[0].Process(must(g.Propose(ProposalParams{Add: twice, Now: testNow}))(t)))(t)
+	}
+	r := new(recorder)
+	groups[0].validator = r
+	kp, _ := keyPackage(t, "d")
+	c := must(groups[0].Commit(CommitParams{Add: []*KeyPackage{kp}, IncludePending: true, Now: testNow}))(t)
+	adds := 0
+	for _, event := range r.take() {
+		if event == CredentialAdd {
+			adds++
+		}
+	}
+	if len(c.Adds()) != 2 || adds != 1 {
+		t.Errorf("%d members are added and the one by value was checked %d times, want 2 and once", len(c.Adds()), adds)
+	}
+}
+
 // TestPolicySeesTheCommit: the check holds what the staged commit then says, and a commit
 // that breaks another rule never gets there.
 func TestPolicySeesTheCommit(t *testing.T) {
