@@ -11,6 +11,7 @@ import (
 type queuedProposal struct {
 	ref     []byte
 	content *authenticatedContent // of a member
+	said    contentDigest
 	// own proposals: the message's digest until it comes back from the delivery service, and
 	// the keys that an Update brings into force.
 	digest       [32]byte

@@ -28,10 +28,10 @@ var codecs = map[string]func([]byte) ([]byte, error){
 }
 
 // samples holds one encoding for each codec, and several messages.
-func samples(t tb) map[string][][]byte {
+func samples(t tb, id Suite) map[string][][]byte {
 	t.Helper()
-	groups := trio(t)
-	kp, secrets := keyPackage(t, "d")
+	groups := trioOf(t, id)
+	kp, secrets := keyPackageOf(t, id, "d")
 	c := must(groups[0].Commit(CommitParams{Add: []*KeyPackage{kp}, Remove: []LeafIndex{1}, Now: testNow, AAD: []byte("aad")}))(t)
 	welcome := must(parse(c.Welcomes()[0].Message, readMessage))(t).welcome
 	opened, info, err := openWelcome(groups[0].at.suite, welcome, kp.Ref(), secrets.initKey, nil)
@@ -64,7 +64,7 @@ func samples(t tb) map[string][][]byte {
 		{kind: proposalRemove, remove: 7},
 		{kind: proposalPSK, psk: preSharedKeyID{kind: pskExternal, id: []byte("id"), nonce: []byte("nonce")}},
 		{kind: proposalPSK, psk: preSharedKeyID{kind: pskResumption, usage: 1, groupID: []byte("g"), epoch: 1, nonce: []byte("nonce")}},
-		{kind: proposalReInit, reInit: reInit{groupID: []byte("g"), version: 1, suite: 1, extensions: []Extension{{Type: 9}}}},
+		{kind: proposalReInit, reInit: reInit{groupID: []byte("g"), version: 1, suite: id, extensions: []Extension{{Type: 9}}}},
 		{kind: proposalExternalInit, externalInit: []byte("kem")},
 		{kind: proposalGroupExtensions, extensions: []Extension{{Type: 1, Data: []byte("x")}}},
 	} {
@@ -73,8 +73,10 @@ func samples(t tb) map[string][][]byte {
 	return out
 }
 
-func TestRoundTripAndEveryPrefix(t *testing.T) {
-	all := samples(t)
+func TestRoundTripAndEveryPrefix(t *testing.T) { eachSuite(t, roundTripAndEveryPrefix) }
+
+func roundTripAndEveryPrefix(t *testing.T, id Suite) {
+	all := samples(t, id)
 	for name, trip := range codecs {
 		if len(all[name]) == 0 {
 			t.Errorf("no sample of %s", name)
@@ -107,7 +109,7 @@ func TestR15_DecodersAllocateWhatTheyWereSent(t *testing.T) {
 		return append(b, encode(&node{leaf: kp.leaf}, writeOptionalNode)...)
 	}
 	inputs := map[string][][]byte{"ratchet tree": {blank(5000), blank(1 << 18)}}
-	for name, list := range samples(t) {
+	for name, list := range samples(t, DefaultSuite) {
 		for _, sample := range list {
 			for i := 0; i+4 <= len(sample); i += 3 {
 				bomb := bytes.Clone(sample)
@@ -131,9 +133,11 @@ func TestR15_DecodersAllocateWhatTheyWereSent(t *testing.T) {
 
 // FuzzCodecs: what decodes, encodes to the same bytes, and nothing panics.
 func FuzzCodecs(f *testing.F) {
-	for name, list := range samples(f) {
-		for _, sample := range list {
-			f.Add(name, sample)
+	for _, id := range Suites() {
+		for name, list := range samples(f, id) {
+			for _, sample := range list {
+				f.Add(name, sample)
+			}
 		}
 	}
 	f.Fuzz(func(t *testing.T, name string, in []byte) {
@@ -147,16 +151,21 @@ func FuzzCodecs(f *testing.F) {
 	})
 }
 
-// FuzzProcess: a member survives any message, and an error leaves no trace.
+// FuzzProcess: a member survives any message in any suite, and an error leaves no trace.
 func FuzzProcess(f *testing.F) {
-	groups := trio(f)
-	f.Add(must(groups[0].Encrypt([]byte("hi"), nil))(f))
-	f.Add(must(groups[0].Commit(CommitParams{}))(f).Message())
-	f.Add(publicCommit(f, groups[0]))
-	before := fingerprint(f, groups[1])
-	f.Fuzz(func(t *testing.T, in []byte) {
-		g := groups[1].Clone()
-		if _, err := g.Process(in); err != nil && !bytes.Equal(fingerprint(t, g), before) {
+	ids := Suites()
+	members, before := make([]*Group, len(ids)), make([][]byte, len(ids))
+	for i, id := range ids {
+		groups := trioOf(f, id)
+		f.Add(uint8(i), must(groups[0].Encrypt([]byte("hi"), nil))(f))
+		f.Add(uint8(i), must(groups[0].Commit(CommitParams{}))(f).Message())
+		f.Add(uint8(i), publicCommit(f, groups[0]))
+		members[i], before[i] = groups[1], fingerprint(f, groups[1])
+	}
+	f.Fuzz(func(t *testing.T, suite uint8, in []byte) {
+		i := int(suite) % len(ids)
+		g := members[i].Clone()
+		if _, err := g.Process(in); err != nil && !bytes.Equal(fingerprint(t, g), before[i]) {
 			t.Fatalf("%v left a trace", err)
 		}
 	})

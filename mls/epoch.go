@@ -144,7 +144,7 @@ func writeEpochView(w *wire.Writer, e *EpochView) {
 	w.Bytes(e.confirmationTag)
 	w.Bytes(e.interim)
 	w.Uint32(uint32(e.own))
-	w.Bytes(e.signatureKey.key)
+	w.Bytes(e.signatureKey.key())
 	writeEpochSecrets(w, e.secrets)
 	w.Nested(func(w *wire.Writer) { writePrivateTree(w, e.held) })
 }

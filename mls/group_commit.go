@@ -35,7 +35,7 @@ type CommitParams struct {
 }
 
 func (p *CommitParams) changesLeaf() bool {
-	return p.Path || p.NewSignatureKey.key != nil || p.NewCredential != nil ||
+	return p.Path || !p.NewSignatureKey.isZero() || p.NewCredential != nil ||
 		p.NewLeafExtensions != nil || p.SupportedExtensions != nil
 }
 
@@ -231,7 +231,7 @@ func (b *commitBuilder) renew() error {
 	if err != nil {
 		return err
 	}
-	if b.params.NewSignatureKey.key != nil {
+	if !b.params.NewSignatureKey.isZero() {
 		b.signatureKey = b.params.NewSignatureKey
 	}
 	if b.path, err = pl.tree.newPath(g.at.own); err != nil {

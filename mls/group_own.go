@@ -1,20 +1,28 @@
 package mls
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"slices"
 )
 
+// contentDigest is SHA-256 of what a signature covers, which holds neither the signature nor
+// generation and padding. Content is recognised by it and not by the reference of RFC 9420
+// section 5.2: that one covers the signature, and whoever reads an ECDSA signature can make
+// another valid one of it (ATTACKS A22).
+type contentDigest [sha256.Size]byte
+
+func (a *authenticatedContent) said(ctx *groupContext) contentDigest {
+	return sha256.Sum256(a.tbs(ctx))
+}
+
 // signedDigest stands for content that this member has signed. It is short because nobody
 // gains by a collision: what collides passes for known, and known content is no evidence.
 type signedDigest [8]byte
 
-// digest covers what the signature covers, which holds neither generation nor padding.
 func (a *authenticatedContent) digest(ctx *groupContext) signedDigest {
-	sum := sha256.Sum256(a.tbs(ctx))
-	return signedDigest(sum[:])
+	said := a.said(ctx)
+	return signedDigest(said[:])
 }
 
 // remember notes that this member has signed a, within the bound.
@@ -37,10 +45,10 @@ func (g *Group) processOwn(a *authenticatedContent, msg []byte) (Received, error
 		// The others will follow it, since what counts is its content.
 		return g.receiveCommit(a, msg)
 	case contentProposal:
-		ref := a.proposalRef(g.at.suite)
+		said := a.said(g.at.ctx)
 		for _, q := range g.sent {
-			if bytes.Equal(q.ref, ref) {
-				return g.ownProposal(q) // waits at the others from here on
+			if q.said == said {
+				return g.ownProposal(q, a) // waits at the others from here on, as it came
 			}
 		}
 	}

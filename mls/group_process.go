@@ -64,7 +64,7 @@ func (g *Group) Process(msg []byte) (Received, error) {
 	}
 	for _, q := range g.sent {
 		if q.digest == digest {
-			return g.ownProposal(q)
+			return g.ownProposal(q, q.content)
 		}
 	}
 	msg = bytes.Clone(msg) // what is kept of it aliases it
@@ -192,7 +192,7 @@ func (g *Group) openPublic(m *publicMessage) (*authenticatedContent, error) {
 
 // processProposal queues a proposal that is valid by itself; used is called when it is.
 func (g *Group) processProposal(a *authenticatedContent, used func()) (Received, error) {
-	q := &queuedProposal{ref: a.proposalRef(g.at.suite), content: a}
+	q := &queuedProposal{ref: a.proposalRef(g.at.suite), content: a, said: a.said(g.at.ctx)}
 	if err := g.at.checkProposal(q.proposal(), q.sender(), g.policy()); err != nil {
 		return nil, err
 	}
@@ -207,7 +207,7 @@ func (g *Group) processProposal(a *authenticatedContent, used func()) (Received,
 func (g *Group) enqueue(q *queuedProposal) error {
 	fromSender := 0
 	for _, other := range g.queue {
-		if bytes.Equal(other.ref, q.ref) {
+		if other.said == q.said {
 			return fmt.Errorf("%w: proposal is queued already", ErrConsumed)
 		}
 		if other.sender() == q.sender() {

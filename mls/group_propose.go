@@ -55,7 +55,7 @@ func (g *Group) Propose(p ProposalParams) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	q.content, q.ref, q.digest = a, a.proposalRef(g.at.suite), sha256.Sum256(msg)
+	q.content, q.ref, q.said, q.digest = a, a.proposalRef(g.at.suite), a.said(g.at.ctx), sha256.Sum256(msg)
 	g.sent = append(slices.Clip(g.sent), q)
 	return msg, nil
 }
@@ -84,7 +84,7 @@ func (g *Group) propose(p *ProposalParams, q *queuedProposal) (*proposal, error)
 		return nil, err
 	}
 	q.leafKey, q.signatureKey = leafKey, g.at.signatureKey
-	if p.NewSignatureKey.key != nil {
+	if !p.NewSignatureKey.isZero() {
 		q.signatureKey = p.NewSignatureKey
 	}
 	leaf := g.renewedLeaf(leafKey, q.signatureKey, p.NewCredential, p.NewLeafExtensions, nil)
@@ -92,11 +92,14 @@ func (g *Group) propose(p *ProposalParams, q *queuedProposal) (*proposal, error)
 	return &proposal{kind: proposalUpdate, update: leaf}, leaf.sign(g.at.suite, q.signatureKey, g.at.ctx.groupID, g.at.own)
 }
 
-// ownProposal queues an own proposal that has come back.
-func (g *Group) ownProposal(q *queuedProposal) (Received, error) {
-	if err := g.enqueue(q); err != nil {
+// ownProposal queues an own proposal that has come back, under the reference that it has for
+// the others: they know the signature that came.
+func (g *Group) ownProposal(q *queuedProposal, came *authenticatedContent) (Received, error) {
+	back := *q
+	back.content, back.ref = came, came.proposalRef(g.at.suite)
+	if err := g.enqueue(&back); err != nil {
 		return nil, err
 	}
 	g.sent = slices.DeleteFunc(slices.Clone(g.sent), func(s *queuedProposal) bool { return s == q })
-	return q.describe(true), nil
+	return back.describe(true), nil
 }

@@ -95,7 +95,7 @@ func writeQueuedProposal(w *wire.Writer, q *queuedProposal) {
 		w.Fail(err)
 	}
 	w.Bytes(key)
-	w.Bytes(q.signatureKey.key)
+	w.Bytes(q.signatureKey.key())
 }
 
 func (e *EpochView) readQueuedProposal(r *wire.Reader) *queuedProposal {
@@ -115,7 +115,7 @@ func (e *EpochView) readQueuedProposal(r *wire.Reader) *queuedProposal {
 		r.Fail(fmt.Errorf("%w: a queued message is no proposal", ErrCorrupt))
 	}
 	if r.Err() == nil {
-		q.ref = q.content.proposalRef(e.suite)
+		q.ref, q.said = q.content.proposalRef(e.suite), q.content.said(e.ctx)
 	}
 	return q
 }

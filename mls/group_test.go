@@ -6,147 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 )
 
-var testNow = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+func TestGroupOfThree(t *testing.T) { eachSuite(t, groupOfThree) }
 
-const testExtension ExtensionType = 0xf0a1
-
-// tb is what testing.T and rapid.T have in common here.
-type tb interface {
-	Helper()
-	Fatal(args ...any)
-	Fatalf(format string, args ...any)
-}
-
-func must[T any](v T, err error) func(tb) T {
-	return func(t tb) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
-
-func signatureKey(t tb) SignaturePrivateKey {
-	return must(SuiteX25519AES128Ed25519.GenerateSignatureKey())(t)
-}
-
-func basic(name string) Credential {
-	return Credential{Type: CredentialBasic, Identity: []byte(name)}
-}
-
-func keyPackage(t tb, name string) (*KeyPackage, *KeyPackageSecrets) {
-	t.Helper()
-	kp, secrets, err := NewKeyPackage(KeyPackageConfig{
-		Suite: SuiteX25519AES128Ed25519, Credential: basic(name), SignatureKey: signatureKey(t),
-		NotBefore: testNow.Add(-time.Hour), NotAfter: testNow.Add(24 * time.Hour),
-		SupportedExtensions: []ExtensionType{testExtension},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kp, secrets
-}
-
-func newGroup(t tb, name string) *Group {
-	t.Helper()
-	return must(NewGroup(GroupConfig{
-		Suite: SuiteX25519AES128Ed25519, GroupID: []byte("group"), Credential: basic(name),
-		SignatureKey: signatureKey(t), Now: testNow, SupportedExtensions: []ExtensionType{testExtension},
-		Extensions: []Extension{{Type: testExtension, Data: []byte("first")}},
-	}))(t)
-}
-
-// add has g add the named clients in one commit, which g merges; others process it.
-func add(t tb, g *Group, others []*Group, p CommitParams, names ...string) []*Group {
-	t.Helper()
-	var secrets []*KeyPackageSecrets
-	for _, name := range names {
-		kp, s := keyPackage(t, name)
-		p.Add, secrets = append(p.Add, kp), append(secrets, s)
-	}
-	p.Now = testNow
-	c := must(g.Commit(p))(t)
-	deliver(t, c.Message(), others)
-	if err := g.Merge(c); err != nil {
-		t.Fatal(err)
-	}
-	var joined []*Group
-	for i, s := range secrets {
-		joined = append(joined, must(Join(c.Welcomes()[i].Message, s, g.RatchetTree(), nil, testNow))(t))
-	}
-	return joined
-}
-
-// deliver has every group process and merge a commit.
-func deliver(t tb, msg []byte, groups []*Group) {
-	t.Helper()
-	for _, g := range groups {
-		c, ok := must(g.Process(msg))(t).(*StagedCommit)
-		if !ok {
-			t.Fatalf("leaf %d did not see a commit", g.OwnLeaf())
-		}
-		if err := g.Merge(c); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// agree fails unless all groups are in the same epoch of the same history, with private keys
-// that fit the tree.
-func agree(t tb, groups []*Group) {
-	t.Helper()
-	for _, g := range groups {
-		if !bytes.Equal(g.EpochAuthenticator(), groups[0].EpochAuthenticator()) || g.Epoch() != groups[0].Epoch() ||
-			!bytes.Equal(g.RatchetTree(), groups[0].RatchetTree()) || !bytes.Equal(g.at.interim, groups[0].at.interim) {
-			t.Fatalf("leaf %d in epoch %d and leaf %d in epoch %d disagree",
-				g.OwnLeaf(), g.Epoch(), groups[0].OwnLeaf(), groups[0].Epoch())
-		}
-		if len(g.at.held.prune(g.at.tree)) != len(g.at.held) || g.at.held[g.at.own.node()] == nil {
-			t.Fatalf("leaf %d holds keys that are not in the tree", g.OwnLeaf())
-		}
-	}
-}
-
-func say(t tb, from *Group, to []*Group, text string) {
-	t.Helper()
-	msg := must(from.Encrypt([]byte(text), []byte("aad")))(t)
-	for _, g := range to {
-		if g == from {
-			continue
-		}
-		m, ok := must(g.Process(msg))(t).(*ApplicationMessage)
-		if !ok || string(m.Data) != text || string(m.AAD) != "aad" || m.Sender != from.OwnLeaf() {
-			t.Fatalf("leaf %d got %+v, want %q", g.OwnLeaf(), m, text)
-		}
-	}
-}
-
-// reload stores a group and loads it again.
-func reload(t tb, g *Group) *Group {
-	t.Helper()
-	core, ratchets := must(g.MarshalBinary())(t), must(g.MarshalRatchets())(t)
-	again := must(UnmarshalGroup(core, ratchets, g.validator))(t)
-	if !bytes.Equal(must(again.MarshalBinary())(t), core) || !bytes.Equal(must(again.MarshalRatchets())(t), ratchets) {
-		t.Fatalf("leaf %d differs after being stored", g.OwnLeaf())
-	}
-	return again
-}
-
-// trio is a group of three in an epoch that began with a path.
-func trio(t tb) []*Group {
-	t.Helper()
-	a := newGroup(t, "a")
-	groups := append([]*Group{a}, add(t, a, nil, CommitParams{Path: true}, "b", "c")...)
-	agree(t, groups)
-	return groups
-}
-
-func TestGroupOfThree(t *testing.T) {
-	groups := trio(t)
+func groupOfThree(t *testing.T, id Suite) {
+	groups := trioOf(t, id)
 	for _, g := range groups {
 		say(t, g, groups, fmt.Sprintf("from %d", g.OwnLeaf()))
 	}
@@ -172,10 +37,19 @@ func TestGroupOfThree(t *testing.T) {
 	if got := must(groups[2].Export("other", []byte("context"), 40))(t); bytes.Equal(got, want) {
 		t.Error("the label makes no difference")
 	}
+	longest := 255 * suites[id].nh
+	if got := must(groups[2].Export("label", nil, longest))(t); len(got) != longest {
+		t.Errorf("exported %d bytes, want %d", len(got), longest)
+	}
+	if _, err := groups[2].Export("label", nil, longest+1); !errors.Is(err, ErrLimit) {
+		t.Errorf("export of %d bytes: %v, want ErrLimit", longest+1, err)
+	}
 }
 
-func TestRemovedMemberIsOut(t *testing.T) {
-	groups := trio(t)
+func TestRemovedMemberIsOut(t *testing.T) { eachSuite(t, removedMemberIsOut) }
+
+func removedMemberIsOut(t *testing.T, id Suite) {
+	groups := trioOf(t, id)
 	c := must(groups[0].Commit(CommitParams{Remove: []LeafIndex{2}}))(t)
 	removed := must(groups[2].Process(c.Message()))(t).(*StagedCommit)
 	if !removed.SelfRemoved() || removed.Next() != nil || len(removed.Removes()) != 1 ||
@@ -205,8 +79,6 @@ func TestRemovedMemberIsOut(t *testing.T) {
 		}
 	}
 }
-
-func second[T any](_ T, err error) error { return err }
 
 func TestHundredAddsWithoutPath(t *testing.T) {
 	a := newGroup(t, "a")
@@ -253,8 +125,10 @@ func TestWelcomeHasConstantSize(t *testing.T) {
 	}
 }
 
-func TestOutOfOrderAndReplay(t *testing.T) {
-	groups := trio(t)
+func TestOutOfOrderAndReplay(t *testing.T) { eachSuite(t, outOfOrderAndReplay) }
+
+func outOfOrderAndReplay(t *testing.T, id Suite) {
+	groups := trioOf(t, id)
 	var msgs [][]byte
 	for i := range 40 {
 		msgs = append(msgs, must(groups[0].Encrypt([]byte{byte(i)}, nil))(t))
@@ -302,10 +176,12 @@ func TestEpochAndGroupMismatch(t *testing.T) {
 }
 
 // TestProposals: by reference, from everybody, with an own Update that somebody else commits.
-func TestProposals(t *testing.T) {
-	groups := trio(t)
-	kp, secrets := keyPackage(t, "d")
-	newKey := signatureKey(t)
+func TestProposals(t *testing.T) { eachSuite(t, proposals) }
+
+func proposals(t *testing.T, id Suite) {
+	groups := trioOf(t, id)
+	kp, secrets := keyPackageOf(t, id, "d")
+	newKey := signatureKeyOf(t, id)
 	leaf := LeafIndex(0)
 	extensions := []Extension{{Type: testExtension, Data: []byte("second")}}
 	for _, p := range []struct {
@@ -351,9 +227,11 @@ func TestProposals(t *testing.T) {
 	}
 }
 
-func TestRotateSignatureKey(t *testing.T) {
-	groups := trio(t)
-	key := signatureKey(t)
+func TestRotateSignatureKey(t *testing.T) { eachSuite(t, rotateSignatureKey) }
+
+func rotateSignatureKey(t *testing.T, id Suite) {
+	groups := trioOf(t, id)
+	key := signatureKeyOf(t, id)
 	c := must(groups[1].Commit(CommitParams{NewSignatureKey: key, NewCredential: new(basic("b2"))}))(t)
 	deliver(t, c.Message(), []*Group{groups[0], groups[2]})
 	if err := groups[1].Merge(must(UnmarshalStagedCommit(must(c.MarshalBinary())(t)))(t)); err != nil {

@@ -238,7 +238,7 @@ func (k *KeyPackageSecrets) MarshalBinary() ([]byte, error) {
 		writeKeyPackage(w, k.kp)
 		w.Bytes(initKey)
 		w.Bytes(leafKey)
-		w.Bytes(k.signatureKey.key)
+		w.Bytes(k.signatureKey.key())
 	})
 }
 

@@ -44,8 +44,10 @@ func TestEveryRuleIsListed(t *testing.T) {
 	}
 }
 
-func TestSignWithOwnLabel(t *testing.T) {
-	groups := trio(t)
+func TestSignWithOwnLabel(t *testing.T) { eachSuite(t, signWithOwnLabel) }
+
+func signWithOwnLabel(t *testing.T, id Suite) {
+	groups := trioOf(t, id)
 	s := groups[0].Suite()
 	sig := must(groups[0].Sign("Sealpost knock", []byte("content")))(t)
 	key := groups[0].Members()[0].SignatureKey
@@ -65,15 +67,17 @@ func TestSignWithOwnLabel(t *testing.T) {
 }
 
 // TestUpdateRules: Update proposals that break a rule are refused on arrival.
-func TestUpdateRules(t *testing.T) {
-	groups := trio(t)
+func TestUpdateRules(t *testing.T) { eachSuite(t, updateRules) }
+
+func updateRules(t *testing.T, id Suite) {
+	groups := trioOf(t, id)
 	for _, c := range []struct {
 		name, rule string
 		edit       func(*leafNode)
 	}{
 		{"source", "update.source", func(l *leafNode) { l.source = sourceCommit }},
 		{"key kept", "leaf.same-encryption-key", func(l *leafNode) { l.encryptionKey = groups[0].at.tree.leaf(0).encryptionKey }},
-		{"low order", "leaf.encryption-key", func(l *leafNode) { l.encryptionKey = lowOrder }},
+		{"low order", "leaf.encryption-key", func(l *leafNode) { l.encryptionKey = badKey(id) }},
 	} {
 		g := groups[0].Clone()
 		q := new(queuedProposal)
@@ -149,10 +153,12 @@ func TestRequiredCapabilities(t *testing.T) {
 }
 
 // TestGroupInfoRules: Welcomes whose content a hostile committer made up.
-func TestGroupInfoRules(t *testing.T) {
-	groups := trio(t)
+func TestGroupInfoRules(t *testing.T) { eachSuite(t, groupInfoRules) }
+
+func groupInfoRules(t *testing.T, id Suite) {
+	groups := trioOf(t, id)
 	g := groups[0]
-	kp, secrets := keyPackage(t, "d")
+	kp, secrets := keyPackageOf(t, id, "d")
 	c := must(g.Commit(CommitParams{Add: []*KeyPackage{kp}, Now: testNow, Path: true}))(t)
 	s, tree := g.at.suite, c.Next().RatchetTree()
 	original := must(parse(c.Welcomes()[0].Message, readMessage))(t).welcome
@@ -164,19 +170,19 @@ func TestGroupInfoRules(t *testing.T) {
 		{"signature", "groupinfo.signature", func(_ *groupSecrets, i *groupInfo) { i.signature = nil }},
 		{"signer is blank", "groupinfo.signer", func(_ *groupSecrets, i *groupInfo) { i.signer = 9 }},
 		{"signed by another member", "groupinfo.signature", func(_ *groupSecrets, i *groupInfo) { i.signer = 1 }},
-		{"suite", "groupinfo.suite", func(_ *groupSecrets, i *groupInfo) { i.context.suite = 3 }},
+		{"suite", "groupinfo.suite", func(_ *groupSecrets, i *groupInfo) { i.context.suite = another(id) }},
 		{"confirmation tag", "groupinfo.confirmation-tag", func(_ *groupSecrets, i *groupInfo) {
-			i.confirmationTag = i.confirmationTag[:31]
+			i.confirmationTag = i.confirmationTag[:len(i.confirmationTag)-1]
 		}},
 		{"epoch", "groupinfo.confirmation-tag", func(_ *groupSecrets, i *groupInfo) { i.context.epoch++ }},
 		{"group", "leaf.signature", func(_ *groupSecrets, i *groupInfo) { i.context.groupID = []byte("other") }},
 		{"extension twice", "extension.unique", func(_ *groupSecrets, i *groupInfo) {
 			i.extensions = []Extension{{Type: 0x0a0a}, {Type: 0x0a0a}}
 		}},
-		{"path secret", "welcome.path-secret", func(gs *groupSecrets, _ *groupInfo) { gs.pathSecret = make([]byte, 32) }},
-		{"short path secret", "welcome.path-secret", func(gs *groupSecrets, _ *groupInfo) { gs.pathSecret = gs.pathSecret[:31] }},
+		{"path secret", "welcome.path-secret", func(gs *groupSecrets, _ *groupInfo) { gs.pathSecret = make([]byte, len(gs.pathSecret)) }},
+		{"short path secret", "welcome.path-secret", func(gs *groupSecrets, _ *groupInfo) { gs.pathSecret = gs.pathSecret[1:] }},
 		{"PSK", "welcome.psk", func(gs *groupSecrets, _ *groupInfo) {
-			gs.psks = []preSharedKeyID{{kind: pskExternal, nonce: make([]byte, 32)}}
+			gs.psks = []preSharedKeyID{{kind: pskExternal, nonce: make([]byte, s.nh)}}
 		}},
 	} {
 		opened, info, err := openWelcome(s, original, kp.Ref(), secrets.initKey, nil)
@@ -213,7 +219,7 @@ func TestGroupInfoRules(t *testing.T) {
 	if err != nil {
 		t.Errorf("a member's leaf is not found: %v", err)
 	}
-	stranger, _ := keyPackage(t, "stranger")
+	stranger, _ := keyPackageOf(t, id, "stranger")
 	wantRule(t, "stranger", second(findLeaf(c.Next().tree, stranger.leaf)), "welcome.own-leaf")
 	self := &EpochView{suite: s, tree: c.Next().tree, own: 0}
 	wantRule(t, "signed by ourselves", self.holdWelcome(&groupSecrets{}, 0, nil), "groupinfo.signer")
@@ -223,12 +229,14 @@ func (l *leafNode) encode() []byte { return encode(l, writeLeafNode) }
 
 // TestPSKRules: pre-shared keys are refused by every group of the public API; these rules
 // hold for recorded groups that are followed with keys.
-func TestPSKRules(t *testing.T) {
-	groups := trio(t)
+func TestPSKRules(t *testing.T) { eachSuite(t, pskRules) }
+
+func pskRules(t *testing.T, id Suite) {
+	groups := trioOf(t, id)
 	s := groups[0].at.suite
-	good := preSharedKeyID{kind: pskExternal, id: []byte("id"), nonce: make([]byte, 32)}
-	short, branch := good, preSharedKeyID{kind: pskResumption, usage: 3, nonce: make([]byte, 32)}
-	short.nonce = make([]byte, 31)
+	good := preSharedKeyID{kind: pskExternal, id: []byte("id"), nonce: make([]byte, s.nh)}
+	short, branch := good, preSharedKeyID{kind: pskResumption, usage: 3, nonce: make([]byte, s.nh)}
+	short.nonce = make([]byte, s.nh-1)
 	wantRule(t, "short nonce", s.checkPSK(short), "psk.nonce")
 	wantRule(t, "branch", s.checkPSK(branch), "psk.usage")
 	pol := policy{psks: func(preSharedKeyID) []byte { return []byte("key") }}

@@ -14,11 +14,12 @@ type SignaturePublicKey []byte
 // of [SignaturePrivateKey.MarshalBinary] only. The zero value signs nothing.
 type SignaturePrivateKey struct {
 	suite Suite
-	key   secret
 	pub   SignaturePublicKey
-	// sign holds the key as the scheme uses it: taking its bytes apart for each signature
-	// would cost as much again. A function is not printed by reflection either.
-	sign signFunc
+	// Both hold the private key, sign as the scheme uses it: to parse it for each signature
+	// would cost as much again. They are functions because fmt reads unexported fields by
+	// reflection, past all methods, and of a function it sees no more than the address.
+	sign  signFunc
+	bytes func() secret
 }
 
 type signFunc func(message []byte) ([]byte, error)
@@ -59,7 +60,8 @@ func (s Suite) ParseSignatureKey(b []byte) (SignaturePrivateKey, error) {
 	if err != nil {
 		return SignaturePrivateKey{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	return SignaturePrivateKey{suite: s, key: append(secret(nil), b...), pub: pub, sign: sign}, nil
+	key := append(secret(nil), b...)
+	return SignaturePrivateKey{suite: s, pub: pub, sign: sign, bytes: func() secret { return key }}, nil
 }
 
 // Verify checks a signature made by [SignaturePrivateKey.Sign] or [Group.Sign] under the
@@ -99,8 +101,18 @@ func (k SignaturePrivateKey) Sign(label string, content []byte) ([]byte, error) 
 
 // MarshalBinary returns the private key's bytes, for encrypted storage.
 func (k SignaturePrivateKey) MarshalBinary() ([]byte, error) {
-	return append([]byte(nil), k.key...), nil
+	return append([]byte(nil), k.key()...), nil
 }
+
+// key is nil for the zero value.
+func (k SignaturePrivateKey) key() secret {
+	if k.bytes == nil {
+		return nil
+	}
+	return k.bytes()
+}
+
+func (k SignaturePrivateKey) isZero() bool { return k.bytes == nil }
 
 // Format prints "redacted" for every verb.
 func (SignaturePrivateKey) Format(f fmt.State, _ rune) { printRedacted(f) }

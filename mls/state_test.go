@@ -49,8 +49,10 @@ func TestDamagedState(t *testing.T) {
 
 // TestUsedKeysAreGone: no stored form holds a key that was used, nor what it was derived from
 // (RFC 9420 section 9.2).
-func TestUsedKeysAreGone(t *testing.T) {
-	groups := trio(t)
+func TestUsedKeysAreGone(t *testing.T) { eachSuite(t, usedKeysAreGone) }
+
+func usedKeysAreGone(t *testing.T, id Suite) {
+	groups := trioOf(t, id)
 	g := groups[1]
 	var gone []secret
 	for _, s := range g.keys.nodes {
@@ -96,23 +98,25 @@ func TestRatchetsDoNotGrowWithTheGroup(t *testing.T) {
 }
 
 // TestC13_SecretsAreNotPrinted: no verb, logger or encoder shows key material.
-func TestC13_SecretsAreNotPrinted(t *testing.T) {
-	groups := trio(t)
-	_, secrets := keyPackage(t, "x")
+func TestC13_SecretsAreNotPrinted(t *testing.T) { eachSuite(t, secretsAreNotPrinted) }
+
+func secretsAreNotPrinted(t *testing.T, id Suite) {
+	groups := trioOf(t, id)
+	_, secrets := keyPackageOf(t, id, "x")
 	c := must(groups[0].Commit(CommitParams{}))(t)
-	key := signatureKey(t)
+	key := signatureKeyOf(t, id)
 	e := groups[0].at
 	shown := func(s secret) []string {
 		return []string{string(s), fmt.Sprintf("%x", []byte(s)), fmt.Sprintf("%d", []byte(s)[:8]), fmt.Sprintf("%v", []byte(s)[:8])}
 	}
 	leafKey := must(e.held[e.own.node()].key.Bytes())(t)
-	forbidden := slices.Concat(shown(key.key), shown(e.secrets.exporter), shown(e.secrets.init),
-		shown(leafKey), shown(e.signatureKey.key), shown(secrets.signatureKey.key))
+	forbidden := slices.Concat(shown(key.key()), shown(e.secrets.exporter), shown(e.secrets.init),
+		shown(leafKey), shown(e.signatureKey.key()), shown(secrets.signatureKey.key()))
 	for name, v := range map[string]any{
 		"signature key": key, "group": groups[0], "view": groups[0].View(), "staged commit": c,
 		"key package secrets": secrets, "group config": GroupConfig{SignatureKey: key},
 		"commit params": CommitParams{NewSignatureKey: key}, "secret": e.secrets.exporter,
-		"held": e.held, "hpke": *e.held[e.own.node()],
+		"unexported field": struct{ key SignaturePrivateKey }{key}, "held": e.held, "hpke": *e.held[e.own.node()],
 	} {
 		var out strings.Builder
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%X", "%q", "%d"} {

@@ -14,9 +14,9 @@ import (
 
 // forge signs a KeyPackage again after edit has changed it and its leaf; after may change the
 // leaf between its signature and the package's.
-func forge(t tb, edit func(kp *KeyPackage, leaf *leafNode), after ...func(*leafNode)) *KeyPackage {
+func forge(t tb, id Suite, edit func(kp *KeyPackage, leaf *leafNode), after ...func(*leafNode)) *KeyPackage {
 	t.Helper()
-	kp, secrets := keyPackage(t, "forged")
+	kp, secrets := keyPackageOf(t, id, "forged")
 	changed, leaf := *kp, *kp.leaf
 	leaf.extensions = slices.Clone(leaf.extensions)
 	changed.leaf = &leaf
@@ -35,37 +35,37 @@ func forge(t tb, edit func(kp *KeyPackage, leaf *leafNode), after ...func(*leafN
 var lowOrder = make([]byte, 32)
 
 // badKeyPackages break one rule each, with a good signature.
-func badKeyPackages(t tb) map[string]*KeyPackage {
+func badKeyPackages(t tb, id Suite) map[string]*KeyPackage {
 	t.Helper()
-	other, _ := keyPackage(t, "other")
-	broken := forge(t, func(*KeyPackage, *leafNode) {})
+	other, _ := keyPackageOf(t, id, "other")
+	broken := forge(t, id, func(*KeyPackage, *leafNode) {})
 	broken.signature = bytes.Clone(broken.signature)
 	broken.signature[5] ^= 1
 	return map[string]*KeyPackage{
 		"keypackage.signature": broken,
-		"keypackage.source":    forge(t, func(_ *KeyPackage, l *leafNode) { l.source = sourceUpdate }),
-		"keypackage.init-key":  forge(t, func(kp *KeyPackage, l *leafNode) { kp.initKey = l.encryptionKey }),
-		"leaf.encryption-key":  forge(t, func(_ *KeyPackage, l *leafNode) { l.encryptionKey = lowOrder }),
-		"leaf.extension-support": forge(t, func(_ *KeyPackage, l *leafNode) {
+		"keypackage.source":    forge(t, id, func(_ *KeyPackage, l *leafNode) { l.source = sourceUpdate }),
+		"keypackage.init-key":  forge(t, id, func(kp *KeyPackage, l *leafNode) { kp.initKey = l.encryptionKey }),
+		"leaf.encryption-key":  forge(t, id, func(_ *KeyPackage, l *leafNode) { l.encryptionKey = badKey(id) }),
+		"leaf.extension-support": forge(t, id, func(_ *KeyPackage, l *leafNode) {
 			l.extensions = []Extension{{Type: 0xf777}}
 		}),
-		"extension.unique": forge(t, func(_ *KeyPackage, l *leafNode) {
+		"extension.unique": forge(t, id, func(_ *KeyPackage, l *leafNode) {
 			l.extensions = []Extension{{Type: testExtension}, {Type: testExtension}}
 		}),
-		"keypackage.extension-support": forge(t, func(kp *KeyPackage, _ *leafNode) {
+		"keypackage.extension-support": forge(t, id, func(kp *KeyPackage, _ *leafNode) {
 			kp.extensions = []Extension{{Type: 0xf777}}
 		}),
-		"leaf.credential-support": forge(t, func(_ *KeyPackage, l *leafNode) {
+		"leaf.credential-support": forge(t, id, func(_ *KeyPackage, l *leafNode) {
 			l.capabilities.credentials = []CredentialType{CredentialX509}
 		}),
-		"leaf.suite-support": forge(t, func(_ *KeyPackage, l *leafNode) { l.capabilities.suites = []Suite{2} }),
-		"leaf.signature": forge(t, func(*KeyPackage, *leafNode) {}, func(l *leafNode) {
+		"leaf.suite-support": forge(t, id, func(_ *KeyPackage, l *leafNode) { l.capabilities.suites = []Suite{4} }),
+		"leaf.signature": forge(t, id, func(*KeyPackage, *leafNode) {}, func(l *leafNode) {
 			l.signature = bytes.Clone(l.signature)
 			l.signature[5] ^= 1
 		}),
-		"group.extension-support": forge(t, func(_ *KeyPackage, l *leafNode) { l.capabilities.extensions = nil }),
-		"keypackage.suite": forge(t, func(kp *KeyPackage, _ *leafNode) {
-			kp.suite = 2
+		"group.extension-support": forge(t, id, func(_ *KeyPackage, l *leafNode) { l.capabilities.extensions = nil }),
+		"keypackage.suite": forge(t, id, func(kp *KeyPackage, _ *leafNode) {
+			kp.suite = another(id)
 			kp.initKey = other.initKey
 		}),
 	}
@@ -82,9 +82,11 @@ func wantRule(t *testing.T, what string, err error, rule string) {
 
 // TestKeyPackageRules: each is refused by who would add it and, committed by an insider, by
 // everybody else.
-func TestKeyPackageRules(t *testing.T) {
-	groups := trio(t)
-	for rule, kp := range badKeyPackages(t) {
+func TestKeyPackageRules(t *testing.T) { eachSuite(t, keyPackageRules) }
+
+func keyPackageRules(t *testing.T, id Suite) {
+	groups := trioOf(t, id)
+	for rule, kp := range badKeyPackages(t, id) {
 		if rule != "group.extension-support" && rule != "keypackage.suite" {
 			wantRule(t, "Verify", kp.Verify(testNow, nil), rule)
 		}
@@ -98,17 +100,19 @@ func TestKeyPackageRules(t *testing.T) {
 			t.Errorf("%s: our own commit adds it", rule)
 		}
 	}
-	long := forge(t, func(_ *KeyPackage, l *leafNode) { l.lifetime.notAfter += uint64(MaxLifetime / time.Second) })
+	long := forge(t, id, func(_ *KeyPackage, l *leafNode) { l.lifetime.notAfter += uint64(MaxLifetime / time.Second) })
 	if err := long.Verify(testNow, nil); !errors.Is(err, ErrExpired) {
 		t.Errorf("lifetime of more than MaxLifetime: %v, want ErrExpired", err)
 	}
 }
 
 // TestC27_ProposalLists: lists that RFC 9420 section 12.2 forbids, committed by an insider.
-func TestC27_ProposalLists(t *testing.T) {
-	groups := trio(t)
-	kp, _ := keyPackage(t, "d")
-	sameKey := forge(t, func(_ *KeyPackage, l *leafNode) {
+func TestC27_ProposalLists(t *testing.T) { eachSuite(t, proposalLists) }
+
+func proposalLists(t *testing.T, id Suite) {
+	groups := trioOf(t, id)
+	kp, _ := keyPackageOf(t, id, "d")
+	sameKey := forge(t, id, func(_ *KeyPackage, l *leafNode) {
 		l.signatureKey = groups[2].at.tree.leaf(2).signatureKey
 	})
 	add := &proposal{kind: proposalAdd, add: kp}
@@ -142,9 +146,9 @@ func TestC27_ProposalLists(t *testing.T) {
 		{"one client twice", "tree.unique-encryption-key", []*proposal{add, add}},
 		{"signature key of another", "keypackage.signature", []*proposal{{kind: proposalAdd, add: sameKey}}},
 		{"ExternalInit by a member", "proposals.external-init", []*proposal{{kind: proposalExternalInit, externalInit: []byte{1}}}},
-		{"PSK", "proposals.type", []*proposal{{kind: proposalPSK, psk: preSharedKeyID{kind: pskExternal, nonce: make([]byte, 32)}}}},
-		{"ReInit", "proposals.type", []*proposal{{kind: proposalReInit, reInit: reInit{version: 1, suite: 1}}}},
-		{"ReInit with another", "proposals.type", []*proposal{add, {kind: proposalReInit, reInit: reInit{version: 1, suite: 1}}}},
+		{"PSK", "proposals.type", []*proposal{{kind: proposalPSK, psk: preSharedKeyID{kind: pskExternal, nonce: make([]byte, suites[id].nh)}}}},
+		{"ReInit", "proposals.type", []*proposal{{kind: proposalReInit, reInit: reInit{version: 1, suite: id}}}},
+		{"ReInit with another", "proposals.type", []*proposal{add, {kind: proposalReInit, reInit: reInit{version: 1, suite: id}}}},
 	} {
 		before := fingerprint(t, groups[1])
 		edit := func(*commitBuilder) {}
@@ -175,8 +179,10 @@ func encodeRequired(rc requiredCapabilities) []byte {
 }
 
 // TestPathRules: paths that an insider bent after computing them.
-func TestPathRules(t *testing.T) {
-	groups := trio(t)
+func TestPathRules(t *testing.T) { eachSuite(t, pathRules) }
+
+func pathRules(t *testing.T, id Suite) {
+	groups := trioOf(t, id)
 	resign := func(b *commitBuilder) {
 		l := b.commit.path.leaf
 		if err := l.sign(b.group.at.suite, b.signatureKey, b.group.at.ctx.groupID, b.group.at.own); err != nil {
@@ -194,7 +200,7 @@ func TestPathRules(t *testing.T) {
 			b.commit.proposals = []proposalOrRef{{proposal: &proposal{kind: proposalRemove, remove: 2}}}
 		}},
 		{"unknown reference", "commit.reference", func(b *commitBuilder) {
-			b.commit.proposals = []proposalOrRef{{ref: make([]byte, 32)}}
+			b.commit.proposals = []proposalOrRef{{ref: make([]byte, b.group.at.suite.nh)}}
 		}},
 		{"leaf source", "path.source", func(b *commitBuilder) { b.commit.path.leaf.source = sourceUpdate; resign(b) }},
 		{"leaf signature", "leaf.signature", func(b *commitBuilder) { b.commit.path.leaf.signature[0] ^= 1 }},
@@ -212,7 +218,7 @@ func TestPathRules(t *testing.T) {
 			resign(b)
 		}},
 		{"leaf key of low order", "leaf.encryption-key", func(b *commitBuilder) {
-			b.commit.path.leaf.encryptionKey = lowOrder
+			b.commit.path.leaf.encryptionKey = badKey(id)
 			resign(b)
 		}},
 		{"signature key of another member", "leaf.signature", func(b *commitBuilder) {
@@ -241,7 +247,7 @@ func TestPathRules(t *testing.T) {
 		{"node key of low order", "path.key", func(b *commitBuilder) { b.commit.path.nodes[1].encryptionKey = lowOrder }},
 		{"another node key", "path.parent-hash", func(b *commitBuilder) { b.commit.path.nodes[1].encryptionKey = stranger }},
 		{"another parent hash", "path.parent-hash", func(b *commitBuilder) {
-			b.commit.path.leaf.parentHash = make([]byte, 32)
+			b.commit.path.leaf.parentHash = make([]byte, b.group.at.suite.nh)
 			resign(b)
 		}},
 	} {
@@ -257,8 +263,10 @@ func TestPathRules(t *testing.T) {
 }
 
 // TestTreeRules: trees that a hostile committer signed for a joiner.
-func TestTreeRules(t *testing.T) {
-	groups := trio(t)
+func TestTreeRules(t *testing.T) { eachSuite(t, treeRules) }
+
+func treeRules(t *testing.T, id Suite) {
+	groups := trioOf(t, id)
 	e := groups[0].at
 	check := func(edit func(*ratchetTree)) error {
 		tree := e.tree.clone()
@@ -296,7 +304,7 @@ func TestTreeRules(t *testing.T) {
 		{"planted parent", "tree.parent-hash", func(tr *ratchetTree) {
 			tr.set(5, &node{parent: &parentNode{encryptionKey: must(e.suite.generateHPKE())(t).pub}})
 		}},
-		{"parent key of low order", "tree.parent-key", func(tr *ratchetTree) { parent(tr, 3, func(p *parentNode) { p.encryptionKey = lowOrder }) }},
+		{"parent key of low order", "tree.parent-key", func(tr *ratchetTree) { parent(tr, 3, func(p *parentNode) { p.encryptionKey = badKey(id) }) }},
 		{"parent key of a leaf", "tree.unique-encryption-key", func(tr *ratchetTree) {
 			parent(tr, 3, func(p *parentNode) { p.encryptionKey = tr.leaf(0).encryptionKey })
 		}},
@@ -442,6 +450,6 @@ func TestC28_AllZeroX25519(t *testing.T) {
 	if _, err := s.decryptWithLabel(key, "x", nil, hpkeCiphertext{kemOutput: lowOrder, ciphertext: make([]byte, 20)}); err == nil {
 		t.Error("decrypted from the all-zero point")
 	}
-	kp := forge(t, func(kp *KeyPackage, _ *leafNode) { kp.initKey = lowOrder })
+	kp := forge(t, s.id, func(kp *KeyPackage, _ *leafNode) { kp.initKey = lowOrder })
 	wantRule(t, "init key", kp.Verify(testNow, nil), "keypackage.init-key")
 }

@@ -1,0 +1,195 @@
+package mls
+
+import (
+	"bytes"
+	"crypto/elliptic"
+	"errors"
+	"math/big"
+	"testing"
+)
+
+// badKeys are byte strings that are no public key of the suite, by what is wrong with them.
+func badKeys(t tb, id Suite) map[string][]byte {
+	t.Helper()
+	s := suites[id]
+	good := must(s.generateHPKE())(t).pub
+	bad := map[string][]byte{
+		"empty": {}, "a byte too few": good[:len(good)-1], "a byte too many": append(bytes.Clone(good), 0),
+		"of another suite": must(suites[another(id)].generateHPKE())(t).pub,
+		"zeros":            make([]byte, len(good)),
+	}
+	if id == SuiteX25519ChaCha20Ed25519 {
+		bad["of another suite"] = must(suites[SuiteP384AES256P384].generateHPKE())(t).pub
+	}
+	scheme, ok := s.signature.(ecdsaScheme)
+	if !ok {
+		return bad // X25519 takes every 32 bytes that are not of low order
+	}
+	size := len(good) / 2
+	x, y := good[1:1+size], good[1+size:]
+	form := func(first byte, parts ...[]byte) []byte { return append([]byte{first}, bytes.Join(parts, nil)...) }
+	bad["infinity"] = []byte{0}
+	bad["compressed"] = form(2|y[size-1]&1, x)
+	bad["hybrid"] = form(6|y[size-1]&1, x, y)
+	bad["x alone"] = x
+	bad["off the curve"] = form(4, y, x)
+	bad["unreduced"] = unreduced(scheme.curve.Params(), size)
+	return bad
+}
+
+// unreduced is a point of the curve whose x is written with the field's order added to it.
+func unreduced(c *elliptic.CurveParams, size int) []byte {
+	for x := big.NewInt(0); ; x.Add(x, big.NewInt(1)) {
+		y := new(big.Int).Exp(x, big.NewInt(3), c.P) // y² = x³ - 3x + b
+		y.Sub(y, new(big.Int).Mul(x, big.NewInt(3)))
+		y.Mod(y.Add(y, c.B), c.P)
+		if y.ModSqrt(y, c.P) == nil {
+			continue
+		}
+		out := make([]byte, 1+2*size)
+		out[0] = 4
+		new(big.Int).Add(x, c.P).FillBytes(out[1 : 1+size])
+		y.FillBytes(out[1+size:])
+		return out
+	}
+}
+
+// badKey is one that has the length of a good one, where the suite has any.
+func badKey(id Suite) []byte {
+	if scheme, ok := suites[id].signature.(ecdsaScheme); ok {
+		return unreduced(scheme.curve.Params(), (scheme.curve.Params().BitSize+7)/8)
+	}
+	return lowOrder
+}
+
+// TestC28_BadKeysEverywhere: what is no point of the suite's curve is refused wherever a
+// message can hold one, with a typed error, and changes nothing.
+func TestC28_BadKeysEverywhere(t *testing.T) {
+	eachSuite(t, func(t *testing.T, id Suite) {
+		groups := trioOf(t, id)
+		for name, key := range badKeys(t, id) {
+			inKeyPackages(t, groups, name, key)
+			inUpdates(t, groups, name, key)
+			inPaths(t, groups, name, key)
+			inWelcomes(t, groups, name, key)
+			inExternalInits(t, groups, name, key)
+			inTrees(t, groups, name, key)
+			s := groups[0].at.suite
+			if _, err := s.encryptWithLabel(key, "x", nil, nil); err == nil {
+				t.Errorf("%s: encrypted to it", name)
+			}
+		}
+	})
+}
+
+// refused has every other member process a message of leaf 0 and wants the rule.
+func refused(t *testing.T, what string, groups []*Group, msg []byte, rule string) {
+	t.Helper()
+	for _, g := range groups[1:] {
+		wantRule(t, what, untouched(t, what, g, msg), rule)
+	}
+}
+
+func inKeyPackages(t *testing.T, groups []*Group, name string, key []byte) {
+	t.Helper()
+	id := groups[0].Suite()
+	for rule, edit := range map[string]func(*KeyPackage, *leafNode){
+		"keypackage.init-key":  func(kp *KeyPackage, _ *leafNode) { kp.initKey = key },
+		"leaf.encryption-key":  func(_ *KeyPackage, l *leafNode) { l.encryptionKey = key },
+		"keypackage.signature": func(_ *KeyPackage, l *leafNode) { l.signatureKey = key },
+	} {
+		kp := forge(t, id, edit)
+		parsed := must(ParseKeyPackage(kp.Bytes()))(t)
+		wantRule(t, name, parsed.Verify(testNow, nil), rule)
+		add := []*proposal{{kind: proposalAdd, add: kp}}
+		refused(t, name+" in an added KeyPackage", groups, must(hack(t, groups[0].Clone(), add, withoutPath, wireFormatPrivate, nil))(t), rule)
+		before := fingerprint(t, groups[0])
+		_, err := groups[0].Commit(CommitParams{Add: []*KeyPackage{kp}, Now: testNow})
+		wantRule(t, name+" in our own Add", err, rule)
+		if !bytes.Equal(fingerprint(t, groups[0]), before) {
+			t.Errorf("%s in our own Add left a trace", name)
+		}
+	}
+}
+
+func inUpdates(t *testing.T, groups []*Group, name string, key []byte) {
+	t.Helper()
+	g := groups[0].Clone()
+	p := must(g.propose(&ProposalParams{Update: true}, new(queuedProposal)))(t)
+	p.update.encryptionKey = key
+	if err := p.update.sign(g.at.suite, g.at.signatureKey, g.at.ctx.groupID, 0); err != nil {
+		t.Fatal(err)
+	}
+	content := g.content(contentProposal, nil)
+	content.proposal = p
+	a := &authenticatedContent{wireFormat: wireFormatPrivate, content: content}
+	if err := a.sign(g.at.suite, g.at.signatureKey, g.at.ctx); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, name+" in an Update", groups, must(g.protect(a, 0))(t), "leaf.encryption-key")
+}
+
+// inPaths: in the leaf and a node, which everybody sees, and as KEM output, which only those
+// see who have to decrypt it.
+func inPaths(t *testing.T, groups []*Group, name string, key []byte) {
+	t.Helper()
+	commit := func(edit func(*commitBuilder)) []byte {
+		return must(hack(t, groups[0].Clone(), nil, edit, wireFormatPrivate, nil))(t)
+	}
+	refused(t, name+" in a path's leaf", groups, commit(func(b *commitBuilder) {
+		l := b.commit.path.leaf
+		l.encryptionKey = key
+		if err := l.sign(b.group.at.suite, b.signatureKey, b.group.at.ctx.groupID, 0); err != nil {
+			t.Fatal(err)
+		}
+	}), "leaf.encryption-key")
+	refused(t, name+" in a path", groups, commit(func(b *commitBuilder) { b.commit.path.nodes[1].encryptionKey = key }), "path.key")
+	// Leaf 0's path in a tree of four: node 1 for leaf 1, node 3 for leaf 2.
+	msg := commit(func(b *commitBuilder) { b.commit.path.nodes[1].secrets[0].kemOutput = key })
+	if err := untouched(t, name, groups[2], msg); !errors.Is(err, ErrCannotFollow) || errors.Is(err, ErrInvalidCommit) {
+		t.Errorf("%s as KEM output for leaf 2: %v, want ErrCannotFollow alone", name, err)
+	}
+	must(groups[1].Process(msg))(t)
+}
+
+func inWelcomes(t *testing.T, groups []*Group, name string, key []byte) {
+	t.Helper()
+	kp, secrets := keyPackageOf(t, groups[0].Suite(), "d")
+	c := must(groups[0].Clone().Commit(CommitParams{Add: []*KeyPackage{kp}, Now: testNow}))(t)
+	m := must(parse(c.Welcomes()[0].Message, readMessage))(t)
+	m.welcome.secrets[0].secrets.kemOutput = key
+	before := must(secrets.MarshalBinary())(t)
+	_, err := Join(encode(m, writeMessage), secrets, c.Next().RatchetTree(), nil, testNow)
+	wantRule(t, name+" in a Welcome", err, "welcome.secrets")
+	must(Join(c.Welcomes()[0].Message, secrets, c.Next().RatchetTree(), nil, testNow))(t)
+	if !bytes.Equal(must(secrets.MarshalBinary())(t), before) {
+		t.Errorf("%s in a Welcome changed the secrets", name)
+	}
+}
+
+// inExternalInits: no commit with one counts, whatever its KEM output, from inside the group
+// or from outside.
+func inExternalInits(t *testing.T, groups []*Group, name string, key []byte) {
+	t.Helper()
+	external := &proposal{kind: proposalExternalInit, externalInit: key}
+	refused(t, name+" in an ExternalInit", groups,
+		must(hack(t, groups[0].Clone(), []*proposal{external}, nil, wireFormatPrivate, nil))(t), "proposals.external-init")
+	c := groups[0].content(contentCommit, nil)
+	c.sender = sender{kind: senderNewMemberCommit}
+	c.commit = &commit{proposals: []proposalOrRef{{proposal: external}}}
+	m := &publicMessage{content: c, auth: authData{signature: make([]byte, 64), confirmationTag: make([]byte, 32)}}
+	err := untouched(t, name, groups[1], encode(&message{wireFormat: wireFormatPublic, public: m}, writeMessage))
+	if !errors.Is(err, ErrUnsupported) || !errors.Is(err, ErrInvalidCommit) {
+		t.Errorf("%s in an external commit: %v, want ErrUnsupported", name, err)
+	}
+}
+
+// inTrees: a joiner's tree, in a node that is no leaf; leaves are as in KeyPackages.
+func inTrees(t *testing.T, groups []*Group, name string, key []byte) {
+	t.Helper()
+	tree := groups[0].at.tree.clone()
+	p := *tree.nodes[3].parent
+	p.encryptionKey = key
+	tree.set(3, &node{parent: &p})
+	wantRule(t, name+" in a tree", tree.checkReceived(groups[0].at.ctx, nil), "tree.parent-key")
+}
