@@ -42,10 +42,10 @@ const (
 	modSync      = "golang.org/x/sync"
 	modSys       = "golang.org/x/sys"
 	modText      = "golang.org/x/text"
+	modWebTrans  = "github.com/quic-go/webtransport-go"
 	modTOML      = "github.com/BurntSushi/toml"
 	modTools     = "golang.org/x/tools"
 	modScript    = "github.com/rogpeppe/go-internal"
-	modWebTrans  = "github.com/quic-go/webtransport-go"
 )
 
 // pureBan keeps a protocol pure: bytes and events in, bytes and events out. log/slog is not
@@ -72,6 +72,22 @@ var rules = map[string]rule{
 	"internal/vectorfile": {
 		ban: pureBan,
 		why: "runs files of test vectors; knows no protocol, so every package checks its own from within",
+	},
+	"internal/tlscert": {
+		modules: []string{modCrypto},
+		why:     "certificates of an operator's own name; knows nobody who listens",
+	},
+	"internal/tlscert/acmetest": {
+		why: "a certificate authority for tests; nothing but tests imports it",
+	},
+	"internal/connlimit": {
+		ban: []string{"net/http"},
+		why: "how many connections a process has open, and from where; knows no protocol",
+	},
+	"internal/quicport": {
+		may:     []string{"internal/connlimit"},
+		modules: []string{modQUIC, modWebTrans},
+		why:     "a UDP socket with HTTP/3 on it; who answers is the caller's",
 	},
 	"internal/certpin": {
 		may: []string{"internal/keyfile"},
@@ -193,11 +209,11 @@ var rules = map[string]rule{
 	"cmd/sealpost": {
 		may: []string{
 			"mls", "relay", "relay/session", "relay/relayserver", "keyserver", "keyserver/httpserver",
-			"clientlib", "clientlib/content", "internal/certpin", "internal/keyfile", "internal/shard", "internal/measure",
-			"cmd/sealpost/demo", "cmd/sealpost/bench", "testvectors",
+			"clientlib", "clientlib/content", "internal/certpin", "internal/connlimit", "internal/keyfile", "internal/quicport",
+			"internal/shard", "internal/measure", "cmd/sealpost/demo", "cmd/sealpost/bench", "testvectors",
 		},
-		modules: []string{modKong, modTOML},
-		why:     "wiring only; shard for the type of the storage key",
+		modules: []string{modKong, modTOML, modWebTrans},
+		why:     "wiring only; shard for the type of the storage key, WebTransport to hand it from one package to another",
 	},
 }
 
@@ -232,10 +248,11 @@ var testOnly = []string{modRapid, modPorcupine, modScript, modTools, modSync}
 var testMay = map[string][]string{
 	"internal/shard":       {modBadger}, // opens a store behind the package's back, to damage it
 	"relay/internal/queue": {modBadger}, // scans a store for what must not be in it
+	"internal/tlscert":     {modQUIC},
 	"relay/relayserver":    {modBadger, modNoise},
 	"relay/relayclient":    {modNoise},
 	"keyserver/directory":  {modBadger},
-	"cmd/sealpost":         {modBadger},
+	"cmd/sealpost":         {modBadger, modQUIC},
 	"testvectors":          {modCrypto}, // the generator is written with primitives alone
 }
 

@@ -79,7 +79,7 @@ func benchRelay(ctx context.Context, dir string) (bench.Relay, error) {
 	if err := cfg.complete(); err != nil {
 		return bench.Relay{}, err
 	}
-	listener, err := listen(cfg.Listen)
+	all, err := openSockets(cfg)
 	if err != nil {
 		return bench.Relay{}, err
 	}
@@ -87,14 +87,14 @@ func benchRelay(ctx context.Context, dir string) (bench.Relay, error) {
 	if err != nil {
 		return bench.Relay{}, err
 	}
-	address, _, err := srv.addresses(cfg, listener.Addr())
+	told, err := srv.addresses(all)
 	if err != nil {
 		return bench.Relay{}, err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- srv.run(ctx, listener, time.Second) }()
-	return bench.Relay{Address: address, Syncs: srv.relay.Syncs, Close: func() error {
+	go func() { ended <- srv.run(ctx, all, time.Second) }()
+	return bench.Relay{Address: told[0].relay, Syncs: srv.relay.Syncs, Close: func() error {
 		stop()
 		return <-ended
 	}}, nil

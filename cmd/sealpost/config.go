@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,13 +22,15 @@ const (
 // describes each key. A flag wins over the file, the file over the default.
 type serveConfig struct {
 	Data       string        `toml:"data"`        // folder, made if missing
-	Listen     string        `toml:"listen"`      // HOST:PORT, one TLS listener for all
+	Listen     string        `toml:"listen"`      // HOST:PORT, the one listener; empty with Listeners
 	Public     string        `toml:"public"`      // HOST:PORT that clients dial; Listen if empty
 	StorageKey string        `toml:"storage-key"` // file; inside Data if empty
 	Drain      time.Duration `toml:"drain"`       // how long SIGTERM waits for readers to leave
 	Log        slog.Level    `toml:"log"`
 	TLS        tlsConfig     `toml:"tls"`
 	Origins    []string      `toml:"origins"` // browser pages that may connect, as scheme://host[:port]
+
+	Listeners []listenerConfig `toml:"listener"` // several listeners, in place of Listen
 }
 
 // tlsConfig names the operator's own certificate, both or neither, in PEM.
@@ -39,7 +40,7 @@ type tlsConfig struct {
 }
 
 func defaultConfig() serveConfig {
-	return serveConfig{Listen: "127.0.0.1:7443", Drain: 10 * time.Second, Log: slog.LevelInfo}
+	return serveConfig{Listen: "localhost:7443", Drain: 10 * time.Second, Log: slog.LevelInfo}
 }
 
 // readConfig reads the TOML file at path over cfg. A key that it does not know is an error:
@@ -58,6 +59,9 @@ func readConfig(path string, cfg *serveConfig) error {
 			names[i] = key.String()
 		}
 		return fmt.Errorf("%s: unknown key %s; the example file lists all there are", path, strings.Join(names, ", "))
+	}
+	if len(cfg.Listeners) > 0 && !meta.IsDefined("listen") {
+		cfg.Listen = "" // the default is for a file that says nothing
 	}
 	// A path in the file means the same from wherever the server is started.
 	for _, p := range []*string{&cfg.Data, &cfg.StorageKey, &cfg.TLS.Certificate, &cfg.TLS.Key} {
@@ -86,18 +90,7 @@ func (c *serveConfig) complete() error {
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		return errors.New("tls.certificate and tls.key go together")
 	}
-	host, _, err := net.SplitHostPort(c.Listen)
-	if err != nil {
-		return fmt.Errorf("listen is no HOST:PORT: %w", err)
-	}
-	if c.Public != "" {
-		if h, _, err := net.SplitHostPort(c.Public); err != nil || h == "" {
-			return fmt.Errorf("public is %q, no HOST:PORT", c.Public)
-		}
-	} else if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		return fmt.Errorf("listen %s is all addresses: say with public which one clients dial", c.Listen)
-	}
-	return nil
+	return c.completeListeners()
 }
 
 // userData returns the folder of Sealpost's data of this user (XDG base directories).

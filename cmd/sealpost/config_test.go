@@ -24,7 +24,7 @@ func TestExampleConfigLoads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	commentedOut := regexp.MustCompile(`(?m)^# (\[[a-z]+\]|[a-z-]+ = .*)$`)
+	commentedOut := regexp.MustCompile(`(?m)^# (\[\[?[a-z]+\]\]?|[a-z-]+ = .*)$`)
 	path := filepath.Join(t.TempDir(), "all.toml")
 	if err := os.WriteFile(path, commentedOut.ReplaceAll(text, []byte("$1")), 0o600); err != nil {
 		t.Fatal(err)
@@ -33,10 +33,12 @@ func TestExampleConfigLoads(t *testing.T) {
 	if err := readConfig(path, &all); err != nil {
 		t.Fatal(err)
 	}
-	v := reflect.ValueOf(all)
-	for i := range v.NumField() {
-		if v.Field(i).IsZero() && v.Type().Field(i).Name != "Log" { // info is slog's zero
-			t.Errorf("the example does not show %s", v.Type().Field(i).Tag.Get("toml"))
+	for _, table := range []any{all, all.TLS, all.Listeners[0]} {
+		v := reflect.ValueOf(table)
+		for i := range v.NumField() {
+			if v.Field(i).IsZero() && v.Type().Field(i).Name != "Log" { // info is slog's zero
+				t.Errorf("the example does not show %s", v.Type().Field(i).Tag.Get("toml"))
+			}
 		}
 	}
 	if want := filepath.Join(filepath.Dir(path), "privkey.pem"); all.TLS.Key != want {
@@ -53,8 +55,14 @@ func TestBadConfigIsRefused(t *testing.T) {
 		"unquoted drain":  {`drain = 10s`, "line 1"},
 		"drain too long":  {`drain = "1h"`, "drain is 1h"},
 		"drain too short": {`drain = 30`, "drain is 30ns"},
-		"no port":         {`listen = "localhost"`, "listen is no HOST:PORT"},
+		"no port":         {`listen = "localhost"`, "is no HOST:PORT"},
 		"all addresses":   {`listen = "0.0.0.0:7443"`, "all addresses"},
+		"both ways":       {"listen = \":1\"\n[[listener]]\naddress = \":1\"", "do not go together"},
+		"public for none": {"public = \"a:1\"\n[[listener]]\naddress = \":1\"", "public goes with listen"},
+		"nobody is told":  {"[[listener]]\naddress = \":1\"\n[[listener]]\naddress = \"[::]:2\"", "no listener has an address"},
+		"only a proxy":    {"[[listener]]\naddress = \"192.0.2.1:1\"\nproxy-from = [\"192.0.2.0/24\"]", "no listener has an address"},
+		"quic by proxy":   {"[[listener]]\naddress = \"h:1\"\npublic = \"h:1\"\nquic = true\nproxy-from = [\"::/0\"]", "quic does not go with proxy-from"},
+		"no network":      {"[[listener]]\naddress = \"h:1\"\nproxy-from = [\"192.0.2.1\"]", "proxy-from"},
 		"half of tls":     {"[tls]\nkey = \"k.pem\"", "go together"},
 		"no public host":  {`public = ":443"`, "public is"},
 		"unknown level":   {`log = "loud"`, "log"},

@@ -51,9 +51,15 @@ func openIdentity(cfg serveConfig) (identity, error) {
 // storeKey derives the key of the stores in folder, so that no record of one server opens, or
 // has the same name, in the other's.
 func storeKey(root shard.Key, folder string) (shard.Key, error) {
-	b, err := hkdf.Key(sha256.New, root[:], nil, "sealpost store "+folder, len(shard.Key{}))
+	b, err := derive(root, "sealpost store "+folder)
+	return shard.Key(b), err
+}
+
+// derive returns the key for one use of root, which itself seals nothing.
+func derive(root shard.Key, label string) (key [32]byte, err error) {
+	b, err := hkdf.Key(sha256.New, root[:], nil, label, len(key))
 	if err != nil {
-		return shard.Key{}, err
+		return key, err
 	}
-	return shard.Key(b), nil
+	return [32]byte(b), nil
 }

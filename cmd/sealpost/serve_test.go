@@ -118,29 +118,6 @@ func TestA14_RestoredFromABackup(t *testing.T) {
 	}
 }
 
-// TestR37_StopDrains: a reader that is attached is sent away, not cut off by the deadline,
-// and the server ends well although the client would have stayed.
-func TestR37_StopDrains(t *testing.T) {
-	p := start(t, t.TempDir(), "serve", "--listen", "127.0.0.1:0")
-	g := greeted(t, p)
-	conn, err := relayclient.Dial(t.Context(), g.relay, relayclient.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	p.signal(syscall.SIGINT)
-	<-conn.Done()
-	select {
-	case <-conn.GoAway():
-	default:
-		t.Error("the reader was cut off without a word")
-	}
-	status, _ := p.wait()
-	if log := p.stderr.String(); status != 0 || !strings.Contains(log, "stopped") || strings.Contains(log, "cut off") {
-		t.Errorf("status %d, log:\n%s", status, log)
-	}
-}
-
 // dialBoth speaks to both servers as their addresses say.
 func dialBoth(t *testing.T, g greeting) {
 	t.Helper()

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -61,80 +59,4 @@ func TestR11_IdleConnections(t *testing.T) {
 		c.Close()
 	}
 	dialBoth(t, g)
-}
-
-// TestBoundedListener: a connection over the limit is closed, and one that ends makes room
-// once, however often it is closed.
-func TestBoundedListener(t *testing.T) {
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := newBoundedListener(inner, connLimits{total: 2, network: 1, loopback: 2})
-	defer l.Close()
-	in := make(chan net.Conn, 8)
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			in <- c
-		}
-	}()
-	dial := func() net.Conn {
-		c, err := net.Dial("tcp", inner.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		return c
-	}
-	turnedAway := func() {
-		t.Helper()
-		if _, err := dial().Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-			t.Fatalf("a connection over the limit: %v, want EOF", err)
-		}
-	}
-	dial()
-	dial()
-	first, second := <-in, <-in
-	turnedAway()
-	first.Close()
-	first.Close()
-	dial()
-	third := <-in
-	turnedAway()
-	second.Close()
-	third.Close()
-	if l.open != 0 || len(l.byNetwork) != 0 {
-		t.Errorf("%d connections of %d networks are counted after all were closed", l.open, len(l.byNetwork))
-	}
-}
-
-func TestOneNetworkDoesNotFillTheServer(t *testing.T) {
-	l := newBoundedListener(nil, connLimits{total: 5, network: 2, loopback: 4})
-	for _, c := range []struct {
-		remote string
-		want   bool
-	}{
-		{"192.0.2.1:1", true}, {"192.0.2.200:1", true}, {"[::ffff:192.0.2.3]:1", false},
-		{"[2001:db8:1:200::1]:1", true}, {"[2001:db8:1:2ff::2]:1", true}, {"[2001:db8:1:201::3]:1", false},
-		{"127.0.0.1:1", true}, {"127.9.9.9:1", false}, {"198.51.100.1:1", false}, // five are in
-	} {
-		if got := l.admit(networkOf(c.remote)); got != c.want {
-			t.Errorf("%s is let in: %v", c.remote, got)
-		}
-	}
-	l.release(networkOf("192.0.2.77:1"))
-	if !l.admit(networkOf("[::1]:1")) {
-		t.Error("there is room, and loopback is not let in")
-	}
-	for files, want := range map[uint64]connLimits{
-		0: {1, 1, 1}, 600: {300, 75, 300}, 1024: {512, 128, 512}, 65536: {65024, 2048, 4096}, 1<<64 - 1: {maxConns, 2048, 4096},
-	} {
-		if got := limitsFor(files); got != want {
-			t.Errorf("with %d files the limits are %+v, want %+v", files, got, want)
-		}
-	}
 }

@@ -78,6 +78,7 @@ func (s *Store) store(batch []item) {
 // succeeds would prove nothing about pages that the first one gave up.
 func (s *Store) fail(err error, batch []item) {
 	s.failed = true
+	close(s.broken)
 	s.log.Error("the store has failed and acknowledges nothing any more", "error", err)
 	for _, it := range batch {
 		it.done(nil, fmt.Errorf("%w: %w", ErrFailed, err))

@@ -71,7 +71,7 @@ func open(cfg Config, v *vault) (*Store, error) {
 	s := &Store{
 		vault: v, db: db, machine: cfg.Machine, clock: cfg.Clock, log: log,
 		minFree: cmp.Or(cfg.MinFree, defaultMinFree), dir: cfg.Dir,
-		queue: newQueue(), recent: newRecent(), stopped: make(chan struct{}),
+		queue: newQueue(), recent: newRecent(), stopped: make(chan struct{}), broken: make(chan struct{}),
 		commit: func(txn *badger.Txn, batch uint64) error { return txn.CommitAt(batch, nil) },
 	}
 	s.free = func() (uint64, error) { return freeSpace(s.dir) }

@@ -150,6 +150,10 @@ func (s *Store) View(fn func(*Snapshot) error) error {
 	return s.view(fn)
 }
 
+// Failed is closed when a write or sync has failed: from then on every operation ends in
+// ErrFailed, and only opening the store again helps.
+func (s *Store) Failed() <-chan struct{} { return s.broken }
+
 // Incarnation returns the name of the store's present life; it is fixed while it is open.
 func (s *Store) Incarnation() [16]byte { return s.lives[len(s.lives)-1].ID }
 

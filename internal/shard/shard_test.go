@@ -194,11 +194,17 @@ func TestR29_SyncFails(t *testing.T) {
 			dir := t.TempDir()
 			s, _ := openNotebook(t, dir)
 			do(t, s, put{id: 1})
+			select {
+			case <-s.Failed():
+				t.Error("a store that works says that it has failed")
+			default:
+			}
 			commit, syncMark := s.commit, s.mark.sync
 			inject(s)
 			if _, err := s.Do(t.Context(), put{id: 2}); !errors.Is(err, ErrFailed) || !errors.Is(err, eio) {
 				t.Fatalf("the failing operation: %v", err)
 			}
+			<-s.Failed()
 			if got := contents(t, s); len(got) != 1 {
 				t.Errorf("a batch that failed is visible: %v", got)
 			}

@@ -23,6 +23,7 @@ type Store struct {
 	lock    *dirLock
 	queue   *queue
 	stopped chan struct{} // closed when the storing goroutine has ended
+	broken  chan struct{} // closed when the store has failed
 
 	horizon horizon
 	syncs   atomic.Uint64 // what Syncs returns

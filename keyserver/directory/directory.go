@@ -76,6 +76,9 @@ func Open(cfg Config) (*Directory, error) {
 	return d, nil
 }
 
+// Failed is closed when the store has failed and accepts nothing any more.
+func (d *Directory) Failed() <-chan struct{} { return d.store.Failed() }
+
 // Close waits for what was accepted and closes the store.
 func (d *Directory) Close() error {
 	d.stop()

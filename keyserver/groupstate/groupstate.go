@@ -80,6 +80,9 @@ func Open(cfg Config) (*Store, error) {
 	return s, nil
 }
 
+// Failed is closed when the store has failed and accepts nothing any more.
+func (s *Store) Failed() <-chan struct{} { return s.store.Failed() }
+
 // Close waits for what was accepted and closes the store.
 func (s *Store) Close() error {
 	s.stop()

@@ -53,6 +53,9 @@ type Server struct {
 	chunks    *groupstate.Store
 	limits    *limiters
 	log       *slog.Logger
+	failed    chan struct{}   // closed when one of the stores has failed
+	closed    context.Context // ends with Close
+	stop      context.CancelFunc
 }
 
 // Open opens or creates the stores in cfg.Dir.
@@ -77,12 +80,36 @@ func Open(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	return &Server{directory: d, chunks: c, limits: newLimiters(cfg.Limits, cfg.Clock), log: cfg.Logger}, nil
+	s := &Server{
+		directory: d, chunks: c, limits: newLimiters(cfg.Limits, cfg.Clock), log: cfg.Logger,
+		failed: make(chan struct{}),
+	}
+	s.closed, s.stop = context.WithCancel(context.Background())
+	go s.watch()
+	return s, nil
 }
+
+// watch joins what the stores say into one channel, until the server is closed.
+func (s *Server) watch() {
+	select {
+	case <-s.directory.Failed():
+	case <-s.chunks.Failed():
+	case <-s.closed.Done():
+		return
+	}
+	close(s.failed)
+}
+
+// Failed is closed when one of the stores has failed: it accepts nothing any more until it is
+// opened again.
+func (s *Server) Failed() <-chan struct{} { return s.failed }
 
 // Close waits for what was accepted and closes the stores. The HTTP server in front is shut
 // down first, by whoever started it; a request that comes later is told to come again.
-func (s *Server) Close() error { return errors.Join(s.directory.Close(), s.chunks.Close()) }
+func (s *Server) Close() error {
+	s.stop()
+	return errors.Join(s.directory.Close(), s.chunks.Close())
+}
 
 // HTTP returns a server of [Server.Handler] with deadlines and bounds for strangers. The
 // caller gives it a listener (ServeTLS with empty file names) and shuts it down.

@@ -105,6 +105,10 @@ func Open(cfg Config) (*Server, error) {
 // and fdatasync for each batch of mutations.
 func (s *Server) Syncs() uint64 { return s.store.Syncs() }
 
+// Failed is closed when the store has failed: nothing is accepted any more until it is opened
+// again. Sessions go on, for reading what is there.
+func (s *Server) Failed() <-chan struct{} { return s.store.Failed() }
+
 // admit counts a connection from prefix, or says why not.
 func (s *Server) admit(prefix netip.Prefix) error {
 	s.mu.Lock()

@@ -126,6 +126,9 @@ func (s *Store) Ack(q relay.QueueID, reader relay.PublicKey, seq uint64) {
 // store is closed or has failed.
 func (s *Store) Sweep(ctx context.Context) error { return s.sweeps.all(ctx) }
 
+// Failed is closed when the store has failed and accepts nothing any more.
+func (s *Store) Failed() <-chan struct{} { return s.shard.Failed() }
+
 // Incarnation names the life of the store; it is fixed while the store is open.
 func (s *Store) Incarnation() relay.Incarnation { return s.shard.Incarnation() }
 

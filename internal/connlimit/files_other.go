@@ -1,6 +1,6 @@
 //go:build !unix
 
-package main
+package connlimit
 
 // openFiles returns how many sockets this process may have open, on a system without a limit
 // that can be asked for.

@@ -1,0 +1,153 @@
+// Package connlimit bounds the open connections of a process, over all its listeners and
+// transports together, in all and by network.
+//
+// Start with [New] of [ForProcess]; [Counter.Listen] wraps a TCP listener, and whoever
+// accepts in another way takes a [Place] for each connection. Addresses are held in memory
+// while their connections are open, and nowhere else.
+//
+// Out of scope: rates, and what a connection may do once it is in.
+package connlimit
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// Our own limits on open connections, which are counted from accept on: before a request is
+// read nothing else bounds them, and a process without a file descriptor to spare cannot
+// open its stores' next file, which ends the store.
+const (
+	reservedFiles    = 512     // for the stores' tables and logs
+	connsPerNetwork  = 2048    // of one IPv4 /24 or IPv6 /56: the relay's 1,024 sessions, and as many requests
+	connsPerLoopback = 4096    // programs on this machine, and a proxy that forwards TLS
+	maxConns         = 1 << 18 // where the system sets no limit: about 4 GiB of TLS state
+)
+
+// Limits are what a Counter lets in.
+type Limits struct {
+	Total    int // open at once
+	Network  int // of one IPv4 /24 or IPv6 /56
+	Loopback int // of this machine
+}
+
+// ForProcess returns the limits that suit the number of files this process may have open.
+// QUIC connections cost memory in place of a file, and count all the same.
+func ForProcess() Limits { return forFiles(openFiles()) }
+
+// forFiles returns the limits of a process that may have so many files open. One network
+// never gets more than a quarter of what there is.
+func forFiles(files uint64) Limits {
+	total := int(min(files, maxConns+reservedFiles))
+	total = max(total-reservedFiles, total/2, 1)
+	return Limits{total, min(connsPerNetwork, max(total/4, 1)), min(connsPerLoopback, total)}
+}
+
+// Counter counts open connections. It is safe for concurrent use.
+type Counter struct {
+	limits Limits
+
+	mu        sync.Mutex
+	open      int                  // guarded by mu
+	byNetwork map[netip.Prefix]int // guarded by mu; no entry is zero
+}
+
+// New returns a Counter that has let in nobody.
+func New(limits Limits) *Counter {
+	return &Counter{limits: limits, byNetwork: make(map[netip.Prefix]int)}
+}
+
+// Limits returns what New was given.
+func (c *Counter) Limits() Limits { return c.limits }
+
+// Open returns how many connections are counted.
+func (c *Counter) Open() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open
+}
+
+// Take counts a connection whose client is not known yet, or returns nil if there is no room
+// for it.
+func (c *Counter) Take() *Place {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open >= c.limits.Total {
+		return nil
+	}
+	c.open++
+	return &Place{counter: c}
+}
+
+// Admit counts a connection from remote, or returns nil if there is no room for it.
+func (c *Counter) Admit(remote net.Addr) *Place {
+	p := c.Take()
+	if p != nil && !p.Claim(remote) {
+		p.Release()
+		return nil
+	}
+	return p
+}
+
+// A Place is that of one open connection. It is safe for concurrent use.
+type Place struct {
+	counter *Counter
+
+	// Guarded by counter.mu.
+	network  *netip.Prefix // nil until claimed
+	released bool
+}
+
+// Claim counts the place for the network of remote as well, once, and reports whether there
+// is room for it. A place that found none is still to be released.
+func (p *Place) Claim(remote net.Addr) bool {
+	network := networkOf(remote.String())
+	most := p.counter.limits.Network
+	if network.Addr().IsLoopback() {
+		most = p.counter.limits.Loopback
+	}
+	p.counter.mu.Lock()
+	defer p.counter.mu.Unlock()
+	if p.released || p.network != nil || p.counter.byNetwork[network] >= most {
+		return false
+	}
+	p.network = &network
+	p.counter.byNetwork[network]++
+	return true
+}
+
+// Release gives the place back, once, however often it is called.
+func (p *Place) Release() {
+	p.counter.mu.Lock()
+	defer p.counter.mu.Unlock()
+	if p.released {
+		return
+	}
+	p.released = true
+	p.counter.open--
+	if p.network == nil {
+		return
+	}
+	if p.counter.byNetwork[*p.network]--; p.counter.byNetwork[*p.network] == 0 {
+		delete(p.counter.byNetwork, *p.network) // else the map grows with every network ever seen
+	}
+}
+
+// networkOf returns what of a remote address counts: an IPv4 /24 or IPv6 /56, or the whole
+// machine. An address that does not parse counts with all others of its kind.
+func networkOf(remote string) netip.Prefix {
+	at, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	addr, bits := at.Addr().Unmap().WithZone(""), 56
+	if addr.IsLoopback() {
+		addr = netip.IPv6Loopback()
+		bits = addr.BitLen()
+	}
+	if addr.Is4() {
+		bits = 24
+	}
+	p, _ := addr.Prefix(bits) // bits are always in range
+	return p
+}

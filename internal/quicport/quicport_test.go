@@ -1,0 +1,206 @@
+package quicport
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/webtransport-go"
+
+	"github.com/sealpost/sealpost/internal/connlimit"
+)
+
+func TestRequestAndAnswer(t *testing.T) {
+	s := serve(t, plenty, nil, echo)
+	tr := s.client(t)
+	for range 3 * maxStreams { // streams are given back
+		if code, body, err := s.post(t.Context(), tr, "hello"); err != nil || code != 200 || body != "hello" {
+			t.Fatalf("%d, %q, %v", code, body, err)
+		}
+	}
+	if s.counter.Open() != 1 {
+		t.Errorf("%d connections are counted, want one", s.counter.Open())
+	}
+}
+
+// upgrade opens a WebTransport session, says hello on a stream and waits for its end.
+func upgrade(up *webtransport.Server) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s, err := up.Upgrade(w, r)
+		if err != nil {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		str, err := s.OpenStream()
+		if err != nil {
+			return
+		}
+		str.Write([]byte("hello"))
+		str.Close()
+	})
+}
+
+// TestR19_WebTransportChecksTheOrigin: a program and a listed page get a session, all others
+// a refusal.
+func TestR19_WebTransportChecksTheOrigin(t *testing.T) {
+	s := serve(t, plenty, []string{"https://chat.example.org"}, upgrade)
+	for name, c := range map[string]struct {
+		origins []string
+		want    bool
+	}{
+		"program": {nil, true}, "listed": {[]string{"https://chat.example.org"}, true},
+		"stranger": {[]string{"https://evil.example"}, false}, "null": {[]string{"null"}, false},
+		"same host": {[]string{"https://" + s.Addr().String()}, false},
+		"prefix":    {[]string{"https://chat.example.org.evil.example"}, false},
+		"two":       {[]string{"https://chat.example.org", "https://evil.example"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := &webtransport.Transport{
+				TLSClientConfig: s.trust.Clone(),
+				QUICConfig:      &quic.Config{EnableDatagrams: true, EnableStreamResetPartialDelivery: true},
+			}
+			defer tr.Close()
+			_, session, err := tr.Dial(t.Context(), "https://"+s.Addr().String()+"/", http.Header{"Origin": c.origins})
+			if (err == nil) != c.want {
+				t.Fatalf("session: %v", err)
+			}
+			if err != nil {
+				return
+			}
+			str, err := session.AcceptStream(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := make([]byte, 5)
+			if _, err := str.Read(b); err != nil && string(b) != "hello" {
+				t.Errorf("%q, %v", b, err)
+			}
+			session.CloseWithError(0, "")
+		})
+	}
+}
+
+// TestR11_QUICCountsWithTheRest: a connection over the limit is refused, and its place is free
+// again when one ends.
+func TestR11_QUICCountsWithTheRest(t *testing.T) {
+	s := serve(t, connlimit.Limits{Total: 3, Network: 3, Loopback: 2}, nil, echo)
+	first, err := s.dial(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.dial(t); err != nil {
+		t.Fatal(err)
+	}
+	var refused *quic.TransportError
+	if _, err := s.dial(t); !errors.As(err, &refused) || refused.ErrorCode != quic.ConnectionRefused {
+		t.Fatalf("a connection over the limit: %v", err)
+	}
+	first.CloseWithError(0, "")
+	for s.counter.Open() == 2 { // until the server has heard of it
+		if _, err := s.dial(t); err == nil {
+			return
+		}
+	}
+	if _, err := s.dial(t); err != nil {
+		t.Errorf("there is room again: %v", err)
+	}
+}
+
+// TestR13_StreamsAreBounded: a client that opens one stream after the other, and says nothing
+// on them, gets as many as the limit.
+func TestR13_StreamsAreBounded(t *testing.T) {
+	s := serve(t, plenty, nil, echo)
+	c, err := s.dial(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for ; n < 1000; n++ {
+		if _, err := c.OpenStream(); err != nil {
+			break
+		}
+	}
+	if n != maxStreams {
+		t.Errorf("%d streams are open", n)
+	}
+	n = 0
+	for ; n < 1000; n++ {
+		if _, err := c.OpenUniStream(); err != nil {
+			break
+		}
+	}
+	if n != maxStreams {
+		t.Errorf("%d streams are open in one direction", n)
+	}
+	if c.ConnectionState().Used0RTT || c.ConnectionState().TLS.DidResume {
+		t.Error("it was resumed")
+	}
+}
+
+// TestR37_ShutdownWaitsForRequests: a request under way is answered, a new one is not, and the
+// client is told at the end.
+func TestR37_ShutdownWaitsForRequests(t *testing.T) {
+	begun, finish := make(chan struct{}), make(chan struct{})
+	s := serve(t, plenty, nil, func(*webtransport.Server) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			close(begun)
+			<-finish
+			w.Write([]byte("done"))
+		})
+	})
+	tr := s.client(t)
+	answer := make(chan string, 1)
+	go func() {
+		_, body, err := s.post(context.Background(), tr, "")
+		if err != nil {
+			body = err.Error()
+		}
+		answer <- body
+	}()
+	<-begun
+	shut := make(chan error, 1)
+	go func() { shut <- s.Shutdown(context.Background()) }()
+	for draining := false; !draining; {
+		s.mu.Lock()
+		draining = s.draining
+		s.mu.Unlock()
+	}
+	if code, _, err := s.post(t.Context(), tr, ""); err == nil && code != http.StatusServiceUnavailable {
+		t.Errorf("a request after the drain began: %d", code)
+	}
+	close(finish)
+	if got := <-answer; got != "done" {
+		t.Errorf("the request under way got %q", got)
+	}
+	if err := <-shut; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestShutdownCutsRequestsThatDoNotEnd: and says so.
+func TestShutdownCutsRequestsThatDoNotEnd(t *testing.T) {
+	begun := make(chan struct{})
+	s := serve(t, plenty, nil, func(*webtransport.Server) http.Handler {
+		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			close(begun)
+			<-r.Context().Done()
+		})
+	})
+	tr := s.client(t)
+	answer := make(chan error, 1)
+	go func() {
+		_, _, err := s.post(context.Background(), tr, "")
+		answer <- err
+	}()
+	<-begun
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if <-answer == nil {
+		t.Error("a request that was cut off has an answer")
+	}
+}
