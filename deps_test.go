@@ -110,14 +110,19 @@ var rules = map[string]rule{
 		ban:     []string{"net/http", "log", "os"},
 		why:     "Noise over any ordered stream: knows frames, no transport",
 	},
+	"relay/internal/blob": {
+		may: []string{"internal/shard"},
+		ban: []string{"net", "net/http"},
+		why: "sealed files under names that tell nothing; of shard only how much the disk has left. No record and no connection is known to it",
+	},
 	"relay/internal/queue": {
-		may:     []string{"relay", "internal/shard", "internal/wire"},
+		may:     []string{"relay", "relay/internal/blob", "internal/shard", "internal/wire"},
 		modules: []string{modCrypto},
 		ban:     []string{"net", "net/http"},
 		why:     "the state machine behind the relay: storage below it, no connection above it",
 	},
 	"relay/relayserver": {
-		may:     []string{"relay", "relay/session", "relay/internal/queue", "internal/wire", "internal/certpin"},
+		may:     []string{"relay", "relay/session", "relay/internal/queue", "relay/internal/blob", "internal/wire", "internal/certpin"},
 		modules: []string{modGobwas, modGWS, modCoder, modNoise, modQUIC, modWebTrans},
 		why:     "connections in front of the queues; its WebSocket library is chosen by memory for each idle connection",
 	},

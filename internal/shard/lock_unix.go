@@ -31,7 +31,8 @@ func lockDir(path string) (*dirLock, error) {
 
 func (l *dirLock) release() error { return l.f.Close() }
 
-func freeSpace(dir string) (uint64, error) {
+// FreeSpace returns how many bytes an ordinary user can still write to the file system of dir.
+func FreeSpace(dir string) (uint64, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
 		return noFree, err

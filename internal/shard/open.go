@@ -74,7 +74,7 @@ func open(cfg Config, v *vault) (*Store, error) {
 		queue: newQueue(), recent: newRecent(), stopped: make(chan struct{}), broken: make(chan struct{}),
 		commit: func(txn *badger.Txn, batch uint64) error { return txn.CommitAt(batch, nil) },
 	}
-	s.free = func() (uint64, error) { return freeSpace(s.dir) }
+	s.free = func() (uint64, error) { return FreeSpace(s.dir) }
 	if s.clock == nil {
 		s.clock = time.Now
 	}
