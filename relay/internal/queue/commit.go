@@ -28,7 +28,8 @@ func (w *work) commit(m *relay.Commit) (relay.Position, *relay.Refusal) {
 		a.Admins = slices.Clone(m.Admins.Admins)
 	}
 	w.replaceWriter(a, m.NextWriter)
-	position := w.add(relay.KindCommit, &m.Reader, m.Envelope, true)
+	w.pin(m.Blobs)
+	position := w.add(relay.KindCommit, &m.Reader, m.Envelope, true, m.Blobs...)
 	w.header.LastCommit = position
 	for _, ticket := range m.Tickets {
 		w.setReader(ticket, reader{State: readerTicket, Start: position.Seq, Acked: position.Seq, Day: w.day})
@@ -54,6 +55,11 @@ func (w *work) mayCommit(a *authority, m *relay.Commit) *relay.Refusal {
 	for _, ticket := range m.Tickets {
 		if _, taken, err := w.reader(ticket); taken || err != nil {
 			return refuse(relay.CodeForbidden) // another's place is never given away
+		}
+	}
+	for _, hash := range m.Blobs {
+		if b, ok, _ := w.blob(w.blobName(hash)); !ok || b.State != blobComplete {
+			return refuse(relay.CodeNoBlob)
 		}
 	}
 	if a.Readers+uint32(len(m.Tickets)) > l.MaxReaders {

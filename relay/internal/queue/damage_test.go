@@ -11,9 +11,7 @@ import (
 
 // vandal overwrites a record with bytes that open under the storage key and do not decode.
 type vandal struct {
-	store *shard.Store
-	queue relay.QueueID
-	kind  byte
+	prefix []byte
 }
 
 func (vandal) Size() int { return 1 }
@@ -21,8 +19,7 @@ func (vandal) Size() int { return 1 }
 // Apply implements [shard.Machine].
 func (v *vandal) Apply(tx *shard.Tx, _ shard.Env, _ shard.Op) any {
 	var keys [][]byte
-	prefix := append([]byte{v.kind}, queueName(v.store, v.queue)...)
-	_ = tx.Keys(prefix, nil, func(key []byte) bool {
+	_ = tx.Keys(v.prefix, nil, func(key []byte) bool {
 		keys = append(keys, key)
 		return true
 	})
@@ -35,15 +32,20 @@ func (v *vandal) Apply(tx *shard.Tx, _ shard.Env, _ shard.Op) any {
 // spoil makes all records of a kind unreadable.
 func (r *rig) spoil(q relay.QueueID, kind byte) {
 	r.Helper()
+	r.spoilAll(append([]byte{kind}, queueName(r.shard, q)...))
+}
+
+// spoilAll makes all records of a prefix unreadable.
+func (r *rig) spoilAll(prefix []byte) {
+	r.Helper()
 	if err := r.Store.Close(); err != nil {
 		r.Fatal(err)
 	}
-	v := &vandal{queue: q, kind: kind}
+	v := &vandal{prefix: prefix}
 	s, err := shard.Open(shard.Config{Dir: r.dir, Key: r.cfg.StorageKey, Machine: v, MinFree: 1, Clock: r.cfg.Clock})
 	if err != nil {
 		r.Fatal(err)
 	}
-	v.store = s
 	n, err := s.Do(r.Context(), v)
 	if err != nil || n.(int) == 0 {
 		r.Fatal("nothing to spoil: ", err)

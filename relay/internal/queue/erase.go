@@ -12,10 +12,11 @@ type erased struct {
 	seq   uint64
 	size  int
 	chain relay.Hash
+	blobs []relay.Hash
 }
 
 func leaving(e *stored) erased {
-	return erased{seq: e.seq, size: len(e.Envelope), chain: e.Chain}
+	return erased{seq: e.seq, size: len(e.Envelope), chain: e.Chain, blobs: e.Blobs}
 }
 
 // erase removes entries, in order, and leaves gaps that say what is missing, why, and which
@@ -32,6 +33,7 @@ func (w *work) erase(entries []erased, reason relay.GapReason) {
 				h.Entries -= min(1, h.Entries)
 				h.Bytes -= min(uint64(entries[i].size), h.Bytes)
 			}
+			w.unpin(entries[i].blobs)
 			i++
 		}
 		last := entries[i-1]
@@ -61,18 +63,18 @@ func (w *work) placeGap(g gap) {
 	w.setGap(&g)
 }
 
-// collect walks from seq to end and gathers entries that pick wants, at most so many, or
-// walking over so many times eraseBytes. It returns the last number it dealt with, and whether a bound ended it;
+// collect walks from seq to end and gathers entries that pick wants, at most so many with the
+// blobs that they pin, or walking over so many times eraseBytes. It returns the last number it dealt with, and whether a bound ended it;
 // pick's second result ends it before that entry.
 func (w *work) collect(seq, end uint64, most int, pick func(*stored) (take, stop bool)) (list []erased, upto uint64, bounded bool) {
 	upto = seq - 1
-	bytes := 0
+	bytes, records := 0, 0
 	_ = w.walk(seq, end, func(e *stored, g *gap) bool {
 		if g != nil {
 			upto = g.last
 			return true
 		}
-		if len(list) >= most || bytes >= most*eraseBytes {
+		if records >= most || bytes >= most*eraseBytes {
 			bounded = true
 			return false
 		}
@@ -82,6 +84,7 @@ func (w *work) collect(seq, end uint64, most int, pick func(*stored) (take, stop
 		}
 		if take {
 			list = append(list, leaving(e))
+			records += 1 + len(e.Blobs)
 		}
 		bytes += len(e.Envelope)
 		upto = e.seq

@@ -36,7 +36,11 @@ const (
 	eraseBytes   = 16 << 10 // walked over for each of them
 	eraseRecords = 1000     // of an erased queue or of old answers
 
+	uploadDays   = 2        // a blob that nobody goes on with
+	minBlobBytes = 64 << 10 // that a blob counts for: a quota of bytes bounds the files, too
+
 	sweepQueues = 16        // walked by one sweep operation
+	sweepBlobs  = 256       // the same of blobs
 	sweepEvery  = time.Hour // expiry is counted in days
 	ackDelay    = time.Second
 	ackBatch    = 128 // acks in one operation: each may rewrite two records
@@ -71,6 +75,12 @@ type Limits struct {
 	Knocks         Rate // of one reader
 	Votes          Rate // of one reader
 	Configures     Rate // CONFIGUREs and LEAVEs of one key
+	StoreBlobs     Rate // STORE_BLOBs of one key
+
+	MaxBlob          uint64 // bytes of one blob
+	QueueBlobBytes   uint64 // of all blobs of one queue; each counts as at least 64 KiB
+	ContactBlobBytes uint64 // of one contact writer's in a queue
+	RelayBlobBytes   uint64 // of all blobs of the relay
 }
 
 // DefaultLimits are what a relay runs with unless its operator says otherwise.
@@ -86,6 +96,8 @@ var DefaultLimits = Limits{
 	Knocks:         Rate{1, time.Hour},
 	Votes:          Rate{30, 2 * time.Minute},
 	Configures:     Rate{120, time.Second},
+	StoreBlobs:     Rate{256, 100 * time.Millisecond},
+	MaxBlob:        100 << 20, QueueBlobBytes: 1 << 30, ContactBlobBytes: 128 << 20, RelayBlobBytes: 64 << 30,
 }
 
 func (l Limits) withDefaults() Limits {
@@ -105,5 +117,11 @@ func (l Limits) withDefaults() Limits {
 		Knocks:         cmp.Or(l.Knocks, d.Knocks),
 		Votes:          cmp.Or(l.Votes, d.Votes),
 		Configures:     cmp.Or(l.Configures, d.Configures),
+		StoreBlobs:     cmp.Or(l.StoreBlobs, d.StoreBlobs),
+
+		MaxBlob:          cmp.Or(l.MaxBlob, d.MaxBlob),
+		QueueBlobBytes:   cmp.Or(l.QueueBlobBytes, d.QueueBlobBytes),
+		ContactBlobBytes: cmp.Or(l.ContactBlobBytes, d.ContactBlobBytes),
+		RelayBlobBytes:   cmp.Or(l.RelayBlobBytes, d.RelayBlobBytes),
 	}
 }

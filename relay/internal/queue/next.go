@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"crypto/sha256"
 	"errors"
 
 	"github.com/sealpost/sealpost/internal/shard"
@@ -8,7 +9,7 @@ import (
 )
 
 // entryOverhead is what an entry takes in a DELIVER beside its envelope.
-const entryOverhead = 8 + 1 + 1 + 32 + 4
+const entryOverhead = 8 + 1 + 1 + 32 + 2 + 4
 
 // Next returns what comes next, at most about max bytes of entries but always one; an empty
 // Batch means that there is nothing new, or that the attachment has ended. It never blocks
@@ -73,12 +74,12 @@ func (a *Attachment) fill(out *Batch, b *books, p reader, end uint64, max int) e
 			}
 			return false
 		}
-		size := len(e.Envelope) + entryOverhead
+		size := len(e.Envelope) + len(e.Blobs)*sha256.Size + entryOverhead
 		if len(out.Entries) > 0 && bytes+size > max {
 			return false
 		}
 		bytes += size
-		out.Entries = append(out.Entries, relay.Entry{Seq: e.seq, Kind: e.Kind, Reader: e.Reader, Envelope: e.Envelope})
+		out.Entries = append(out.Entries, relay.Entry{Seq: e.seq, Kind: e.Kind, Reader: e.Reader, Blobs: e.Blobs, Envelope: e.Envelope})
 		out.Chain = e.Chain
 		return bytes < max
 	})

@@ -14,8 +14,11 @@
 // are sealed, times are day numbers. No record holds a queue's id, names two queues, or says
 // who wrote a message.
 //
-// Out of scope: sessions, proofs, network limits and CREATE limits (relayserver); SIGNAL and
-// blobs, which are not logs.
+// Blobs have their records here, so that a COMMIT pins them in the step that stores it; their
+// bytes are files of relay/internal/blob. Signals pass from [Attachment.Signal] to whoever else
+// is attached, and are stored nowhere.
+//
+// Out of scope: sessions, proofs, network limits and CREATE limits (relayserver).
 package queue
 
 import (
@@ -27,6 +30,7 @@ import (
 
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/internal/blob"
 )
 
 // Config says where the queues live. Dir, StorageKey and RelayKey are required.
@@ -39,6 +43,7 @@ type Config struct {
 	Logger     *slog.Logger     // gets no id, key or address
 	MinFree    uint64           // bytes, as in shard.Config
 	Restored   bool             // as in shard.Config
+	Blobs      *blob.Store      // the blobs' files, which sweeps compare with the records; nil: none
 }
 
 // Authority is what the session has proven besides the key that the mutation names.
@@ -79,7 +84,7 @@ func Open(cfg Config) (*Store, error) {
 	m.namer = s
 	q := &Store{shard: s, machine: m, log: log, read: &reading{shard: s, relayKey: cfg.RelayKey}}
 	q.acks = newAcks(s)
-	q.sweeps = startSweeper(s, m.readers, log)
+	q.sweeps = startSweeper(s, m, cfg.Blobs, log)
 	return q, nil
 }
 
@@ -176,6 +181,10 @@ func (m *machine) Apply(tx *shard.Tx, env shard.Env, op shard.Op) any {
 		m.ack(tx, env, t, op)
 	case sweepOp:
 		return m.sweep(tx, env, t, op)
+	case *blobOp:
+		return m.blobs(tx, env, t, op)
+	case blobSweepOp:
+		return m.sweepBlobs(tx, t, op)
 	}
 	return nil
 }

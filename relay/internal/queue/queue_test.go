@@ -241,7 +241,7 @@ func (f *follower) entries(b Batch) {
 		if e.Seq != f.at.Seq+1 {
 			f.r.Fatalf("entry %d after %d", e.Seq, f.at.Seq)
 		}
-		f.at.Seq, f.at.Chain = e.Seq, relay.ChainNext(f.at.Chain, e.Seq, e.Kind, e.Envelope)
+		f.at.Seq, f.at.Chain = e.Seq, relay.ChainNext(f.at.Chain, e.Seq, e.Kind, e.Envelope, e.Blobs...)
 		f.texts = append(f.texts, string(bytes.TrimRight(e.Envelope, "\x00")))
 		f.seqs = append(f.seqs, e.Seq)
 	}

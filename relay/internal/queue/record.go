@@ -20,6 +20,8 @@ const (
 	kindShort     byte = 'I' // no queue: uint32 period, HMAC of queue, key and id: memory
 	kindLong      byte = 'J' // the same for what is remembered longer
 	kindMeta      byte = 'M' // no queue: meta
+	kindBlob      byte = 'B' // no queue: HMAC of the queue's and the hash, which is the file's name, too: blobRecord
+	kindStored    byte = 'S' // no queue: stored
 )
 
 // The states of a queue.
@@ -44,6 +46,7 @@ type header struct {
 	Swept       uint64           // all but COMMITs are erased up to here
 	Acked       uint64           // a lower bound of what every reader has acked
 	Requests    []uint64         // stored entries of the request writer, at most ringEntries
+	Blobs       uint64           // bytes that its blobs count for
 }
 
 func (h *header) MarshalWire(w *wire.Writer) {
@@ -60,6 +63,7 @@ func (h *header) MarshalWire(w *wire.Writer) {
 	w.Uint64(h.Swept)
 	w.Uint64(h.Acked)
 	wire.WriteVector(w, h.Requests, (*wire.Writer).Uint64)
+	w.Uint64(h.Blobs)
 }
 
 func (h *header) UnmarshalWire(r *wire.Reader) {
@@ -76,6 +80,7 @@ func (h *header) UnmarshalWire(r *wire.Reader) {
 	h.Swept = r.Uint64()
 	h.Acked = r.Uint64()
 	h.Requests = wire.Vector(r, (*wire.Reader).Uint64)
+	h.Blobs = r.Uint64()
 }
 
 func (h *header) head() relay.Position {
@@ -205,8 +210,12 @@ func (p *reader) UnmarshalWire(r *wire.Reader) {
 
 // contact is one contact writer's place in an inbox. It counts what waits without naming an
 // entry: two tallies, the older of which is dropped when the owner has acked past its end.
-// Ends are rounded up, so that they point at no entry.
-type contact struct{ Before, After tally }
+// Ends are rounded up, so that they point at no entry. Its blobs are counted in the same way,
+// by days (see share).
+type contact struct {
+	Before, After tally
+	Blobs         share
+}
 
 type tally struct {
 	Entries uint32
@@ -220,6 +229,7 @@ func (c *contact) MarshalWire(w *wire.Writer) {
 		w.Uint64(t.Bytes)
 		w.Uint64(t.End)
 	}
+	c.Blobs.MarshalWire(w)
 }
 
 func (c *contact) UnmarshalWire(r *wire.Reader) {
@@ -228,15 +238,16 @@ func (c *contact) UnmarshalWire(r *wire.Reader) {
 		t.Bytes = r.Uint64()
 		t.End = r.Uint64()
 	}
+	c.Blobs.UnmarshalWire(r)
 }
 
 // settle drops what is erased: swept is what the owner has acked, seq the head.
 func (c *contact) settle(swept, seq uint64) {
 	switch {
 	case swept >= seq, swept >= c.After.End:
-		*c = contact{}
+		c.Before, c.After = tally{}, tally{}
 	case swept >= c.Before.End:
-		*c = contact{Before: c.After}
+		c.Before, c.After = c.After, tally{}
 	}
 }
 
@@ -255,6 +266,7 @@ type entry struct {
 	Day      uint32
 	Chain    relay.Hash
 	Reader   *relay.PublicKey
+	Blobs    []relay.Hash // of a COMMIT: they are kept while it is
 	Envelope []byte
 }
 
@@ -263,6 +275,7 @@ func (e *entry) MarshalWire(w *wire.Writer) {
 	w.Uint32(e.Day)
 	w.Raw(e.Chain[:])
 	wire.WriteOptional(w, e.Reader, writeKey)
+	wire.WriteVector(w, e.Blobs, func(w *wire.Writer, h relay.Hash) { w.Raw(h[:]) })
 	w.Raw(e.Envelope)
 }
 
@@ -271,6 +284,7 @@ func (e *entry) UnmarshalWire(r *wire.Reader) {
 	e.Day = r.Uint32()
 	r.Copy(e.Chain[:])
 	e.Reader = wire.Optional(r, readKey)
+	e.Blobs = wire.Vector(r, func(r *wire.Reader) (h relay.Hash) { r.Copy(h[:]); return h })
 	e.Envelope = r.Rest()
 }
 

@@ -10,21 +10,23 @@ import (
 
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/internal/wire"
+	"github.com/sealpost/sealpost/relay/internal/blob"
 )
 
 // sweeper walks all queues every hour and at the start, through the log like everything
 // else. It owns one goroutine.
 type sweeper struct {
 	shard   *shard.Store
-	readers *readers
+	machine *machine
+	files   *blob.Store // nil: none
 	log     *slog.Logger
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
 }
 
-func startSweeper(s *shard.Store, r *readers, log *slog.Logger) *sweeper {
+func startSweeper(s *shard.Store, m *machine, files *blob.Store, log *slog.Logger) *sweeper {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &sweeper{shard: s, readers: r, log: log, cancel: cancel}
+	w := &sweeper{shard: s, machine: m, files: files, log: log, cancel: cancel}
 	w.done.Go(func() {
 		tick := time.NewTicker(sweepEvery)
 		defer tick.Stop()
@@ -50,12 +52,17 @@ func (w *sweeper) stop() {
 // see notes that who is attached is seen: a reader may stay for months with nothing to ack.
 // An ack of nothing is written only if the store's day has moved since the last one.
 func (w *sweeper) see() {
-	store(w.shard, w.readers.attached())
+	store(w.shard, w.machine.readers.attached())
 }
 
-// all sweeps once over everything, one bounded operation after the other.
+// all sweeps once over everything, one bounded operation after the other: the queues, the
+// records of blobs, and then their files.
 func (w *sweeper) all(ctx context.Context) error {
 	w.see()
+	return errors.Join(w.queues(ctx), w.blobs(ctx), w.blobFiles(ctx))
+}
+
+func (w *sweeper) queues(ctx context.Context) error {
 	op := sweepOp{first: true}
 	var unreadable error
 	for {

@@ -98,16 +98,16 @@ func (w *work) dropReader(name []byte) {
 }
 
 // add appends an entry. The caller has made room, and saves. Only the request writer's are
-// not counted: they have room of their own.
-func (w *work) add(kind relay.Kind, by *relay.PublicKey, envelope []byte, counted bool) relay.Position {
+// not counted: they have room of their own. Whoever names blobs has pinned them.
+func (w *work) add(kind relay.Kind, by *relay.PublicKey, envelope []byte, counted bool, blobs ...relay.Hash) relay.Position {
 	h := &w.header
 	h.Seq++
-	h.Chain = relay.ChainNext(h.Chain, h.Seq, kind, envelope)
+	h.Chain = relay.ChainNext(h.Chain, h.Seq, kind, envelope, blobs...)
 	if counted {
 		h.Entries++
 		h.Bytes += uint64(len(envelope))
 	}
-	w.set(seqKey(w.key(kindEntry), h.Seq), &entry{Kind: kind, Day: w.day, Chain: h.Chain, Reader: by, Envelope: envelope})
+	w.set(seqKey(w.key(kindEntry), h.Seq), &entry{Kind: kind, Day: w.day, Chain: h.Chain, Reader: by, Blobs: blobs, Envelope: envelope})
 	return h.head()
 }
 

@@ -1,0 +1,236 @@
+package queue
+
+import (
+	"context"
+	"slices"
+
+	"github.com/sealpost/sealpost/internal/shard"
+	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/internal/blob"
+)
+
+// BlobAnswer is what STORE_BLOB ends in: Err, or a record under which bytes may be stored, or
+// are.
+type BlobAnswer struct {
+	Name     blob.Name
+	Complete bool
+	Err      *relay.Refusal
+}
+
+// What a blobOp does.
+const (
+	blobStore  uint8 = iota // STORE_BLOB
+	blobFinish              // the file is complete
+	blobLose                // a complete blob's file is not there
+	blobDrop                // the upload came to nothing
+)
+
+// blobOp is an operation on a blob's record in the log.
+type blobOp struct {
+	do   uint8
+	m    *relay.StoreBlob // of blobStore
+	name blob.Name        // of all others
+}
+
+// Size implements [shard.Op].
+func (*blobOp) Size() int { return 512 }
+
+// Releases implements [shard.Releaser]: whoever has written a blob already may have it.
+func (op *blobOp) Releases() bool { return op.do != blobStore }
+
+// MaxBlob is the size in bytes of the largest blob that the relay takes.
+func (s *Store) MaxBlob() uint64 { return s.machine.limits.MaxBlob }
+
+// StoreBlob makes room for a blob, or finds its record, once m.Key's right is checked at this
+// place of the log. The caller has proven m.Key in the session and checked the size. done is
+// called as that of [Store.Submit]. Refusals: UNKNOWN, STALE, CLOSED, LIMIT, REUSED, QUOTA.
+func (s *Store) StoreBlob(m *relay.StoreBlob, done func(BlobAnswer)) {
+	s.shard.Submit(&blobOp{do: blobStore, m: m}, func(answer any, err error) {
+		if err != nil {
+			done(BlobAnswer{Err: refusalFor(err)})
+			return
+		}
+		done(answer.(BlobAnswer))
+	})
+}
+
+// FinishBlob notes that a blob is complete: from done on it can be read and pinned. The
+// caller has its verified bytes on disk. UNKNOWN: the record is gone, and its file goes with
+// the next sweep.
+func (s *Store) FinishBlob(name blob.Name, done func(*relay.Refusal)) {
+	s.blob(blobFinish, name, done)
+}
+
+// DropBlob gives up an upload whose bytes are gone, so that they count no more.
+func (s *Store) DropBlob(name blob.Name, done func(*relay.Refusal)) { s.blob(blobDrop, name, done) }
+
+func (s *Store) blob(do uint8, name blob.Name, done func(*relay.Refusal)) {
+	s.shard.Submit(&blobOp{do: do, name: name}, func(answer any, err error) {
+		if err != nil {
+			done(refusalFor(err))
+			return
+		}
+		done(answer.(BlobAnswer).Err)
+	})
+}
+
+// LoseBlob takes back that a blob is complete, since its file is not there, and waits. What
+// pins it goes on doing so, and it can be stored again.
+func (s *Store) LoseBlob(name blob.Name) error {
+	_, err := s.shard.Do(context.Background(), &blobOp{do: blobLose, name: name})
+	return err
+}
+
+// FindBlob returns name and size of a complete blob. UNKNOWN: there is none.
+func (s *Store) FindBlob(q relay.QueueID, hash relay.Hash) (name blob.Name, size uint64, err error) {
+	err = s.shard.View(func(snap *shard.Snapshot) error {
+		b, ok, err := openBooks(snap, s.shard, queueName(s.shard, q))
+		if err != nil {
+			return err
+		}
+		if !ok || b.header.State == stateGone {
+			return relay.ErrUnknown
+		}
+		name = b.blobName(hash)
+		rec, ok, err := b.blob(name)
+		if err == nil && (!ok || rec.State != blobComplete) {
+			err = relay.ErrUnknown
+		}
+		size = rec.Size
+		return err
+	})
+	if err != nil {
+		return name, 0, refusalFor(err)
+	}
+	return name, size, nil
+}
+
+// blobs applies an operation on a blob's record.
+func (m *machine) blobs(tx *shard.Tx, env shard.Env, t meta, op *blobOp) BlobAnswer {
+	if op.do == blobStore {
+		b, exists, err := openQueue(tx, m.namer, m.relayKey, op.m.Queue)
+		if err != nil || !exists || b.header.State == stateGone {
+			return BlobAnswer{Err: refuse(relay.CodeUnknown)}
+		}
+		w := &work{books: b, m: m, tx: tx, now: env.Now, day: t.Day, period: t.Period}
+		return w.storeBlob(op.m)
+	}
+	w, rec := m.ofBlob(tx, t, op.name)
+	if w == nil {
+		return BlobAnswer{Err: refuse(relay.CodeUnknown)}
+	}
+	switch {
+	case op.do == blobFinish && rec.State == blobUploading:
+		rec.State, rec.Day = blobComplete, w.day+uint32(rec.Days)
+		w.setBlob(op.name, rec)
+	case op.do == blobLose && rec.State == blobComplete:
+		rec.State, rec.Day = blobUploading, w.day+uploadDays
+		w.setBlob(op.name, rec)
+	case op.do == blobDrop && rec.State == blobUploading && rec.Pins == 0:
+		w.eraseBlob(op.name, rec)
+	}
+	return BlobAnswer{Name: op.name, Complete: rec.State == blobComplete}
+}
+
+// ofBlob returns a blob's record and its queue, as far as the queue's name leads; nil if the
+// record or the queue is gone.
+func (m *machine) ofBlob(tx *shard.Tx, t meta, name blob.Name) (*work, blobRecord) {
+	rec, ok, err := (&books{rd: tx, namer: m.namer}).blob(name)
+	if !ok || err != nil {
+		return nil, rec
+	}
+	b, ok, err := openBooks(tx, m.namer, rec.Queue[:])
+	if !ok || err != nil || b.header.State == stateGone {
+		return nil, rec
+	}
+	return &work{books: b, m: m, tx: tx, day: t.Day}, rec
+}
+
+// storeBlob is STORE_BLOB: the key's right as for APPEND, and then room.
+func (w *work) storeBlob(m *relay.StoreBlob) BlobAnswer {
+	name := w.blobName(m.Blob)
+	contactKey, refusal := w.mayStore(m.Key)
+	if refusal == nil {
+		refusal = w.writable()
+	}
+	if refusal == nil {
+		refusal = w.within(relay.LimitUploads, w.m.limits.StoreBlobs, m.Key)
+	}
+	if refusal != nil {
+		return BlobAnswer{Err: refusal}
+	}
+	days := m.Days
+	if days == 0 {
+		days = relay.DefaultDays
+	}
+	rec, known, err := w.blob(name)
+	switch {
+	case err != nil:
+		return BlobAnswer{Err: refuse(relay.CodeUnknown)}
+	case known && rec.Size != m.Size:
+		return BlobAnswer{Err: refuse(relay.CodeReused)}
+	case !known:
+		rec = blobRecord{Queue: [20]byte(w.name), Size: m.Size, State: blobUploading}
+		if refusal := w.blobRoom(contactKey, m.Size, days); refusal != nil {
+			return BlobAnswer{Err: refusal}
+		}
+	}
+	before := rec
+	rec.Days = max(rec.Days, days)
+	if rec.State == blobComplete {
+		rec.Day = max(rec.Day, w.day+uint32(days))
+	} else {
+		rec.Day = w.day + uploadDays
+	}
+	if !known || rec != before {
+		w.setBlob(name, rec)
+	}
+	return BlobAnswer{Name: name, Complete: rec.State == blobComplete}
+}
+
+// mayStore checks that key is a reader's, the group writer's or a contact writer's, and then
+// returns the name of the contact's record.
+func (w *work) mayStore(key relay.PublicKey) (contactKey []byte, refusal *relay.Refusal) {
+	if _, ok := w.active(key); ok || w.header.Writer != nil && key == *w.header.Writer {
+		return nil, nil
+	}
+	contactKey = w.member(kindWriter, key)
+	if ok, err := w.get(contactKey, new(contact)); err != nil || ok {
+		return contactKey, nil
+	}
+	a, err := w.authority()
+	if err == nil && slices.ContainsFunc(a.Recent, func(r recentWriter) bool { return r.Key == key }) {
+		return nil, &relay.Refusal{Code: relay.CodeStale, Position: new(w.header.head())}
+	}
+	return nil, refuse(relay.CodeUnknown)
+}
+
+// blobRoom takes room for a new blob: of the queue, of the relay, and of the contact whose
+// record is named. Nothing is erased to make room.
+func (w *work) blobRoom(contactKey []byte, size uint64, days uint16) *relay.Refusal {
+	l, n := &w.m.limits, blobBytes(size)
+	var total stored64
+	if _, err := w.get([]byte{kindStored}, &total); err != nil {
+		return refuse(relay.CodeUnknown)
+	}
+	if w.header.Blobs+n > l.QueueBlobBytes || uint64(total)+n > l.RelayBlobBytes {
+		return refuse(relay.CodeQuota)
+	}
+	if contactKey != nil {
+		var c contact
+		if _, err := w.get(contactKey, &c); err != nil {
+			return refuse(relay.CodeUnknown)
+		}
+		c.Blobs.settle(w.day)
+		if c.Blobs.bytes()+n > l.ContactBlobBytes {
+			return refuse(relay.CodeQuota)
+		}
+		c.Blobs.count(n, w.day+uploadDays+uint32(days))
+		w.set(contactKey, &c)
+	}
+	total += stored64(n)
+	w.set([]byte{kindStored}, &total)
+	w.header.Blobs += n
+	w.save()
+	return nil
+}
