@@ -35,6 +35,6 @@ const (
 const (
 	MaxProofs      = 4096 // per session; a proof is 65 bytes of memory and one verification
 	MaxAttachments = 1024 // per session; each costs a batch buffer while it is pumped
-	MaxUploads     = 8    // of blobs, open at once in a session; each holds a file
+	MaxUploads     = 8    // of blobs, open at once in a session; each is a few words of memory, and what it has stored counts against a quota
 	MaxInFlight    = 1024 // mutations submitted and not yet answered; beyond it reading stops
 )

@@ -18,6 +18,7 @@ const (
 	storageKeyFile = "storage.key" // root of the stores' keys, unless the configuration names another file
 	relayKeyFile   = "relay.key"   // X25519 private key of the relay's sessions; another key is another relay
 	relayFolder    = "relay"
+	blobsFolder    = "blobs" // the relay's
 	keysFolder     = "keyserver"
 )
 

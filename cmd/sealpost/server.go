@@ -110,7 +110,7 @@ func (s *server) openStores(cfg serveConfig, id identity, restored bool) error {
 		return err
 	}
 	s.relay, err = relayserver.Open(relayserver.Config{
-		Dir: filepath.Join(cfg.Data, relayFolder), StorageKey: queueKey, Key: id.relay,
+		Dir: filepath.Join(cfg.Data, relayFolder), BlobDir: filepath.Join(cfg.Data, blobsFolder), StorageKey: queueKey, Key: id.relay,
 		Origins: cfg.Origins, Restored: restored, Logger: s.log,
 	})
 	if err != nil {

@@ -38,7 +38,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		<-drained
 	}
 	s.log.Info("relay drained", "sessions", len(peers), "in_time", err == nil)
-	return errors.Join(err, s.store.Close())
+	return errors.Join(err, s.store.Close(), s.blobs.Close())
 }
 
 // cut ends sessions, all at once: each may take a moment for its last frame.

@@ -47,6 +47,7 @@ const (
 	closeWithin   = time.Second           // the last frames of a session that is over
 	reconnect     = time.Second           // at least, as advice in GOAWAY, and about as much jitter
 	retryCreate   = relay.IdleTimeout     // longest wait that a refused CREATE is told
+	retryFull     = 30 * time.Second      // until a blob is tried again on a disk that is nearly full
 	handshakeTime = relay.HandshakeWithin // from upgrade to the second handshake record
 )
 
@@ -57,6 +58,7 @@ const (
 	maxDeliver       = 256 << 10 // bytes of entries in one turn of the writer
 	deliverFrame     = 32 << 10  // bytes of entries that one DELIVER aims at: a client over a network that cuts again and again gets on by each whole frame
 	ackStep          = 16 << 10  // bytes; ACKs are counted in steps of up to this, so a window costs little memory
+	maxBlobData      = 256 << 10 // bytes of blobs that wait to be written before no more are read (R09); a part may go beyond
 	maxBadProofs     = 64        // failed signatures, each a verification, before the session ends
 )
 
@@ -80,6 +82,10 @@ const (
 
 // fairShare is what a session may hold whatever the others do, in bytes: a record.
 const fairShare = 64 << 10
+
+// maxDisk is how many sessions read or write blobs at once: more would only queue at the disk,
+// each with a thread of its own.
+const maxDisk = 16
 
 // Bounds on memory in which addresses are counted.
 const (

@@ -35,6 +35,7 @@ type peer struct {
 	inFlight *inFlight
 	wake     chan struct{} // cap 1: the writer has something to look at
 	over     chan struct{} // closed when the reader has ended
+	blobs    *blobs
 
 	// Owned by the reader.
 	proofs    map[proof]struct{}
@@ -54,7 +55,7 @@ type peer struct {
 func newPeer(s *Server, sess *session.Session, prefix netip.Prefix) *peer {
 	return &peer{
 		srv: s, session: sess, prefix: prefix, inFlight: newInFlight(),
-		wake: make(chan struct{}, 1), over: make(chan struct{}),
+		wake: make(chan struct{}, 1), over: make(chan struct{}), blobs: newBlobs(),
 		proofs: make(map[proof]struct{}), attachments: make(map[uint64]*attachment),
 	}
 }
@@ -73,6 +74,7 @@ func (p *peer) run() {
 	p.mu.Unlock()
 	close(p.over)
 	writer.Wait()
+	p.blobs.stop()
 	p.mu.Lock()
 	left := p.attachments
 	p.attachments = nil // answers that come later find nothing to attach to

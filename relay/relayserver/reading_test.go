@@ -27,7 +27,7 @@ func (l *log) take(d *relay.Deliver) {
 			l.t.Fatalf("seq %d follows %d", e.Seq, l.seq)
 		}
 		l.seq = e.Seq
-		l.chain = relay.ChainNext(l.chain, e.Seq, e.Kind, e.Envelope)
+		l.chain = relay.ChainNext(l.chain, e.Seq, e.Kind, e.Envelope, e.Blobs...)
 		l.entries = append(l.entries, e)
 	}
 	if l.chain != d.Chain {

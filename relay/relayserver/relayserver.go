@@ -19,6 +19,7 @@
 package relayserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ import (
 	"sync"
 
 	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/internal/blob"
 	"github.com/sealpost/sealpost/relay/internal/queue"
 	"github.com/sealpost/sealpost/relay/session"
 )
@@ -36,6 +38,7 @@ import (
 // Config is what a Server is made of.
 type Config struct {
 	Dir        string             // the queues' store; made if it does not exist
+	BlobDir    string             // the blobs' files, in a folder of their own; Dir + "-blobs" if empty
 	StorageKey [32]byte           // seals what is in Dir
 	Key        session.PrivateKey // the relay's identity, part of its address
 	Limits     Limits
@@ -45,13 +48,15 @@ type Config struct {
 	Restored   bool         // Dir was restored from a backup: the store begins a new incarnation
 }
 
-// QueueLimits bound what one queue, reader or writer may use. Zero fields take defaults.
+// QueueLimits bound what one queue, reader or writer may use, and blobs. Zero fields take defaults.
 type QueueLimits = queue.Limits
 
 // Server answers sessions from one store. It is safe for concurrent use.
 type Server struct {
 	// Static after Open.
 	store   *queue.Store
+	blobs   *blob.Store
+	disk    chan struct{} // holds a token for each session that is at the disk for a blob
 	key     session.PrivateKey
 	limits  Limits
 	origins []string
@@ -84,15 +89,21 @@ func Open(cfg Config) (*Server, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	store, err := queue.Open(queue.Config{
-		Dir: cfg.Dir, StorageKey: cfg.StorageKey, RelayKey: cfg.Key.Public(),
-		Limits: cfg.Queues, Logger: log, Restored: cfg.Restored,
-	})
+	blobs, err := blob.Open(blob.Config{Dir: cmp.Or(cfg.BlobDir, cfg.Dir+"-blobs")})
 	if err != nil {
 		return nil, fmt.Errorf("relayserver: %w", err)
 	}
+	store, err := queue.Open(queue.Config{
+		Dir: cfg.Dir, StorageKey: cfg.StorageKey, RelayKey: cfg.Key.Public(),
+		Limits: cfg.Queues, Logger: log, Restored: cfg.Restored, Blobs: blobs,
+	})
+	if err != nil {
+		_ = blobs.Close()
+		return nil, fmt.Errorf("relayserver: %w", err)
+	}
 	s := &Server{
-		store: store, key: cfg.Key, limits: cfg.Limits.withDefaults(), origins: slices.Clone(cfg.Origins), log: log,
+		store: store, blobs: blobs, disk: make(chan struct{}, maxDisk), key: cfg.Key, limits: cfg.Limits.withDefaults(),
+		origins: slices.Clone(cfg.Origins), log: log,
 		byPrefix: make(map[netip.Prefix]int), peers: make(map[*peer]struct{}), polls: make(map[string]*pollStream),
 	}
 	s.kept.most, s.kept.share = s.limits.Backlog, fairShare

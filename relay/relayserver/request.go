@@ -29,6 +29,12 @@ func (p *peer) handle(f relay.Frame) relay.CloseCode {
 		answer(p.prove(f))
 	case *relay.Attach:
 		p.attach(f, answer)
+	case *relay.StoreBlob:
+		p.storeBlob(f, answer)
+	case *relay.PutBlob:
+		p.putBlob(f, answer)
+	case *relay.GetBlob:
+		p.getBlob(f, answer)
 	case relay.Mutation:
 		p.mutate(f, answer)
 	default:
@@ -50,6 +56,8 @@ func cost(f relay.Frame) int {
 		return 4*base + len(f.Envelope)
 	case *relay.Knock:
 		return base + len(f.Envelope)
+	case *relay.PutBlob:
+		return base + len(f.Data)
 	case *relay.Create, *relay.Configure:
 		return 4 * base
 	}

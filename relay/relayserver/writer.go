@@ -25,6 +25,9 @@ func (p *peer) write() {
 				return
 			}
 			p.inFlight.give(t.room)
+			for _, f := range t.frames {
+				p.blobs.written(f)
+			}
 		}
 		if t.last {
 			return
