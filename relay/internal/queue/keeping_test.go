@@ -279,7 +279,7 @@ func (r *rig) snapshot() string {
 		r.Fatal(err)
 	}
 	dir := r.TempDir()
-	copyDir(r, r.dir, dir)
+	copyDir(r.TB, r.dir, dir)
 	r.open()
 	return dir
 }
