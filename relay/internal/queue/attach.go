@@ -14,7 +14,7 @@ type reading struct {
 }
 
 // An Attachment is one reader's place in one queue's log. Next and Close are for one
-// goroutine at a time; Wake and Ended are safe for concurrent use.
+// goroutine at a time; Ended is safe for concurrent use.
 type Attachment struct {
 	store  *Store
 	queue  relay.QueueID
@@ -22,7 +22,7 @@ type Attachment struct {
 	reader relay.PublicKey
 	at     relay.Position // the last thing given; used by Next only
 	blind  bool           // attached without a position
-	wake   chan struct{}
+	wake   func()
 
 	mu     sync.Mutex
 	ended  bool               // guarded by mu
@@ -43,8 +43,12 @@ type Batch struct {
 // same reader ends as superseded. Refusals: UNKNOWN, FORBIDDEN (a ticket), ROLLBACK with the
 // head (pos is not in this log). In the Attached only Head and LastCommit are set; for a
 // removed reader Head is its end, and LastCommit is none if it came later.
-func (s *Store) Attach(q relay.QueueID, key relay.PublicKey, pos *relay.Position) (*Attachment, relay.Attached, error) {
-	a := &Attachment{store: s, queue: q, name: string(queueName(s.shard, q)), reader: key, wake: make(chan struct{}, 1)}
+//
+// wake is called when there may be more to read, or the attachment has ended; the first time
+// before Attach returns. Others wait meanwhile, so it does not block, and does not call the
+// Store or the Attachment.
+func (s *Store) Attach(q relay.QueueID, key relay.PublicKey, pos *relay.Position, wake func()) (*Attachment, relay.Attached, error) {
+	a := &Attachment{store: s, queue: q, name: string(queueName(s.shard, q)), reader: key, wake: wake}
 	var out relay.Attached
 	err := s.shard.View(func(snap *shard.Snapshot) error {
 		b, p, err := s.read.open(snap, q, key)
@@ -72,7 +76,7 @@ func (s *Store) Attach(q relay.QueueID, key relay.PublicKey, pos *relay.Position
 		return nil, relay.Attached{}, refusalFor(err)
 	}
 	s.machine.readers.add(a)
-	a.signal()
+	a.wake()
 	s.acks.add(q, key, 0)
 	return a, out, nil
 }
@@ -179,10 +183,6 @@ func (b *books) segmentOf(inc relay.Incarnation) (s *segment, lived bool, err er
 	return nil, false, nil
 }
 
-// Wake returns a channel that holds a token when there may be more to read, or the
-// attachment has ended.
-func (a *Attachment) Wake() <-chan struct{} { return a.wake }
-
 // Ended reports whether the attachment has ended, and why: superseded, removed (after the
 // Batch with End), or deleted.
 func (a *Attachment) Ended() (relay.DetachReason, bool) {
@@ -194,18 +194,11 @@ func (a *Attachment) Ended() (relay.DetachReason, bool) {
 // Close gives up the attachment. It is no error to close one that has ended.
 func (a *Attachment) Close() { a.store.machine.readers.remove(a) }
 
-func (a *Attachment) signal() {
-	select {
-	case a.wake <- struct{}{}:
-	default: // a token is waiting already
-	}
-}
-
 func (a *Attachment) end(reason relay.DetachReason) {
 	a.mu.Lock()
 	if !a.ended {
 		a.ended, a.reason = true, reason
 	}
 	a.mu.Unlock()
-	a.signal()
+	a.wake()
 }

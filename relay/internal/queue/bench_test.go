@@ -62,7 +62,7 @@ func BenchmarkReadBacklog(b *testing.B) {
 	wg.Wait()
 	b.SetBytes(512 * backlog)
 	for b.Loop() {
-		a, _, err := r.Attach(q, key("reader"), nil)
+		a, _, err := r.Attach(q, key("reader"), nil, func() {})
 		if err != nil {
 			b.Fatal(err)
 		}

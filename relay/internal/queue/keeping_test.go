@@ -315,7 +315,7 @@ func TestQ06_LossBeginsAnIncarnation(t *testing.T) {
 	if blind.at != ahead.at {
 		t.Error("a reader without a position ends elsewhere")
 	}
-	_, att, err := r.Attach(q, key("bob"), nil)
+	_, att, err := r.Attach(q, key("bob"), nil, func() {})
 	if err != nil || att.LastCommit != first {
 		t.Fatal("the last commit that survived is not told", err)
 	}

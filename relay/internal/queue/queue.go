@@ -257,6 +257,6 @@ func (r *readers) wake(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, a := range r.byQueue[name] {
-		a.signal()
+		a.wake()
 	}
 }

@@ -175,6 +175,7 @@ func (r *rig) configure(q relay.QueueID, by string, changes ...relay.Change) *re
 type follower struct {
 	r     *rig
 	a     *Attachment
+	woken chan struct{}
 	at    relay.Position
 	blind bool // has no position yet
 	texts []string
@@ -184,11 +185,17 @@ type follower struct {
 }
 
 func (r *rig) attach(q relay.QueueID, reader string, pos *relay.Position) (*follower, error) {
-	a, head, err := r.Attach(q, key(reader), pos)
+	woken := make(chan struct{}, 1)
+	a, head, err := r.Attach(q, key(reader), pos, func() {
+		select {
+		case woken <- struct{}{}:
+		default: // a token is there already
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
-	f := &follower{r: r, a: a}
+	f := &follower{r: r, a: a, woken: woken}
 	if pos != nil {
 		f.at = *pos
 	} else {

@@ -16,7 +16,7 @@ func TestRemovedHearsNothingLater(t *testing.T) {
 	first := r.must(r.commit(q, "alice", relay.Position{}, "w0"))
 	end := r.must(r.append(q, "w0", "before"))
 	r.must(r.configure(q, "admin", relay.RemoveReader{Key: key("bob")}))
-	early, at, err := r.Attach(q, key("bob"), nil)
+	early, at, err := r.Attach(q, key("bob"), nil, func() {})
 	if err != nil || at.Head != end || at.LastCommit != first {
 		t.Errorf("head %d, last commit %d: %v", at.Head.Seq, at.LastCommit.Seq, err)
 	}
@@ -25,13 +25,13 @@ func TestRemovedHearsNothingLater(t *testing.T) {
 	for i := range 5 {
 		r.must(r.append(q, "w0", fmt.Sprint(i)))
 	}
-	_, at, err = r.Attach(q, key("bob"), nil)
+	_, at, err = r.Attach(q, key("bob"), nil, func() {})
 	if err != nil || at.Head != end || at.LastCommit != (relay.Position{}) {
 		t.Errorf("head %d, last commit %d: %v", at.Head.Seq, at.LastCommit.Seq, err)
 	}
 	wrong := end
 	wrong.Chain[0]++
-	_, _, err = r.Attach(q, key("bob"), &wrong)
+	_, _, err = r.Attach(q, key("bob"), &wrong, func() {})
 	refusal, _ := errors.AsType[*relay.Refusal](err)
 	if refusal == nil || refusal.Code != relay.CodeRollback || *refusal.Position != end {
 		t.Errorf("a position that is not in the log: %v", err)

@@ -253,9 +253,9 @@ func TestR02_SecondSessionSupersedes(t *testing.T) {
 		t.Errorf("the first attachment: ended %v, reason %d", ended, reason)
 	}
 	first.a.Close() // must not take the second one's place away
-	<-second.a.Wake()
+	<-second.woken
 	r.must(r.append(q, "w0", "m"))
-	<-second.a.Wake()
+	<-second.woken
 	first.read().want()
 	second.read().want("m")
 }
@@ -266,10 +266,10 @@ func TestWakeComesAfterTheBatch(t *testing.T) {
 	r := newRig(t)
 	q := r.group("g", "alice")
 	f := r.follow(q, "alice", nil)
-	<-f.a.Wake() // the token of attaching
+	<-f.woken // the token of attaching
 	for i := range 20 {
 		r.Submit(r.append(q, "w0", fmt.Sprint(i)), Authority{}, func(Answer) {})
-		<-f.a.Wake()
+		<-f.woken
 		if f.read(); len(f.texts) != i+1 {
 			t.Fatalf("woken for entry %d, read %d", i+1, len(f.texts))
 		}
@@ -303,13 +303,13 @@ func TestRemovedReaderReadsToItsEnd(t *testing.T) {
 	r := newRig(t)
 	q := r.group("g", "alice", "bob", "carol")
 	live := r.follow(q, "bob", nil)
-	<-live.a.Wake()
+	<-live.woken
 	r.must(r.append(q, "w0", "one"))
 	r.must(r.configure(q, "admin", relay.RemoveReader{Key: key("bob")}))
 	r.must(&relay.Leave{ID: r.id(), Queue: q, Reader: key("carol")})
 	r.must(&relay.Leave{ID: r.id(), Queue: q, Reader: key("carol")}) // deposited twice
 	r.must(r.append(q, "w0", "two"))
-	<-live.a.Wake()
+	<-live.woken
 	live.read().want("one")
 	if reason, ended := live.a.Ended(); live.end == nil || !ended || reason != relay.DetachRemoved {
 		t.Error("the session of a removed reader is not told")
@@ -339,7 +339,7 @@ func TestDelete(t *testing.T) {
 	q := r.group("g", "alice", "bob")
 	r.must(r.append(q, "w0", "m"))
 	live := r.follow(q, "bob", nil)
-	<-live.a.Wake()
+	<-live.woken
 	r.must(&relay.Delete{ID: r.id(), Queue: q, Key: key("admin")})
 	for _, m := range []relay.Mutation{
 		r.append(q, "w0", "x"), r.commit(q, "alice", relay.Position{}, "w1"), r.configure(q, "admin", relay.SetRetention{Days: 1}),
@@ -350,7 +350,7 @@ func TestDelete(t *testing.T) {
 	r.days(7)
 	r.follow(q, "alice", nil).want("m")
 	r.days(1)
-	<-live.a.Wake()
+	<-live.woken
 	live.read()
 	if reason, ended := live.a.Ended(); !ended || reason != relay.DetachDeleted {
 		t.Error("the session of an erased queue is not told")
@@ -386,7 +386,7 @@ func TestQ10_NamedWriting(t *testing.T) {
 	r.refused(relay.ErrForbidden, m, proven)
 	m.Reader = new(key("alice"))
 	r.must(m, proven)
-	a, _, err := r.Attach(q, key("bob"), nil)
+	a, _, err := r.Attach(q, key("bob"), nil, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
