@@ -19,7 +19,7 @@ type attachment struct {
 	reader relay.PublicKey
 	window int
 	source *queue.Attachment
-	done   chan struct{} // closed with it
+	branch *branch // nil on the session's stream
 
 	// Guarded by the peer's mu.
 	queued    bool // stands in ready
@@ -29,63 +29,53 @@ type attachment struct {
 	marks     []mark // of what is unacked, in order
 }
 
-func (a *attachment) close() {
-	close(a.done)
-	a.source.Close()
-}
-
 // attach answers ATTACH. Without a proof in this session the answer is the same for every
-// queue; with one, the store says UNKNOWN unless the key is a reader of it.
-func (p *peer) attach(f *relay.Attach, answer func(relay.Frame)) {
+// queue; with one, the store says UNKNOWN unless the key is a reader of it. It gives answer
+// what it says, and what has to follow that directly.
+func (p *peer) attach(f *relay.Attach, answer func(f, then relay.Frame)) {
 	if p.isDraining() {
-		answer(refused(f.Request, relay.ErrDraining))
+		answer(refused(f.Request, relay.ErrDraining), nil)
 		return
 	}
 	if !p.proven(relay.ProveRead, f.Queue, f.Reader) {
-		answer(refused(f.Request, relay.ErrBadProof))
+		answer(refused(f.Request, relay.ErrBadProof), nil)
 		return
 	}
 	p.mu.Lock()
 	full := len(p.attachments) >= relay.MaxAttachments
 	p.mu.Unlock()
 	if full {
-		answer(refused(f.Request, &relay.Refusal{Code: relay.CodeLimit, Limit: relay.LimitAttachments}))
-		return
-	}
-	source, attached, err := p.srv.store.Attach(f.Queue, f.Reader, f.Position)
-	if err != nil {
-		answer(refused(f.Request, err))
+		answer(refused(f.Request, &relay.Refusal{Code: relay.CodeLimit, Limit: relay.LimitAttachments}), nil)
 		return
 	}
 	p.lastID++
-	a := &attachment{
-		id: p.lastID, queue: f.Queue, reader: f.Reader, source: source,
-		window: int(min(f.Window, maxWindow)), done: make(chan struct{}),
+	a := &attachment{id: p.lastID, queue: f.Queue, reader: f.Reader, window: int(min(f.Window, maxWindow))}
+	source, attached, err := p.srv.store.Attach(f.Queue, f.Reader, f.Position, func() { p.look(a) })
+	if err != nil {
+		answer(refused(f.Request, err), nil)
+		return
 	}
+	a.source = source // nobody looks into a before it stands among the attachments
 	if f.Position != nil {
 		a.delivered = f.Position.Seq
 	}
+	var stream *relay.Stream
+	a.branch, stream = p.open(attached.Head, f.Position)
 	attached.Request, attached.Attachment = f.Request, a.id
 	// ATTACHED is given to the writer before it may find a: DELIVER and DETACHED come after it.
-	answer(&attached)
+	if stream == nil {
+		answer(&attached, nil)
+	} else {
+		stream.Attachment = a.id
+		answer(&attached, stream)
+	}
 	p.mu.Lock()
 	p.attachments[a.id] = a
 	p.mu.Unlock()
-	p.look(a)
-	go p.watch(a)
-}
-
-// watch passes on the store's wake-ups. It ends with the attachment, which ends with the
-// session at the latest.
-func (p *peer) watch(a *attachment) {
-	for {
-		select {
-		case <-a.source.Wake():
-			p.look(a)
-		case <-a.done:
-			return
-		}
+	if a.branch != nil {
+		p.grow(a)
 	}
+	p.look(a)
 }
 
 // ack opens a's window and moves the stored cursor. An ACK of an attachment that has ended

@@ -59,6 +59,9 @@ const (
 	deliverFrame     = 32 << 10  // bytes of entries that one DELIVER aims at: a client over a network that cuts again and again gets on by each whole frame
 	ackStep          = 16 << 10  // bytes; ACKs are counted in steps of up to this, so a window costs little memory
 	maxBlobData      = 256 << 10 // bytes of blobs that wait to be written before no more are read (R09); a part may go beyond
+	maxBranches      = 16        // at a time; each has a goroutine, and entries of a turn that wait for the client
+	branchBacklog    = 64        // entries behind the head from which on an attachment gets one: fewer are a turn or two of the writer
+	branchTurn       = 64 << 10  // bytes of entries in one turn of a branch: 16 of them hold what four sessions do
 	maxBadProofs     = 64        // failed signatures, each a verification, before the session ends
 )
 

@@ -22,7 +22,8 @@ type proof struct {
 // until it is written.
 type outgoing struct {
 	frame relay.Frame
-	room  *place // nil for what answers nothing
+	then  relay.Frame // directly behind it, or nil
+	room  *place      // nil for what answers nothing
 }
 
 // peer is one session. Its reader goroutine (run) and its writer goroutine own a direction
@@ -33,8 +34,10 @@ type peer struct {
 	session  *session.Session
 	prefix   netip.Prefix
 	inFlight *inFlight
-	wake     chan struct{} // cap 1: the writer has something to look at
-	over     chan struct{} // closed when the reader has ended
+	wake     chan struct{}  // cap 1: the writer has something to look at
+	over     chan struct{}  // closed when the reader has ended
+	brancher brancher       // nil if the client takes no branches, or the carrier has none
+	growing  sync.WaitGroup // one for each branch
 	blobs    *blobs
 
 	// Owned by the reader.
@@ -47,6 +50,7 @@ type peer struct {
 	out         []outgoing // at most MaxInFlight answers, one DETACHED for each attachment, and a GOAWAY
 	attachments map[uint64]*attachment
 	ready       []*attachment // for the writer to look at; each at most once
+	branches    int
 	draining    bool
 	reconnect   time.Duration   // advice for the end of a drain
 	closing     relay.CloseCode // the writer sends what there is, then this, and ends
@@ -75,12 +79,13 @@ func (p *peer) run() {
 	close(p.over)
 	writer.Wait()
 	p.blobs.stop()
+	p.growing.Wait()
 	p.mu.Lock()
 	left := p.attachments
 	p.attachments = nil // answers that come later find nothing to attach to
 	p.mu.Unlock()
 	for _, a := range left {
-		a.close()
+		a.source.Close()
 	}
 }
 
@@ -128,15 +133,21 @@ func (p *peer) signal() {
 	}
 }
 
-// look has the writer look at a, which has entries, room in its window, or an end.
+// look has the writer, or that of its branch, look at a, which has entries, room in its
+// window, or an end. It never blocks. Before a stands among the attachments and after it has
+// ended, there is nothing to look at.
 func (p *peer) look(a *attachment) {
 	p.mu.Lock()
-	if !a.queued {
+	defer p.mu.Unlock()
+	switch {
+	case p.attachments[a.id] != a:
+	case a.branch != nil:
+		a.branch.signal()
+	case !a.queued:
 		a.queued = true
 		p.ready = append(p.ready, a)
+		p.signal()
 	}
-	p.mu.Unlock()
-	p.signal()
 }
 
 // drain begins the end of the session: see [Server.Shutdown]. The client is told to come back

@@ -178,6 +178,9 @@ func (s *Server) serve(ctx context.Context, t io.ReadWriteCloser, prefix netip.P
 	sess.SetTimeouts(recordWithin, writeWithin)
 	sess.LimitFrames(relay.MaxFirstFrame, relay.FrameWithin)
 	p := newPeer(s, sess, prefix)
+	if b, ok := t.(brancher); ok && sess.Takes(session.FeatureStreams) {
+		p.brancher = b
+	}
 	if !s.enter(p) {
 		sess.SetTimeouts(recordWithin, closeWithin) // whoever does not read cannot hold up the drain
 		_ = sess.WriteFrames(&relay.GoAway{Reconnect: s.advice(1)[0]}, &relay.Close{Code: relay.CloseDraining})

@@ -2,6 +2,7 @@ package relayserver
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -130,3 +131,21 @@ func (s *wtStream) Close() error {
 	}
 	return s.session.CloseWithError(0, "")
 }
+
+// branch implements brancher.
+func (s *wtStream) branch() (io.ReadWriteCloser, error) {
+	stream, err := s.session.OpenUniStream()
+	if err != nil {
+		return nil, err
+	}
+	return wtBranch{stream}, nil
+}
+
+// wtBranch is a stream to the client, who has nothing to say on it.
+type wtBranch struct{ *webtransport.SendStream }
+
+// Read returns io.EOF.
+func (wtBranch) Read([]byte) (int, error) { return 0, io.EOF }
+
+// SetReadDeadline does nothing.
+func (wtBranch) SetReadDeadline(time.Time) error { return nil }

@@ -1,6 +1,9 @@
 package relayserver
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/sealpost/sealpost/relay"
 )
 
@@ -56,7 +59,7 @@ func (p *peer) next(drained *bool) turn {
 	p.mu.Unlock()
 	// Looked at before the answers are taken: what it owed is then written or among them. What a
 	// client goes on asking gets its answers with that, and holds up nothing.
-	settled := *drained && p.inFlight.settled()
+	settled := *drained && p.inFlight.settled() && p.unbranched()
 	var more []relay.Frame
 	switch {
 	case over:
@@ -71,6 +74,9 @@ func (p *peer) next(drained *bool) turn {
 	p.mu.Lock()
 	for _, o := range p.out {
 		t.frames = append(t.frames, o.frame)
+		if o.then != nil {
+			t.frames = append(t.frames, o.then)
+		}
 		if o.room != nil {
 			t.room = append(t.room, *o.room)
 		}
@@ -91,18 +97,28 @@ func (p *peer) next(drained *bool) turn {
 	return t
 }
 
-// detachAll ends every attachment and tells the client to reconnect.
+// detachAll ends every attachment and tells the client to reconnect. Branches are woken, and
+// end themselves.
 func (p *peer) detachAll() (frames []relay.Frame) {
 	p.mu.Lock()
-	all, after := p.attachments, p.reconnect
-	p.attachments = make(map[uint64]*attachment)
+	after, all := p.reconnect, slices.Collect(maps.Values(p.attachments))
 	p.ready = nil
 	p.mu.Unlock()
 	for _, a := range all {
-		a.close()
-		frames = append(frames, &relay.Detached{Attachment: a.id, Reason: relay.DetachDraining})
+		if a.branch != nil {
+			p.look(a)
+			continue
+		}
+		frames = append(frames, p.drop(a, relay.DetachDraining)...)
 	}
 	return append(frames, &relay.GoAway{Reconnect: after})
+}
+
+// unbranched reports whether no branch has anything to say any more.
+func (p *peer) unbranched() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.branches == 0
 }
 
 // deliveries asks the attachments that are ready, in turn, for what they have.
@@ -183,6 +199,6 @@ func (p *peer) drop(a *attachment, reason relay.DetachReason) []relay.Frame {
 	p.mu.Lock()
 	delete(p.attachments, a.id)
 	p.mu.Unlock()
-	a.close()
+	a.source.Close()
 	return []relay.Frame{&relay.Detached{Attachment: a.id, Reason: reason}}
 }
