@@ -93,6 +93,15 @@ var rules = map[string]rule{
 		may: []string{"internal/keyfile"},
 		why: "certificates and pins for whoever listens or dials; knows no protocol",
 	},
+	"internal/race": {
+		ban: pureBan,
+		why: "who is first, staged in time; knows nothing of what is dialled, so that a fake clock tells all of it",
+	},
+	"internal/quicdial": {
+		may:     []string{"internal/race"},
+		modules: []string{modQUIC},
+		why:     "a QUIC connection on a socket of its own, for the clients of relay and key server",
+	},
 	"mls": {
 		may:     []string{"internal/wire"},
 		modules: []string{modCrypto, modCirc},
@@ -127,8 +136,8 @@ var rules = map[string]rule{
 		why:     "connections in front of the queues; its WebSocket library is chosen by memory for each idle connection",
 	},
 	"relay/relayclient": {
-		may:     []string{"relay", "relay/session", "internal/wire", "internal/certpin"},
-		modules: []string{modCoder, modNoise},
+		may:     []string{"relay", "relay/session", "internal/wire", "internal/certpin", "internal/race", "internal/quicdial"},
+		modules: []string{modCoder, modNoise, modQUIC, modWebTrans},
 		why:     "what a client speaks to a relay; links no storage and no server, for it goes into apps",
 	},
 	"keyserver": {
