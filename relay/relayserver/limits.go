@@ -65,13 +65,14 @@ const (
 	maxBadProofs     = 64        // failed signatures, each a verification, before the session ends
 )
 
-// Bounds of long polling; the first five are PROTOCOL.md's.
+// Bounds of long polling; the first seven are PROTOCOL.md's.
 const (
 	pollOpen   = 64 << 10         // bytes of the first POST
 	pollPost   = 256 << 10        // bytes of any other
 	pollGet    = 256 << 10        // bytes of an answer
 	pollKept   = 512 << 10        // bytes of a session that were not fetched (R09)
 	pollWait   = 25 * time.Second // a GET without anything to answer
+	pollFirst  = 10 * time.Second // until the first GET
 	pollAbsent = time.Minute      // without a GET, or one that gets on, until the session ends
 	pollTake   = time.Minute      // one POST, all of it read by the session
 )

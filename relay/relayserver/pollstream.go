@@ -57,7 +57,7 @@ func newPollStream(b *budget) *pollStream {
 	p.in, p.feed = net.Pipe()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.absent = time.AfterFunc(pollAbsent, p.giveUp)
+	p.absent = time.AfterFunc(pollFirst, p.giveUp)
 	return p
 }
 
