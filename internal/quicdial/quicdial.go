@@ -104,8 +104,8 @@ func dial(ctx context.Context, addr netip.AddrPort, tlsConf *tls.Config, conf *q
 	}
 	c := &Conn{transport: &quic.Transport{Conn: socket}, released: make(chan struct{})}
 	release := sync.OnceFunc(func() {
-		c.transport.Close() // waits for its goroutine; the connection has said goodbye before
-		socket.Close()
+		socket.Close()      // the connection has said goodbye before
+		c.transport.Close() // waits for the goroutine that read from the socket
 		close(c.released)
 	})
 	if c.Conn, err = c.transport.Dial(ctx, net.UDPAddrFromAddrPort(addr), tlsConf, conf); err != nil {

@@ -12,13 +12,13 @@ import (
 )
 
 // A Conn is one session. Two goroutines own it, one for each direction; Dial
-// starts them and Close waits for both.
+// starts them and Close waits for both, and for what the race has left behind.
 type Conn struct {
-	transport *transport
-	session   *session.Session
-	binding   relay.Binding // static
-	tap       func(sent bool, frame []byte)
-	log       *slog.Logger
+	carrier *carrier
+	session *session.Session
+	binding relay.Binding // static
+	tap     func(sent bool, frame []byte)
+	log     *slog.Logger
 
 	done    chan struct{} // closed when every Call is resolved and every Stream closed
 	goAway  chan time.Duration
@@ -45,22 +45,22 @@ type Conn struct {
 	pingDue      bool
 }
 
-func newConn(t *transport, s *session.Session, opt Options) *Conn {
+func newConn(t *carrier, s *session.Session, opt Options) *Conn {
 	c := &Conn{
-		transport: t,
-		session:   s,
-		binding:   s.Binding(),
-		tap:       opt.FrameTap,
-		log:       opt.Logger,
-		done:      make(chan struct{}),
-		goAway:    make(chan time.Duration, 1),
-		kick:      make(chan struct{}, 1),
-		closing:   make(chan struct{}),
-		streams:   make(map[uint64]*Stream),
-		queues:    make(map[relay.QueueID]*Stream),
-		inFlight:  make(map[uint64]*request),
-		proofs:    make(map[proofName]*proof),
-		acks:      make(map[*Stream]struct{}),
+		carrier:  t,
+		session:  s,
+		binding:  s.Binding(),
+		tap:      opt.FrameTap,
+		log:      opt.Logger,
+		done:     make(chan struct{}),
+		goAway:   make(chan time.Duration, 1),
+		kick:     make(chan struct{}, 1),
+		closing:  make(chan struct{}),
+		streams:  make(map[uint64]*Stream),
+		queues:   make(map[relay.QueueID]*Stream),
+		inFlight: make(map[uint64]*request),
+		proofs:   make(map[proofName]*proof),
+		acks:     make(map[*Stream]struct{}),
 	}
 	c.room.L = &c.mu
 	if c.log == nil {
@@ -70,6 +70,9 @@ func newConn(t *transport, s *session.Session, opt Options) *Conn {
 	c.running.Go(c.writeLoop)
 	return c
 }
+
+// Transport returns what carries the session. It stays the same for a session.
+func (c *Conn) Transport() Transport { return c.carrier.kind }
 
 // Incarnation returns the relay's incarnation. It stays the same for a session.
 func (c *Conn) Incarnation() relay.Incarnation { return c.session.Incarnation() }
@@ -129,7 +132,7 @@ func (c *Conn) fail(err error) {
 	}
 	c.room.Broadcast()
 	c.mu.Unlock()
-	c.transport.Close()
+	c.carrier.Close()
 	c.wakeWriter()
 }
 

@@ -1,71 +1,76 @@
-//go:build !js
-
 package relayclient
 
 import (
 	"context"
-	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
-	"net/http"
-
-	"github.com/coder/websocket"
 
 	"github.com/sealpost/sealpost/internal/certpin"
+	"github.com/sealpost/sealpost/internal/race"
 	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/session"
 )
 
-// dialTransport opens the WebSocket over TLS 1.3.
-func dialTransport(ctx context.Context, addr relay.Address, opt Options) (*websocket.Conn, error) {
-	host, _, err := net.SplitHostPort(addr.Host)
-	if err != nil {
+// Dial opens a session with the relay at addr. It races the transports: each that starts
+// makes its own connection and the Noise handshake, the first complete handshake wins, and the
+// others are ended. All of it takes ten seconds at most, or until ctx ends. After Dial has
+// returned, ctx has no more effect; the caller closes the Conn.
+//
+// The error joins those of all transports that were tried, so errors.Is and errors.As find
+// each: certpin.ErrMismatch and its siblings, [*UpgradeError], [ErrProtocol],
+// session.ErrHandshake when whoever answers does not hold the relay's key,
+// session.ErrVersion, [ErrTimeout], and those of net, crypto/tls and quic-go.
+// [relay.ErrAddress] and [ErrNoTransport] mean that nothing was tried.
+func Dial(ctx context.Context, addr relay.Address, opt Options) (*Conn, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, dialTimeout, ErrTimeout)
+	defer cancel()
+	if _, _, err := net.SplitHostPort(addr.Host); err != nil {
 		return nil, fmt.Errorf("%w: %w", relay.ErrAddress, err)
 	}
-	// A transport of its own: nothing is shared with other sessions, which a
-	// relay or a network could otherwise link.
-	t := &http.Transport{
-		// net/http lets a dial outlive its request, to reuse the connection for
-		// another; here there is no other, so ctx ends both dial and handshake.
-		DialTLSContext: func(_ context.Context, network, hostport string) (net.Conn, error) {
-			return dialTLS(ctx, network, hostport, certpin.ClientConfig(host, (*certpin.Pin)(addr.Pin)), opt)
-		},
-		MaxResponseHeaderBytes: 16 << 10,
-		DisableKeepAlives:      true,
+	order := opt.order(addr.Key)
+	if len(order) == 0 {
+		return nil, ErrNoTransport
 	}
-	ws, resp, err := websocket.Dial(ctx, "wss://"+addr.Host+relay.Path, &websocket.DialOptions{
-		HTTPClient: &http.Client{
-			Transport: t,
-			// A redirect would carry the session to a host that nobody named.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		Subprotocols:    []string{relay.Subprotocol},
-		CompressionMode: websocket.CompressionDisabled,
-	})
-	switch {
-	case err == nil && ws.Subprotocol() != relay.Subprotocol:
-		ws.CloseNow()
-		return nil, fmt.Errorf("%w: not the subprotocol %s", ErrProtocol, relay.Subprotocol)
-	case err == nil:
-		return ws, nil
-	case resp != nil && resp.StatusCode != http.StatusSwitchingProtocols:
-		return nil, &UpgradeError{Status: resp.StatusCode}
+	var attempts []race.Attempt[dialled]
+	for i, t := range order {
+		attempts = append(attempts, race.Attempt[dialled]{
+			Name: t.String(), After: headStarts[i],
+			Run: func(ctx context.Context) (dialled, error) { return dial(ctx, t, addr, opt) },
+		})
 	}
-	return nil, fmt.Errorf("relayclient: %w", err)
+	won, err := race.First(ctx, func(d dialled) { d.carrier.abandon() }, attempts...)
+	if err != nil {
+		return nil, fmt.Errorf("relayclient: dial: %w", err)
+	}
+	if opt.Remember != nil {
+		opt.Remember.note(addr.Key, order[won.Index], won.Index == 0)
+	}
+	c := newConn(won.Value.carrier, won.Value.session, opt)
+	if errors.Is(won.Failed, session.ErrHandshake) || errors.Is(won.Failed, certpin.ErrMismatch) {
+		c.log.Warn("another transport was answered by somebody who is not the relay")
+	}
+	c.running.Go(won.Wait)
+	return c, nil
 }
 
-func dialTLS(ctx context.Context, network, hostport string, cfg *tls.Config, opt Options) (net.Conn, error) {
-	dialNet := opt.DialNet
-	if dialNet == nil {
-		dialNet = new(net.Dialer).DialContext
-	}
-	raw, err := dialNet(ctx, network, hostport)
+// dialled is a session without a Conn.
+type dialled struct {
+	carrier *carrier
+	session *session.Session
+}
+
+// dial opens a session over one transport.
+func dial(ctx context.Context, t Transport, addr relay.Address, opt Options) (dialled, error) {
+	stream, err := open(ctx, t, addr, opt)
 	if err != nil {
-		return nil, err
+		return dialled{}, err
 	}
-	conn := tls.Client(raw, cfg)
-	if err := conn.HandshakeContext(ctx); err != nil {
-		raw.Close()
-		return nil, err
+	c := newCarrier(stream, t)
+	s, err := session.Client(ctx, c, addr.Key)
+	if err != nil {
+		c.abandon()
+		return dialled{}, err
 	}
-	return conn, nil
+	return dialled{c, s}, nil
 }

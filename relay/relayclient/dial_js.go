@@ -3,25 +3,29 @@ package relayclient
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/coder/websocket"
 
 	"github.com/sealpost/sealpost/relay"
 )
 
-// dialTransport opens the browser's WebSocket. The browser verifies the
+// usable: a browser's scripts have no sockets.
+func (o *Options) usable(t Transport) bool { return t == WebSocket }
+
+// open opens the browser's WebSocket. The browser verifies the
 // certificate by its own roots and shows it to no script, so a pin cannot be
 // checked here; the Noise handshake authenticates the relay all the same.
-func dialTransport(ctx context.Context, addr relay.Address, _ Options) (*websocket.Conn, error) {
+func open(ctx context.Context, _ Transport, addr relay.Address, _ Options) (io.ReadWriteCloser, error) {
 	ws, _, err := websocket.Dial(ctx, "wss://"+addr.Host+relay.Path, &websocket.DialOptions{
 		Subprotocols: []string{relay.Subprotocol},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("relayclient: %w", err)
+		return nil, err
 	}
 	if ws.Subprotocol() != relay.Subprotocol {
 		ws.CloseNow()
 		return nil, fmt.Errorf("%w: not the subprotocol %s", ErrProtocol, relay.Subprotocol)
 	}
-	return ws, nil
+	return newWebSocket(ws), nil
 }

@@ -4,55 +4,47 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/binary"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"runtime"
 	"sync"
 	"testing"
-	"testing/synctest"
 
-	"github.com/coder/websocket"
+	"github.com/quic-go/webtransport-go"
 
 	"github.com/sealpost/sealpost/internal/certpin"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/session"
 )
 
-// A peer speaks the real protocol (TLS, WebSocket, Noise, frames) and says what
+// A peer speaks the real protocol (TLS, a transport, Noise, frames) and says what
 // a script tells it, so that it can lie.
 type peer struct {
 	t    *testing.T
 	addr relay.Address
 	opt  Options
+	key  session.PrivateKey
+	tls  *tls.Config
+
+	gate    func(t Transport, w http.ResponseWriter, r *http.Request) (turnedAway bool)
+	polls   *polls
+	running sync.WaitGroup
+	mu      sync.Mutex
+	scripts []func(*link)
 }
 
 // link is the relay's end of one session.
 type link struct {
 	t *testing.T
 	*session.Session
+	branches *webtransport.Session // over WebTransport
 }
 
 // incarnation of every peer.
 var incarnation = relay.Incarnation{1, 2, 3}
-
-// bubble runs test against a peer on net.Pipe whose n-th session runs the n-th
-// script; a session ends with its script. It is a synctest bubble: the clock is
-// fake, and a goroutine that is left over fails the test.
-func bubble(t *testing.T, test func(t *testing.T, p *peer), scripts ...func(*link)) {
-	synctest.Test(t, func(t *testing.T) {
-		ended, stop := context.WithCancel(context.Background())
-		ls := &pipeListener{conns: make(chan net.Conn), ended: ended}
-		p, shutdown := newPeer(t, ls, scripts)
-		p.addr.Host = "localhost:443"
-		p.opt.DialNet = ls.dial
-		test(t, p)
-		stop()
-		shutdown()
-	})
-}
 
 // loopback is bubble over TCP and with the real clock.
 func loopback(t *testing.T, test func(t *testing.T, p *peer), scripts ...func(*link)) {
@@ -76,48 +68,40 @@ func newPeer(t *testing.T, ls net.Listener, scripts []func(*link)) (p *peer, shu
 	if err != nil {
 		t.Fatal(err)
 	}
-	var mu sync.Mutex
-	var running sync.WaitGroup
-	handler := func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		if len(scripts) == 0 {
-			mu.Unlock()
-			http.Error(w, "no script", http.StatusServiceUnavailable)
-			return
-		}
-		script := scripts[0]
-		scripts = scripts[1:]
-		running.Add(1)
-		mu.Unlock()
-		defer running.Done()
-		serve(t, w, r, key, script)
+	p = &peer{
+		t: t, key: key, tls: cert.ServerConfig(), scripts: scripts, opt: Options{Transports: []Transport{WebSocket}},
+		addr: relay.Address{Key: key.Public(), Pin: new(relay.Hash(cert.Pin()))},
 	}
-	server := &http.Server{
-		TLSConfig: cert.ServerConfig(), Handler: http.HandlerFunc(handler),
-		ErrorLog: log.New(io.Discard, "", 0), // clients that hang up are what is tested
-	}
-	running.Go(func() { server.ServeTLS(ls, "", "") })
-	p = &peer{t: t, addr: relay.Address{Key: key.Public(), Pin: new(relay.Hash(cert.Pin()))}}
-	return p, func() {
-		server.Close()
-		running.Wait()
-	}
+	return p, p.serveHTTP(ls)
 }
 
-func serve(t *testing.T, w http.ResponseWriter, r *http.Request, key session.PrivateKey, script func(*link)) {
-	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{relay.Subprotocol}})
-	if err != nil {
-		return
+// nextScript takes the next script and counts it as running; without one it refuses.
+func (p *peer) nextScript(t Transport, w http.ResponseWriter, r *http.Request) func(*link) {
+	if p.gate != nil && p.gate(t, w, r) {
+		return nil
 	}
-	defer ws.CloseNow()
-	s, err := session.Server(context.Background(), websocket.NetConn(context.Background(), ws, websocket.MessageBinary), key, incarnation)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.scripts) == 0 {
+		http.Error(w, "no script", http.StatusServiceUnavailable)
+		return nil
+	}
+	script := p.scripts[0]
+	p.scripts = p.scripts[1:]
+	p.running.Add(1)
+	return script
+}
+
+// serve makes the handshake over stream and runs script.
+func (p *peer) serve(stream io.ReadWriteCloser, branches *webtransport.Session, script func(*link)) {
+	s, err := session.Server(context.Background(), stream, p.key, incarnation)
 	if err != nil {
 		return
 	}
 	done := make(chan struct{})
 	go func() { // a goroutine of its own, which a failing script may end
 		defer close(done)
-		script(&link{t, s})
+		script(&link{p.t, s, branches})
 	}()
 	<-done
 }

@@ -26,13 +26,12 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/relay"
-	"github.com/sealpost/sealpost/relay/session"
 )
 
 // Our own limits.
 const (
-	// dialTimeout bounds TCP, TLS, HTTP and Noise together, when the caller's
-	// context does not end sooner: a proxy that swallows one of them costs ten
+	// dialTimeout bounds the whole race, from the sockets to Noise, when the caller's
+	// context does not end sooner: a network that swallows a part of each costs ten
 	// seconds (ATTACKS R10, from the client's side).
 	dialTimeout = 10 * time.Second
 	// pingEvery is how often the client proves that it lives. Three of them fit
@@ -77,18 +76,20 @@ var (
 	// ErrProtocol: the relay sent what the protocol forbids, or this is no relay
 	// of this protocol. Dialling again is for an operator's repair to help.
 	ErrProtocol = errors.New("relayclient: protocol violation by the relay")
+	// ErrNoTransport: of the transports asked for, none can be used here.
+	ErrNoTransport = errors.New("relayclient: no transport to dial with")
 	// ErrSessionFull: this session has used up its proofs. The request was
 	// not sent; send it over a new Conn.
 	ErrSessionFull = errors.New("relayclient: the session has no room for more proofs")
 )
 
-// UpgradeError: an HTTP server answered, but would not open a session. A
+// UpgradeError: an HTTP server answered, but would not open a session, or go on with one. A
 // Status of 429 or 503 means later, others that the address is not a relay's.
 type UpgradeError struct{ Status int }
 
 // Error names the HTTP status.
 func (e *UpgradeError) Error() string {
-	return fmt.Sprintf("relayclient: the server answered the upgrade with HTTP status %d", e.Status)
+	return fmt.Sprintf("relayclient: the server answered with HTTP status %d", e.Status)
 }
 
 // CloseError: the relay ended the session and said why.
@@ -107,43 +108,20 @@ type Options struct {
 	// It is called from the Conn's two goroutines, one for each direction, must
 	// not block, and must not keep or change frame.
 	FrameTap func(sent bool, frame []byte)
-	// DialNet opens the connection under TLS; nil means net.Dialer. Set it to
+	// Transports are those to race, best first; nil means all three. Browsers have
+	// WebSocket alone.
+	Transports []Transport
+	// DialNet opens the connections under TLS; nil means net.Dialer. Set it to
 	// go through a proxy. No proxy is taken from the environment. Browsers
 	// ignore it.
 	DialNet func(ctx context.Context, network, addr string) (net.Conn, error)
+	// ListenPacket opens the UDP socket under QUIC, one for each session; nil means
+	// net.ListenConfig. The relay's name is looked up by the system. If DialNet is set and
+	// ListenPacket is not, WebTransport is not tried: it would go past the proxy.
+	ListenPacket func(ctx context.Context, network, addr string) (net.PacketConn, error)
+	// Remember, if set, is told which transport won, and has it tried first the next time.
+	Remember *Memory
 	// Logger gets what is worth a developer's attention, without ids and
 	// addresses; nil means none.
 	Logger *slog.Logger
-}
-
-// Dial opens a session with the relay at addr: TLS 1.3, WebSocket and the Noise
-// handshake, all within ten seconds or until ctx ends. After Dial has returned,
-// ctx has no more effect; the caller closes the Conn.
-//
-// Errors: certpin.ErrMismatch and its siblings, [*UpgradeError], [ErrProtocol],
-// session.ErrHandshake when whoever answers does not hold the relay's key,
-// session.ErrVersion, and those of net and crypto/tls.
-func Dial(ctx context.Context, addr relay.Address, opt Options) (*Conn, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, dialTimeout, ErrTimeout)
-	defer cancel()
-	c, err := dial(ctx, addr, opt)
-	if err != nil && ctx.Err() != nil {
-		// What the layer below reports for a cancelled handshake differs.
-		return nil, fmt.Errorf("relayclient: dial: %w", context.Cause(ctx))
-	}
-	return c, err
-}
-
-func dial(ctx context.Context, addr relay.Address, opt Options) (*Conn, error) {
-	ws, err := dialTransport(ctx, addr, opt)
-	if err != nil {
-		return nil, err
-	}
-	t := newTransport(ws)
-	s, err := session.Client(ctx, t, addr.Key)
-	if err != nil {
-		t.Close()
-		return nil, fmt.Errorf("relayclient: %w", err)
-	}
-	return newConn(t, s, opt), nil
 }

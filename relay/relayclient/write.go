@@ -25,7 +25,10 @@ func (c *Conn) writeLoop() {
 			c.pingDue = true
 			c.mu.Unlock()
 		case <-c.closing:
-			c.writeAll() // ACKs above all; what fails here is repeated or delivered again
+			// ACKs above all; what fails here is repeated or delivered again.
+			if c.writeAll() == nil {
+				c.carrier.finish()
+			}
 			c.fail(ErrClosed)
 			return
 		}
