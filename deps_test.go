@@ -224,7 +224,7 @@ var rules = map[string]rule{
 		may: []string{
 			"mls", "relay", "relay/session", "relay/relayserver", "keyserver", "keyserver/httpserver",
 			"clientlib", "clientlib/content", "internal/certpin", "internal/connlimit", "internal/keyfile", "internal/quicport",
-			"internal/shard", "internal/measure", "cmd/sealpost/demo", "cmd/sealpost/bench", "testvectors",
+			"internal/shard", "internal/tlscert", "internal/measure", "cmd/sealpost/demo", "cmd/sealpost/bench", "testvectors",
 		},
 		modules: []string{modKong, modTOML, modWebTrans},
 		why:     "wiring only; shard for the type of the storage key, WebTransport to hand it from one package to another",

@@ -28,15 +28,10 @@ type serveConfig struct {
 	Drain      time.Duration `toml:"drain"`       // how long SIGTERM waits for readers to leave
 	Log        slog.Level    `toml:"log"`
 	TLS        tlsConfig     `toml:"tls"`
+	ACME       acmeConfig    `toml:"acme"`
 	Origins    []string      `toml:"origins"` // browser pages that may connect, as scheme://host[:port]
 
 	Listeners []listenerConfig `toml:"listener"` // several listeners, in place of Listen
-}
-
-// tlsConfig names the operator's own certificate, both or neither, in PEM.
-type tlsConfig struct {
-	Certificate string `toml:"certificate"`
-	Key         string `toml:"key"`
 }
 
 func defaultConfig() serveConfig {
@@ -64,7 +59,7 @@ func readConfig(path string, cfg *serveConfig) error {
 		cfg.Listen = "" // the default is for a file that says nothing
 	}
 	// A path in the file means the same from wherever the server is started.
-	for _, p := range []*string{&cfg.Data, &cfg.StorageKey, &cfg.TLS.Certificate, &cfg.TLS.Key} {
+	for _, p := range []*string{&cfg.Data, &cfg.StorageKey, &cfg.TLS.Certificate, &cfg.TLS.Key, &cfg.ACME.Roots} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(filepath.Dir(path), *p)
 		}
@@ -87,10 +82,10 @@ func (c *serveConfig) complete() error {
 	if c.Drain < minDrain || c.Drain > maxDrain {
 		return fmt.Errorf("drain is %v, not between %v and %v", c.Drain, minDrain, maxDrain)
 	}
-	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
-		return errors.New("tls.certificate and tls.key go together")
+	if err := c.completeListeners(); err != nil {
+		return err
 	}
-	return c.completeListeners()
+	return c.completeCertificates()
 }
 
 // userData returns the folder of Sealpost's data of this user (XDG base directories).

@@ -33,7 +33,7 @@ func TestExampleConfigLoads(t *testing.T) {
 	if err := readConfig(path, &all); err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range []any{all, all.TLS, all.Listeners[0]} {
+	for _, table := range []any{all, all.TLS, all.ACME, all.Listeners[0]} {
 		v := reflect.ValueOf(table)
 		for i := range v.NumField() {
 			if v.Field(i).IsZero() && v.Type().Field(i).Name != "Log" { // info is slog's zero
@@ -63,6 +63,17 @@ func TestBadConfigIsRefused(t *testing.T) {
 		"only a proxy":    {"[[listener]]\naddress = \"192.0.2.1:1\"\nproxy-from = [\"192.0.2.0/24\"]", "no listener has an address"},
 		"quic by proxy":   {"[[listener]]\naddress = \"h:1\"\npublic = \"h:1\"\nquic = true\nproxy-from = [\"::/0\"]", "quic does not go with proxy-from"},
 		"no network":      {"[[listener]]\naddress = \"h:1\"\nproxy-from = [\"192.0.2.1\"]", "proxy-from"},
+		"no domains":      {"[acme]\naccept-terms = true", "acme.domains is empty"},
+		"terms":           {"public = \"a.example:1\"\n[acme]\ndomains = [\"a.example\"]", "accept-terms is not true"},
+		"wildcard":        {"[acme]\naccept-terms = true\ndomains = [\"*.example.org\"]", "no host name"},
+		"capitals":        {"[acme]\naccept-terms = true\ndomains = [\"Example.org\"]", "no host name"},
+		"one label":       {"[acme]\naccept-terms = true\ndomains = [\"localhost\"]", "no host name"},
+		"an IP":           {"[acme]\naccept-terms = true\ndomains = [\"192.0.2.1\"]", "no host name"},
+		"plain authority": {"public = \"a.example:1\"\n[acme]\naccept-terms = true\ndomains = [\"a.example\"]\ndirectory = \"http://ca\"", "no https URL"},
+		"other public":    {"public = \"b.example:1\"\n[acme]\naccept-terms = true\ndomains = [\"a.example\"]", "public must have one of acme.domains"},
+		"no public":       {"[acme]\naccept-terms = true\ndomains = [\"a.example\"]", "public must have one of acme.domains"},
+		"two sources":     {"[tls]\ncertificate = \"c\"\nkey = \"k\"\n[acme]\ndomains = [\"a.example\"]", "one certificate is enough"},
+		"acme.http":       {"public = \"a.example:1\"\n[acme]\naccept-terms = true\ndomains = [\"a.example\"]\nhttp = \"80\"", "acme.http is no HOST:PORT"},
 		"half of tls":     {"[tls]\nkey = \"k.pem\"", "go together"},
 		"no public host":  {`public = ":443"`, "public is"},
 		"unknown level":   {`log = "loud"`, "log"},

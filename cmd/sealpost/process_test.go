@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // asProgram makes the test binary be the program, for tests that kill it.
@@ -41,6 +42,20 @@ func (b *lockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
+}
+
+// until waits until mark was written, or ended is closed.
+func (b *lockedBuffer) until(t *testing.T, mark string, ended <-chan struct{}) {
+	t.Helper()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for !strings.Contains(b.String(), mark) {
+		select {
+		case <-look.C:
+		case <-ended:
+			t.Fatalf("it ended without %q:\n%s", mark, b.String())
+		}
+	}
 }
 
 // start starts "sealpost args…" with a home folder of its own.
@@ -105,6 +120,12 @@ func (p *process) wait() (int, string) {
 	rest, _ := io.ReadAll(p.stdout)
 	<-p.ended
 	return p.cmd.ProcessState.ExitCode(), string(rest)
+}
+
+// logs waits until standard error holds mark, while the process runs.
+func (p *process) logs(mark string) {
+	p.t.Helper()
+	p.stderr.until(p.t, mark, p.ended)
 }
 
 func (p *process) signal(s os.Signal) { p.cmd.Process.Signal(s) }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"fmt"
 	"net"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/quic-go/quic-go"
 
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/relay"
@@ -231,6 +234,12 @@ func TestR31_LogsNameNobody(t *testing.T) {
 	under.Close()
 	<-session.Done()
 	dialBoth(t, g)
+	if err := dialWebTransport(t, g); err != nil {
+		t.Error(err)
+	}
+	if _, err := quic.DialAddr(t.Context(), g.relay.Host, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"other"}}, nil); err == nil {
+		t.Error("it speaks anything")
+	}
 	p.signal(syscall.SIGTERM)
 	p.wait()
 	for _, secret := range []string{"127.0.0.1", "remote", base64.RawURLEncoding.EncodeToString(g.relay.Key[:])} {

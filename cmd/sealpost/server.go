@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"github.com/sealpost/sealpost/internal/certpin"
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/keyserver/httpserver"
@@ -21,10 +19,8 @@ import (
 // server is relay and key server together.
 type server struct {
 	key     relay.RelayKey
-	storage shard.Key    // root of all keys that are derived
-	pin     *certpin.Pin // nil with the operator's own certificate
-	tls     *tls.Config
-	origins []string
+	storage shard.Key // root of all keys that are derived
+	certs   certificates
 	relay   *relayserver.Server
 	keys    *httpserver.Server
 	log     *slog.Logger
@@ -36,32 +32,14 @@ func openServer(cfg serveConfig, restored bool, log *slog.Logger) (*server, erro
 	if err != nil {
 		return nil, err
 	}
-	s := &server{key: id.relay.Public(), storage: id.storage, origins: cfg.Origins, log: log}
-	if err := s.openTLS(cfg); err != nil {
-		return nil, err
+	s := &server{key: id.relay.Public(), storage: id.storage, log: log}
+	if s.certs, err = openCertificates(cfg, log); err != nil {
+		return nil, fmt.Errorf("tls: %w", err)
 	}
 	if err := s.openStores(cfg, id, restored); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
-}
-
-// openTLS takes the operator's certificate, or the one that renews itself.
-func (s *server) openTLS(cfg serveConfig) error {
-	if cfg.TLS.Certificate != "" {
-		cert, err := tls.LoadX509KeyPair(cfg.TLS.Certificate, cfg.TLS.Key)
-		if err != nil {
-			return fmt.Errorf("tls: %w", err)
-		}
-		s.tls = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{cert}}
-		return nil
-	}
-	dev, err := certpin.OpenDevelopment(cfg.Data)
-	if err != nil {
-		return fmt.Errorf("tls: %w", err)
-	}
-	s.pin, s.tls = new(dev.Pin()), dev.ServerConfig()
-	return nil
 }
 
 // address is what clients are given for one listener.
@@ -75,7 +53,7 @@ type address struct {
 func (s *server) addresses(all []sockets) ([]address, error) {
 	var out []address
 	for _, socket := range all {
-		if socket.second || !socket.config.dialable() {
+		if socket.second || socket.challenges || !socket.config.dialable() {
 			continue
 		}
 		public := socket.config.Public
@@ -90,9 +68,9 @@ func (s *server) addresses(all []sockets) ([]address, error) {
 		if err != nil {
 			return nil, fmt.Errorf("public: %w", err)
 		}
-		a := address{relay.Address{Host: public, Key: s.key}, keyserver.Address{Host: host, Port: uint16(n), Pin: s.pin}}
-		if s.pin != nil {
-			a.relay.Pin = new(relay.Hash(*s.pin))
+		a := address{relay.Address{Host: public, Key: s.key}, keyserver.Address{Host: host, Port: uint16(n), Pin: s.certs.pin}}
+		if s.certs.pin != nil {
+			a.relay.Pin = new(relay.Hash(*s.certs.pin))
 		}
 		out = append(out, a)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -14,10 +15,13 @@ import (
 	"testing"
 
 	"github.com/quic-go/quic-go/http3"
+	"github.com/quic-go/webtransport-go"
 
 	"github.com/sealpost/sealpost/internal/certpin"
 	"github.com/sealpost/sealpost/internal/wire"
 	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/session"
 )
 
 // putOver stores a chunk on the key server at addr through tr, and returns the TLS state.
@@ -67,6 +71,75 @@ func TestServeOverQUIC(t *testing.T) {
 	p.signal(syscall.SIGTERM)
 	if status, _ := p.wait(); status != 0 {
 		t.Errorf("it ended with status %d", status)
+	}
+}
+
+// dialWebTransport opens a session with the relay over WebTransport, as a program or as a page
+// of origin.
+func dialWebTransport(t *testing.T, g greeting, origin ...string) error {
+	t.Helper()
+	d := &webtransport.Transport{TLSClientConfig: certpin.ClientConfig("localhost", g.keys.Pin)}
+	d.TLSClientConfig.NextProtos = []string{http3.NextProtoH3}
+	t.Cleanup(func() { d.Close() })
+	_, wt, err := d.Dial(t.Context(), "https://"+g.relay.Host+relay.Path, http.Header{"Origin": origin})
+	if err != nil {
+		return err
+	}
+	stream, err := wt.OpenStream()
+	if err != nil {
+		return err
+	}
+	s, err := session.Client(t.Context(), stream, g.relay.Key)
+	if err != nil {
+		return err
+	}
+	if err := s.WriteFrames(&relay.Ping{Value: 7}); err != nil {
+		return err
+	}
+	f, err := s.ReadFrame()
+	if pong, ok := f.(*relay.Pong); err != nil || !ok || pong.Value != 7 {
+		return fmt.Errorf("%T, %w", f, err)
+	}
+	return nil
+}
+
+// TestR19_RelayOverWebTransport: for programs and listed pages, of all transports and both
+// servers on one port.
+func TestR19_RelayOverWebTransport(t *testing.T) {
+	home := t.TempDir()
+	config := filepath.Join(home, "c.toml")
+	if err := os.WriteFile(config, []byte("listen = \"127.0.0.1:0\"\norigins = [\"https://chat.example.org\"]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, home, "serve", "--config", config)
+	g := greeted(t, p)
+	if err := dialWebTransport(t, g); err != nil {
+		t.Errorf("a program: %v", err)
+	}
+	if err := dialWebTransport(t, g, "https://chat.example.org"); err != nil {
+		t.Errorf("a listed page: %v", err)
+	}
+	for _, origin := range []string{"https://evil.example", "null", "https://" + g.relay.Host} {
+		if err := dialWebTransport(t, g, origin); err == nil {
+			t.Errorf("a page of %s has a session", origin)
+		}
+	}
+	dialBoth(t, g)
+	tcp := &http.Transport{TLSClientConfig: certpin.ClientConfig("localhost", g.keys.Pin)}
+	defer tcp.CloseIdleConnections()
+	for name, tr := range map[string]http.RoundTripper{"HTTP/1.1": tcp, "HTTP/3": overQUIC(t, g.keys.Pin)} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+g.relay.Host+relay.Path+"/poll", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := tr.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusMethodNotAllowed {
+			t.Errorf("long polling over %s: %d", name, resp.StatusCode)
+		}
 	}
 }
 

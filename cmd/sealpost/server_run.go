@@ -13,6 +13,7 @@ import (
 	"github.com/sealpost/sealpost/internal/connlimit"
 	"github.com/sealpost/sealpost/internal/quicport"
 	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/relayserver"
 )
 
 // Our own limits on HTTP over TCP, for both servers. The relay's sessions leave HTTP with
@@ -32,9 +33,10 @@ var errStoreFailed = errors.New("a store has failed, its error is in the log: lo
 
 // front is what listens for a server.
 type front struct {
-	web    *http.Server
-	quic   []*quicport.Port
-	broken chan error // of listeners that ended by themselves
+	web        *http.Server // TLS over TCP
+	challenges *http.Server // an authority's, in plain; nil without
+	quic       []*quicport.Port
+	broken     chan error // of listeners that ended by themselves
 }
 
 // open puts s behind all sockets, which it closes if it fails.
@@ -63,6 +65,11 @@ func (s *server) open(all []sockets) (*front, error) {
 	}
 	for _, socket := range all {
 		l := counter.Listen(socket.tcp)
+		if socket.challenges {
+			f.challenges = bounded(s.certs.acme.HTTP())
+			go func() { f.broken <- f.challenges.Serve(l) }()
+			continue
+		}
 		go func() { f.broken <- f.web.ServeTLS(l, "", "") }()
 	}
 	return f, nil
@@ -70,13 +77,18 @@ func (s *server) open(all []sockets) (*front, error) {
 
 // http returns the server for all TCP listeners.
 func (s *server) http() *http.Server {
-	mux := http.NewServeMux()
-	mux.Handle(relay.Path, s.relay)
-	mux.Handle(relay.Path+"/", s.relay) // long polling
-	mux.Handle("/", s.keys.Handler())
+	config := s.certs.config()
+	config.NextProtos = s.certs.protos
+	web := bounded(s.handler(s.relay))
+	web.TLSConfig = config
+	return web
+}
+
+// bounded returns a server of h with our limits. It speaks HTTP/1.1 alone: a WebSocket upgrade
+// needs it, and without HTTP/2 there is no rapid reset (ATTACKS R20).
+func bounded(h http.Handler) *http.Server {
 	web := &http.Server{
-		Handler:           mux,
-		TLSConfig:         s.tls,
+		Handler:           h,
 		Protocols:         new(http.Protocols),
 		ReadHeaderTimeout: headerWithin,
 		ReadTimeout:       requestWithin,
@@ -85,7 +97,7 @@ func (s *server) http() *http.Server {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          log.New(io.Discard, "", 0), // its lines hold addresses (ATTACKS R31)
 	}
-	web.Protocols.SetHTTP1(true) // a WebSocket upgrade needs it, and without HTTP/2 there is no rapid reset
+	web.Protocols.SetHTTP1(true)
 	return web
 }
 
@@ -96,13 +108,18 @@ func (s *server) openQUIC(socket sockets, counter *connlimit.Counter) (*quicport
 		return nil, errors.Join(err, socket.udp.Close())
 	}
 	return quicport.Open(quicport.Config{
-		Conn: socket.udp, TLS: s.tls, Counter: counter, ResetKey: reset, Origins: s.origins,
-		Handler: func(*webtransport.Server) http.Handler {
-			mux := http.NewServeMux()
-			mux.Handle("/", s.keys.Handler())
-			return mux
-		},
+		Conn: socket.udp, TLS: s.certs.config(), Counter: counter, ResetKey: reset, QUIC: relayserver.QUICConfig(),
+		Handler: func(up *webtransport.Server) http.Handler { return s.handler(s.relay.ServeWebTransport(up)) },
 	})
+}
+
+// handler is both servers; the relay's depends on what it is reached over.
+func (s *server) handler(relays http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(relay.Path, relays)
+	mux.Handle(relay.Path+"/", relays) // long polling
+	mux.Handle("/", s.keys.Handler())
+	return mux
 }
 
 // run serves on all sockets, within limits on open connections, until ctx ends, a listener
@@ -114,6 +131,7 @@ func (s *server) run(ctx context.Context, all []sockets, drain time.Duration) er
 	if err != nil {
 		return errors.Join(err, s.close())
 	}
+	go s.certs.keep(ctx) // the listeners are open, which an authority tries
 	select {
 	case err = <-f.broken:
 	case <-s.relay.Failed():
@@ -141,8 +159,10 @@ func (f *front) shutdown(ctx context.Context) error {
 			errs = append(errs, err)
 		}
 	}
-	if f.web.Shutdown(ctx) != nil {
-		errs = append(errs, f.web.Close())
+	for _, web := range []*http.Server{f.web, f.challenges} {
+		if web != nil && web.Shutdown(ctx) != nil {
+			errs = append(errs, web.Close())
+		}
 	}
 	return errors.Join(errs...)
 }

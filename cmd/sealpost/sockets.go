@@ -13,10 +13,11 @@ const portTries = 16
 
 // sockets are those of one address.
 type sockets struct {
-	config listenerConfig
-	tcp    net.Listener
-	udp    net.PacketConn // nil without QUIC
-	second bool           // another address of the same listener, which nobody needs to be told
+	config     listenerConfig
+	tcp        net.Listener
+	udp        net.PacketConn // nil without QUIC
+	second     bool           // another address of the same listener, which nobody needs to be told
+	challenges bool           // for an authority's HTTP-01 challenges, in plain and alone
 }
 
 func (s sockets) close() error {
@@ -37,6 +38,13 @@ func openSockets(cfg serveConfig) ([]sockets, error) {
 			return nil, errors.Join(err, closeSockets(all))
 		}
 		all = append(all, opened...)
+	}
+	if cfg.ACME.HTTP != "" {
+		l, err := net.Listen("tcp", cfg.ACME.HTTP)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("acme.http: %w", err), closeSockets(all))
+		}
+		all = append(all, sockets{tcp: l, challenges: true})
 	}
 	return all, nil
 }

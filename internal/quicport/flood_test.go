@@ -71,7 +71,7 @@ func (s *served) dialFrom(ctx context.Context, t *testing.T, conn net.PacketConn
 func TestR12_ForgedSources(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &network{in: make(map[string]int), out: make(map[string]int)}
-		s := serveOn(t, n.join(t, server), plenty, nil, echo)
+		s := serveOn(t, n.join(t, server), plenty, echo)
 		ctx, cancel := context.WithCancel(t.Context())
 		var flood sync.WaitGroup
 		for i := range 2 * maxHalfOpen {
@@ -117,7 +117,7 @@ func TestR12_ForgedSources(t *testing.T) {
 func TestR10_SilentConnectionsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &network{}
-		s := serveOn(t, n.join(t, server), plenty, nil, echo)
+		s := serveOn(t, n.join(t, server), plenty, echo)
 		begin := time.Now()
 		silent, dripping := s.connect(t, n, 1), s.connect(t, n, 2)
 		str, err := dripping.OpenStream()
@@ -161,7 +161,7 @@ func (s *served) connect(t *testing.T, n *network, host byte) *quic.Conn {
 func TestR11_IdleConnectionsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &network{}
-		s := serveOn(t, n.join(t, server), plenty, nil, func(*webtransport.Server) http.Handler {
+		s := serveOn(t, n.join(t, server), plenty, func(*webtransport.Server) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				time.Sleep(2 * betweenRequest)
 				echo(nil).ServeHTTP(w, r)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
@@ -27,16 +28,16 @@ type served struct {
 }
 
 // serve opens a port; the test's end shuts it down unless the test did.
-func serve(t *testing.T, limits connlimit.Limits, origins []string, handler func(*webtransport.Server) http.Handler) *served {
+func serve(t *testing.T, limits connlimit.Limits, handler func(*webtransport.Server) http.Handler) *served {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return serveOn(t, conn, limits, origins, handler)
+	return serveOn(t, conn, limits, handler)
 }
 
-func serveOn(t *testing.T, conn net.PacketConn, limits connlimit.Limits, origins []string, handler func(*webtransport.Server) http.Handler) *served {
+func serveOn(t *testing.T, conn net.PacketConn, limits connlimit.Limits, handler func(*webtransport.Server) http.Handler) *served {
 	t.Helper()
 	dev, err := certpin.OpenDevelopment(t.TempDir())
 	if err != nil {
@@ -44,7 +45,7 @@ func serveOn(t *testing.T, conn net.PacketConn, limits connlimit.Limits, origins
 	}
 	counter := connlimit.New(limits)
 	p, err := Open(Config{
-		Conn: conn, TLS: dev.ServerConfig(), Counter: counter, ResetKey: [32]byte{1}, Origins: origins, Handler: handler,
+		Conn: conn, TLS: dev.ServerConfig(), Counter: counter, ResetKey: [32]byte{1}, QUIC: settings, Handler: handler,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -72,6 +73,18 @@ func serveOn(t *testing.T, conn net.PacketConn, limits connlimit.Limits, origins
 	})
 	return s
 }
+
+// settings are a server's, small enough to see where they end.
+var settings = &quic.Config{
+	HandshakeIdleTimeout: handshakeStep, MaxIdleTimeout: 90 * time.Second,
+	MaxIncomingStreams: maxStreams, MaxIncomingUniStreams: maxStreams,
+	EnableDatagrams: true, EnableStreamResetPartialDelivery: true,
+}
+
+const (
+	handshakeStep = 5 * time.Second // without a packet; a whole handshake has twice that
+	maxStreams    = 16
+)
 
 var plenty = connlimit.Limits{Total: 1000, Network: 1000, Loopback: 1000}
 

@@ -5,8 +5,8 @@
 // those over TCP (internal/connlimit) from its first packet on. Over [maxHalfOpen] unfinished
 // handshakes, newcomers are asked to prove their address first (RFC 9000 section 8.1.2), so
 // that forged ones neither fill the limits nor get an answer larger than a third of what
-// they sent. 0-RTT and session tickets are off: what is replayed or resumed would outlive
-// the certificate it was begun under.
+// they sent. Session tickets are off: what is resumed would outlive the certificate that it
+// was begun under.
 //
 // Nothing is logged: what the libraries have to say names addresses.
 package quicport
@@ -18,7 +18,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,29 +31,25 @@ import (
 
 // Our own limits, each with its reason.
 const (
-	handshakeStep  = 5 * time.Second        // without a packet; a handshake as a whole has twice that, 10 s
-	idleTimeout    = 90 * time.Second       // without a packet: as long as a session of the relay
 	firstRequest   = 10 * time.Second       // from handshake to the first whole request header
 	betweenRequest = 2 * time.Minute        // without a request under way, whatever packets come
 	linger         = 200 * time.Millisecond // for the last answers to leave: closing does not wait for them
 
 	maxHalfOpen    = 64       // handshakes that may be under way with addresses nobody has proven
-	maxStreams     = 16       // of one client at a time, in each direction
 	maxHeaderBytes = 16 << 10 // of one request
-	streamWindow   = 1 << 20  // bytes a client may send ahead on a stream
-	connWindow     = 2 << 20  // bytes a client may send ahead in all
 )
 
-// Config is what a Port is made of. All fields but Origins are required.
+// Config is what a Port is made of. All fields are required.
 type Config struct {
 	Conn     net.PacketConn     // the socket, which the Port closes
 	TLS      *tls.Config        // certificates; the rest is set here
 	Counter  *connlimit.Counter // shared with the other listeners
 	ResetKey [32]byte           // of this socket alone: what clients of a process that died are told with (RFC 9000 section 10.3)
-	Origins  []string           // browser pages that may open WebTransport sessions; programs send no origin
+	QUIC     *quic.Config       // bounds one connection's streams, windows and times
 
-	// Handler returns what answers requests; a CONNECT may be upgraded with the server that
-	// it is given. It is called once.
+	// Handler returns what answers requests. It may set how the server that it is given checks
+	// origins (by default a page must come from the same host), and upgrade a CONNECT with it.
+	// It is called once.
 	Handler func(*webtransport.Server) http.Handler
 }
 
@@ -87,7 +82,6 @@ func Open(cfg Config) (*Port, error) {
 			EnableDatagrams: true, // WebTransport asks for them
 			Logger:          slog.New(slog.DiscardHandler),
 		},
-		CheckOrigin: func(r *http.Request) bool { return allowed(r.Header.Values("Origin"), cfg.Origins) },
 	}
 	p.handler = cfg.Handler(p.web)
 	reset := quic.StatelessResetKey(cfg.ResetKey)
@@ -102,16 +96,7 @@ func Open(cfg Config) (*Port, error) {
 	config.NextProtos = []string{http3.NextProtoH3}
 	config.SessionTicketsDisabled = true
 	var err error
-	p.listener, err = p.transport.Listen(config, &quic.Config{
-		HandshakeIdleTimeout:             handshakeStep,
-		MaxIdleTimeout:                   idleTimeout,
-		MaxIncomingStreams:               maxStreams,
-		MaxIncomingUniStreams:            maxStreams,
-		MaxStreamReceiveWindow:           streamWindow,
-		MaxConnectionReceiveWindow:       connWindow,
-		EnableDatagrams:                  true, // both are asked for by WebTransport, and off by default
-		EnableStreamResetPartialDelivery: true,
-	})
+	p.listener, err = p.transport.Listen(config, cfg.QUIC)
 	if err != nil {
 		return nil, errors.Join(err, cfg.Conn.Close())
 	}
@@ -179,10 +164,4 @@ func (p *Port) letLeave(ctx context.Context) {
 	case <-wait.C:
 	case <-ctx.Done():
 	}
-}
-
-// allowed: a browser always sends one Origin, whose page must be on the list; programs send
-// none (ATTACKS R19).
-func allowed(origins, list []string) bool {
-	return len(origins) == 0 || len(origins) == 1 && slices.Contains(list, origins[0])
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func TestRequestAndAnswer(t *testing.T) {
-	s := serve(t, plenty, nil, echo)
+	s := serve(t, plenty, echo)
 	tr := s.client(t)
 	for range 3 * maxStreams { // streams are given back
 		if code, body, err := s.post(t.Context(), tr, "hello"); err != nil || code != 200 || body != "hello" {
@@ -25,67 +25,10 @@ func TestRequestAndAnswer(t *testing.T) {
 	}
 }
 
-// upgrade opens a WebTransport session, says hello on a stream and waits for its end.
-func upgrade(up *webtransport.Server) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s, err := up.Upgrade(w, r)
-		if err != nil {
-			w.WriteHeader(http.StatusForbidden)
-			return
-		}
-		str, err := s.OpenStream()
-		if err != nil {
-			return
-		}
-		str.Write([]byte("hello"))
-		str.Close()
-	})
-}
-
-// TestR19_WebTransportChecksTheOrigin: a program and a listed page get a session, all others
-// a refusal.
-func TestR19_WebTransportChecksTheOrigin(t *testing.T) {
-	s := serve(t, plenty, []string{"https://chat.example.org"}, upgrade)
-	for name, c := range map[string]struct {
-		origins []string
-		want    bool
-	}{
-		"program": {nil, true}, "listed": {[]string{"https://chat.example.org"}, true},
-		"stranger": {[]string{"https://evil.example"}, false}, "null": {[]string{"null"}, false},
-		"same host": {[]string{"https://" + s.Addr().String()}, false},
-		"prefix":    {[]string{"https://chat.example.org.evil.example"}, false},
-		"two":       {[]string{"https://chat.example.org", "https://evil.example"}, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			tr := &webtransport.Transport{
-				TLSClientConfig: s.trust.Clone(),
-				QUICConfig:      &quic.Config{EnableDatagrams: true, EnableStreamResetPartialDelivery: true},
-			}
-			defer tr.Close()
-			_, session, err := tr.Dial(t.Context(), "https://"+s.Addr().String()+"/", http.Header{"Origin": c.origins})
-			if (err == nil) != c.want {
-				t.Fatalf("session: %v", err)
-			}
-			if err != nil {
-				return
-			}
-			str, err := session.AcceptStream(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			b := make([]byte, 5)
-			if _, err := str.Read(b); err != nil && string(b) != "hello" {
-				t.Errorf("%q, %v", b, err)
-			}
-			session.CloseWithError(0, "")
-		})
-	}
-}
-
 // TestR11_QUICCountsWithTheRest: a connection over the limit is refused, and its place is free
 // again when one ends.
 func TestR11_QUICCountsWithTheRest(t *testing.T) {
-	s := serve(t, connlimit.Limits{Total: 3, Network: 3, Loopback: 2}, nil, echo)
+	s := serve(t, connlimit.Limits{Total: 3, Network: 3, Loopback: 2}, echo)
 	first, err := s.dial(t)
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +54,7 @@ func TestR11_QUICCountsWithTheRest(t *testing.T) {
 // TestR13_StreamsAreBounded: a client that opens one stream after the other, and says nothing
 // on them, gets as many as the limit.
 func TestR13_StreamsAreBounded(t *testing.T) {
-	s := serve(t, plenty, nil, echo)
+	s := serve(t, plenty, echo)
 	c, err := s.dial(t)
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +86,7 @@ func TestR13_StreamsAreBounded(t *testing.T) {
 // client is told at the end.
 func TestR37_ShutdownWaitsForRequests(t *testing.T) {
 	begun, finish := make(chan struct{}), make(chan struct{})
-	s := serve(t, plenty, nil, func(*webtransport.Server) http.Handler {
+	s := serve(t, plenty, func(*webtransport.Server) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			close(begun)
 			<-finish
@@ -182,7 +125,7 @@ func TestR37_ShutdownWaitsForRequests(t *testing.T) {
 // TestShutdownCutsRequestsThatDoNotEnd: and says so.
 func TestShutdownCutsRequestsThatDoNotEnd(t *testing.T) {
 	begun := make(chan struct{})
-	s := serve(t, plenty, nil, func(*webtransport.Server) http.Handler {
+	s := serve(t, plenty, func(*webtransport.Server) http.Handler {
 		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			close(begun)
 			<-r.Context().Done()
