@@ -123,13 +123,14 @@ func badChains(recovery, phone, laptop, tablet pair) []object {
 	for i := range 16 {
 		crowd.add(chainEntry{kind: 2, by: phone, device: keyPair(fmt.Sprint("device ", i))})
 	}
-	var long [][]byte
-	for range 65 {
-		long = append(long, root)
+	long := newChain(recovery, phone)
+	for i := range 32 {
+		device := keyPair(fmt.Sprint("device ", i))
+		long.add(chainEntry{kind: 2, by: phone, device: device}).add(chainEntry{kind: 3, by: phone, device: device})
 	}
 	cases := []object{
 		badChain("no entry"),
-		badChain("65 entries", long...),
+		badChain("65 entries", long.bytes...),
 		badChain("begins with a device", second.bytes[1]),
 		badChain("a second root", root, root),
 		badChain("an entry twice", append(second.bytes, second.bytes[1])...),

@@ -37,6 +37,8 @@ func credentialVectors(*testing.T) []object {
 	good := leafCredential{"a leaf of suite 1", hash(newChain(keyPair("recovery"), phone).bytes[0]), phone, 1900000000, 1, keyPair("leaf").public}
 	long := good
 	long.name, long.suite, long.leafKey = "a leaf of suite 5, with a long key", 5, random("long leaf key", 133)
+	otherSuite := good
+	otherSuite.suite = 2
 	signature := phone.sign(good.signed())
 	identity := good.identity(signature)
 	refused := func(name string, identity []byte) object { return badCredential(name, identity, good.leafKey, 1) }
@@ -54,6 +56,7 @@ func credentialVectors(*testing.T) []object {
 		refused("another device", changed(func(c *leafCredential) { c.device = laptop })),
 		refused("a later end", changed(func(c *leafCredential) { c.notAfter++ })),
 		badCredential("another suite, in credential and leaf", changed(func(c *leafCredential) { c.suite = 2 }), good.leafKey, 2),
+		badCredential("signed for the suite of the leaf, and naming another", good.identity(phone.sign(otherSuite.signed())), good.leafKey, 2),
 		refused("signed by another device", good.identity(laptop.sign(good.signed()))),
 		refused("signed without its label", good.identity(phone.sign(good.signed()[22:]))),
 		refused("a bit of the signature changed", flipped(identity, -1)),

@@ -1,5 +1,9 @@
 package testvectors_test
 
+// longestExtension is the data of an extension that makes record 1 as long as it may be, 4,096
+// bytes: less an ephemeral key, a tag, versions, max_frame and the lengths.
+const longestExtension = 4096 - 32 - 16 - 3 - 4 - 2 - 2 - 2
+
 // badSessions end in an error at one end, which is the only end that must run.
 func badSessions() []object {
 	ping, pong := framed(0x0d, u64(1)), framed(0x4a, u64(1))
@@ -26,7 +30,9 @@ func badSessions() []object {
 	hello := s.clientHello
 	s.records = nil
 	refused("a hello with a byte more", "server", "handshake", s.firstWith(append(hello, 0)))
-	refused("a hello of 4,097 bytes", "server", "handshake", newNoiseSession("bad 6").raw("client", join(u16(4097), make([]byte, 4097))))
+	s = newNoiseSession("bad 6")
+	s.extensions = []extensionOf{{77, make([]byte, longestExtension+1)}}
+	refused("record 1 of 4,097 bytes", "server", "handshake", s.first())
 	s = newNoiseSession("bad 7")
 	s.versions = []uint16{2, 3}
 	refused("no version in common", "server", "version", s.first())

@@ -193,6 +193,9 @@ func noiseVectors(*testing.T) []object {
 	later := newNoiseSession("later")
 	later.versions, later.extensions = []uint16{9, 1}, []extensionOf{{77, []byte("later")}, {78, nil}}
 	later.first().second().send("client", ping).send("server", pong)
+	longest := newNoiseSession("longest")
+	longest.extensions = []extensionOf{{77, make([]byte, longestExtension)}}
+	longest.first().second().send("client", ping)
 	unknown := newNoiseSession("unknown frames").first().second()
 	unknown.send("client", framed(0x80), framed(0xff, random("unknown", 40)), ping)
 	unknown.send("server", framed(0x9a, []byte("later")), pong)
@@ -204,6 +207,7 @@ func noiseVectors(*testing.T) []object {
 		newNoiseSession("handshake").first().second().vector("the handshake alone"),
 		both.vector("frames in both directions, joined and cut as their sender likes"),
 		later.vector("a client of a later version, with extensions that nobody knows"),
+		longest.vector("the longest hello, in a record of 4,096 bytes"),
 		unknown.vector("frames of unknown types from 0x80 are passed over"),
 	}
 	return append(cases, badSessions()...)
