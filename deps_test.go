@@ -171,7 +171,7 @@ var rules = map[string]rule{
 	"clientlib": {
 		may: []string{
 			"mls", "relay", "relay/session", "relay/relayclient", "keyserver", "internal/wire", "internal/certpin",
-			"clientlib/content", "clientlib/history", "clientlib/internal/state", "internal/vectorfile",
+			"clientlib/content", "clientlib/history", "clientlib/internal/sealedfile", "clientlib/internal/state", "internal/vectorfile",
 		},
 		modules: []string{modCrypto, modCBOR},
 		why:     "the one place where ids of relay, key server and MLS meet, because unlinkability could leak there",
@@ -194,6 +194,7 @@ var rules = map[string]rule{
 		why:     "the client's encrypted store and its one transaction; rows are opaque to it",
 	},
 	"clientlib/internal/sealedfile": {
+		may:     []string{"internal/vectorfile"},
 		modules: []string{modCrypto},
 		ban:     pureBan,
 		why:     "the format of a file that leaves its device: bytes to bytes, whatever keeps or carries them",

@@ -101,7 +101,14 @@ func (s *signal) UnmarshalWire(r *wire.Reader) {
 }
 
 // sealSignal encloses a signal in its one size.
-func (k *epochKeys) sealSignal(s *signal) (out [relay.SignalSize]byte, err error) {
+func (k *epochKeys) sealSignal(s *signal) ([relay.SignalSize]byte, error) {
+	nonce := make([]byte, nonceSize)
+	rand.Read(nonce)
+	return k.sealSignalWith(nonce, s)
+}
+
+// sealSignalWith is sealSignal under a nonce that nothing else is sealed under with these keys.
+func (k *epochKeys) sealSignalWith(fresh []byte, s *signal) (out [relay.SignalSize]byte, err error) {
 	body, err := wire.Marshal(s)
 	if err != nil {
 		return out, err
@@ -114,7 +121,7 @@ func (k *epochKeys) sealSignal(s *signal) (out [relay.SignalSize]byte, err error
 		return out, err
 	}
 	nonce := out[:nonceSize]
-	rand.Read(nonce)
+	copy(nonce, fresh)
 	copy(out[nonceSize:], k.hintFor(nonce))
 	plain := make([]byte, signalPlain)
 	copy(plain, body)

@@ -5,27 +5,34 @@ import (
 	"crypto/sha256"
 	"fmt"
 
+	"github.com/sealpost/sealpost/clientlib/internal/sealedfile"
 	"github.com/sealpost/sealpost/internal/vectorfile"
 	"github.com/sealpost/sealpost/internal/wire"
+	"github.com/sealpost/sealpost/mls"
 	"github.com/sealpost/sealpost/relay"
 )
 
 // vectorKinds are the files of test vectors about this package.
 var vectorKinds = vectorfile.Kinds{
 	"envelope":   vectorfile.Case(checkEnvelopeVector),
+	"signal":     vectorfile.Case(checkSignalVector),
 	"invitation": vectorfile.Case(checkInvitationVector),
 }
 
-// CheckVectors runs every case of a file of test vectors: envelope or invitation
+// CheckVectors runs every case of a file of test vectors: envelope, signal, invitation or file
 // (testvectors/README.md). The error is [vectorfile.ErrFile]; cases that fail are in the
 // report.
 func CheckVectors(kind string, data []byte) (vectorfile.Report, error) {
+	if kind == "file" {
+		return sealedfile.CheckVectors(kind, data)
+	}
 	return vectorKinds.Check(kind, data)
 }
 
 // vectorErrors are the error classes of the files.
 var vectorErrors = map[string]error{
-	"other_epoch": errOtherEpoch, "damaged": errBadEnvelope, "too_large": ErrTooLarge, "refused": errBadInvitation,
+	"other_epoch": errOtherEpoch, "damaged": errBadEnvelope, "bad_signal": errBadSignal, "bad_signature": mls.ErrInvalid,
+	"refused": errBadInvitation,
 }
 
 // envelopeVector is an envelope and all that it is made of, from the epoch's exporter secret.
@@ -75,16 +82,21 @@ func expandWithLabel(key []byte, label string, context []byte, length int) ([]by
 	return hkdf.Expand(sha256.New, key, string(info), length)
 }
 
-func checkEnvelopeVector(v *envelopeVector) error {
+// vectorEpoch returns what an epoch with this exporter secret gives a queue.
+func vectorEpoch(suite uint16, exporterSecret, queueID vectorfile.Hex) (*epochKeys, error) {
 	var queue relay.QueueID
 	var exporter [sha256.Size]byte // HMAC would take a longer one with zeros at its end for the same
 	if err := vectorfile.First(
-		vectorfile.Value("the suite", v.CipherSuite, 1),
-		vectorfile.Fill("exporter_secret", exporter[:], v.ExporterSecret),
-		vectorfile.Fill("queue", queue[:], v.Queue)); err != nil {
-		return err
+		vectorfile.Value("the suite", suite, 1),
+		vectorfile.Fill("exporter_secret", exporter[:], exporterSecret),
+		vectorfile.Fill("queue", queue[:], queueID)); err != nil {
+		return nil, err
 	}
-	keys, err := newEpochKeys(vectorExporter(exporter[:]), queue)
+	return newEpochKeys(vectorExporter(exporter[:]), queue)
+}
+
+func checkEnvelopeVector(v *envelopeVector) error {
+	keys, err := vectorEpoch(v.CipherSuite, v.ExporterSecret, v.Queue)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,10 @@ var checkers = map[string]func(kind string, data []byte) (Report, error){
 	"account":           keyserver.CheckVectors,
 	"credential":        keyserver.CheckVectors,
 	"keyserver-address": keyserver.CheckVectors,
+	"branch":            session.CheckVectors,
 	"envelope":          clientlib.CheckVectors,
+	"signal":            clientlib.CheckVectors,
+	"file":              clientlib.CheckVectors,
 	"invitation":        clientlib.CheckVectors,
 }
 

@@ -14,10 +14,17 @@ import (
 	"github.com/sealpost/sealpost/relay"
 )
 
-// CheckVectors runs every case of a file of test vectors: noise (testvectors/README.md).
-// The error is [vectorfile.ErrFile]; cases that fail are in the report.
+// vectorKinds are the files of test vectors about this package.
+var vectorKinds = vectorfile.Kinds{
+	"noise":  vectorfile.Case(checkNoiseVector),
+	"branch": vectorfile.Case(checkBranchVector),
+}
+
+// CheckVectors runs every case of a file of test vectors: noise or branch
+// (testvectors/README.md). The error is [vectorfile.ErrFile]; cases that fail are in the
+// report.
 func CheckVectors(kind string, data []byte) (vectorfile.Report, error) {
-	return vectorfile.Kinds{"noise": vectorfile.Case(checkNoiseVector)}.Check(kind, data)
+	return vectorKinds.Check(kind, data)
 }
 
 // vectorErrors are the error classes of the files.
