@@ -36,6 +36,7 @@ const (
 	modNet       = "golang.org/x/net"
 	modNoise     = "github.com/flynn/noise"
 	modPorcupine = "github.com/anishathalye/porcupine"
+	modProxy     = "github.com/pires/go-proxyproto"
 	modQUIC      = "github.com/quic-go/quic-go"
 	modRapid     = "pgregory.net/rapid"
 	modSQLite    = "github.com/ncruces/go-sqlite3"
@@ -83,6 +84,12 @@ var rules = map[string]rule{
 	"internal/connlimit": {
 		ban: []string{"net/http"},
 		why: "how many connections a process has open, and from where; knows no protocol",
+	},
+	"internal/proxyline": {
+		may:     []string{"internal/connlimit"},
+		modules: []string{modProxy},
+		ban:     []string{"net/http"},
+		why:     "who a proxy's connection comes from; knows no protocol above TCP",
 	},
 	"internal/quicport": {
 		may:     []string{"internal/connlimit"},
@@ -224,7 +231,7 @@ var rules = map[string]rule{
 	"cmd/sealpost": {
 		may: []string{
 			"mls", "relay", "relay/session", "relay/relayserver", "keyserver", "keyserver/httpserver",
-			"clientlib", "clientlib/content", "internal/certpin", "internal/connlimit", "internal/keyfile", "internal/quicport",
+			"clientlib", "clientlib/content", "internal/certpin", "internal/connlimit", "internal/keyfile", "internal/proxyline", "internal/quicport",
 			"internal/shard", "internal/tlscert", "internal/measure", "cmd/sealpost/demo", "cmd/sealpost/bench", "testvectors",
 		},
 		modules: []string{modKong, modTOML, modWebTrans},

@@ -11,6 +11,7 @@ import (
 	"github.com/quic-go/webtransport-go"
 
 	"github.com/sealpost/sealpost/internal/connlimit"
+	"github.com/sealpost/sealpost/internal/proxyline"
 	"github.com/sealpost/sealpost/internal/quicport"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/relayserver"
@@ -65,6 +66,9 @@ func (s *server) open(all []sockets) (*front, error) {
 	}
 	for _, socket := range all {
 		l := counter.Listen(socket.tcp)
+		if len(socket.config.ProxyFrom) > 0 {
+			l = proxyline.Listen(socket.tcp, socket.config.ProxyFrom, counter)
+		}
 		if socket.challenges {
 			f.challenges = bounded(s.certs.acme.HTTP())
 			go func() { f.broken <- f.challenges.Serve(l) }()
