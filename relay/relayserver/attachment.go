@@ -72,6 +72,7 @@ func (p *peer) attach(f *relay.Attach, answer func(f, then relay.Frame)) {
 	p.mu.Lock()
 	p.attachments[a.id] = a
 	p.mu.Unlock()
+	source.Hear(func(sealed *[relay.SignalSize]byte) { p.hear(a, sealed) })
 	if a.branch != nil {
 		p.grow(a)
 	}

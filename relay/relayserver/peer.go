@@ -51,6 +51,7 @@ type peer struct {
 	attachments map[uint64]*attachment
 	ready       []*attachment // for the writer to look at; each at most once
 	branches    int
+	signals     []signal // on their way to this session, at most maxSignals
 	draining    bool
 	reconnect   time.Duration   // advice for the end of a drain
 	closing     relay.CloseCode // the writer sends what there is, then this, and ends

@@ -16,6 +16,9 @@ func (p *peer) handle(f relay.Frame) relay.CloseCode {
 	case *relay.Detach:
 		p.detach(f)
 		return 0
+	case *relay.Signal:
+		p.pass(f)
+		return 0
 	}
 	room, ok := p.inFlight.take(cost(f))
 	if !ok {

@@ -163,7 +163,8 @@ func (p *peer) deliver(a *attachment, room int) (frames []relay.Frame, bytes int
 	case ended: // of a removed reader only after its END, or long after
 		return p.drop(a, reason), 0
 	case window <= 0:
-		return nil, 0 // ACK looks again
+		p.signalled(a) // too late when there is room again
+		return nil, 0  // ACK looks again
 	}
 	b, err := a.source.Next(min(window, room))
 	if err != nil {
@@ -190,6 +191,9 @@ func (p *peer) deliver(a *attachment, room int) (frames []relay.Frame, bytes int
 	if b.End != nil {
 		frames = append(frames, &relay.End{Attachment: a.id, Position: *b.End})
 		return append(frames, p.drop(a, relay.DetachRemoved)...), bytes
+	}
+	if bytes == 0 {
+		frames = p.signalled(a) // behind all entries
 	}
 	return frames, bytes
 }

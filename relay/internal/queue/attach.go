@@ -27,6 +27,9 @@ type Attachment struct {
 	mu     sync.Mutex
 	ended  bool               // guarded by mu
 	reason relay.DetachReason // guarded by mu
+
+	hearing hearing // guarded by mu
+	signals bucket  // used by Signal only
 }
 
 // A Batch is what a reader gets next: entries with the chain after them, or a gap, or the

@@ -25,6 +25,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -64,6 +65,7 @@ type Store struct {
 	acks    *acks
 	sweeps  *sweeper
 	read    *reading
+	clock   func() time.Time
 	log     *slog.Logger
 }
 
@@ -82,7 +84,10 @@ func Open(cfg Config) (*Store, error) {
 		return nil, err
 	}
 	m.namer = s
-	q := &Store{shard: s, machine: m, log: log, read: &reading{shard: s, relayKey: cfg.RelayKey}}
+	q := &Store{shard: s, machine: m, clock: cfg.Clock, log: log, read: &reading{shard: s, relayKey: cfg.RelayKey}}
+	if q.clock == nil {
+		q.clock = time.Now
+	}
 	q.acks = newAcks(s)
 	q.sweeps = startSweeper(s, m, cfg.Blobs, log)
 	return q, nil
@@ -253,10 +258,20 @@ func (r *readers) attached() ackOp {
 	return op // of one queue together, as byQueue is walked
 }
 
+// of returns who is attached to a queue.
+func (r *readers) of(name string) map[relay.PublicKey]*Attachment {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.byQueue[name])
+}
+
 func (r *readers) wake(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, a := range r.byQueue[name] {
+		a.mu.Lock()
+		a.hearing.changes++
+		a.mu.Unlock()
 		a.wake()
 	}
 }
