@@ -223,9 +223,9 @@ var rules = map[string]rule{
 	},
 	"cmd/sealpost/bench": {
 		may: []string{
-			"relay", "relay/relayclient", "internal/shard", "internal/measure",
+			"mls", "relay", "relay/relayclient", "internal/shard", "internal/measure",
 		},
-		modules: []string{modBadger, modSys},
+		modules: []string{modBadger, modCrypto, modSys},
 		why:     "figures: a load from outside, and beside it the bare store that it is compared with",
 	},
 	"cmd/sealpost": {

@@ -98,6 +98,7 @@ var areas = []struct {
 	figures func(*bench) []measure.Figure
 }{
 	{"relay", "the relay: a real server process on a fresh store, with a load generator in a process of its own", (*bench).relay},
+	{"mls", "the MLS library: operations against the primitives that they are made of, in processor time", (*bench).mls},
 }
 
 // Areas names the areas.

@@ -26,6 +26,7 @@ var roles = map[string]role{
 	"load":   makeLoad,
 	"badger": writeBadger,
 	"disk":   syncDisk,
+	"mls":    computeMLS,
 }
 
 // Play plays a role on standard input and output, until the input ends.
