@@ -19,9 +19,9 @@ import (
 // value: TestRawSideWritesWhatTheRelayWrites holds them against a store. The relay writes a
 // queue's header once a batch, and one record of its own for the batch.
 var (
-	entryRecord  = recordShape{kind: 'E', key: 29, value: 590}
+	entryRecord  = recordShape{kind: 'E', key: 29, value: 591}
 	memoryRecord = recordShape{kind: 'I', key: 25, value: 128}
-	headerRecord = recordShape{kind: 'H', key: 21, value: 227}
+	headerRecord = recordShape{kind: 'H', key: 21, value: 235}
 	batchRecord  = recordShape{kind: 0, key: 4, value: 56}
 )
 

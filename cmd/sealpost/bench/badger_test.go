@@ -16,6 +16,7 @@ import (
 	"github.com/sealpost/sealpost/internal/certpin"
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/relayclient"
 	"github.com/sealpost/sealpost/relay/relayserver"
 	"github.com/sealpost/sealpost/relay/session"
 )
@@ -79,7 +80,7 @@ func TestLoadSendsAndReadsEverything(t *testing.T) {
 	address, stop := relayHere(t, t.TempDir())
 	defer stop()
 	var l load
-	if err := l.open(t.Context(), openLoad{Address: address, Connections: 3, Queues: 2, Window: 8}); err != nil {
+	if err := l.open(t.Context(), openLoad{Address: address, Connections: 3, Queues: 2, Window: 8, Transport: relayclient.WebSocket}); err != nil {
 		t.Fatal(err)
 	}
 	defer l.close()
@@ -98,7 +99,7 @@ func TestRawSideWritesWhatTheRelayWrites(t *testing.T) {
 	dir := t.TempDir()
 	address, stop := relayHere(t, dir)
 	var l load
-	if err := l.open(t.Context(), openLoad{Address: address, Connections: 2, Queues: queues / 2, Window: 8}); err != nil {
+	if err := l.open(t.Context(), openLoad{Address: address, Connections: 2, Queues: queues / 2, Window: 8, Transport: relayclient.WebSocket}); err != nil {
 		t.Fatal(err)
 	}
 	if done, err := l.append(messages); err != nil || done.Messages != messages {
@@ -127,7 +128,7 @@ func TestRawSideWritesWhatTheRelayWrites(t *testing.T) {
 	ours := records(t, filepath.Join(raw, "badger"))
 	for shape, n := range map[recordShape]int{entryRecord: messages, memoryRecord: messages, headerRecord: queues} {
 		if ours[shape] != n || theirs[shape] != n {
-			t.Errorf("of %+v the raw side wrote %d, the relay %d, for %d messages", shape, ours[shape], theirs[shape], messages)
+			t.Errorf("of %+v the raw side wrote %d, the relay %d, for %d messages; all of the relay's: %+v", shape, ours[shape], theirs[shape], messages, theirs)
 		}
 	}
 	if ours[batchRecord] != (messages+batchMessages-1)/batchMessages || theirs[batchRecord] == 0 {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/internal/measure"
+	"github.com/sealpost/sealpost/relay/relayclient"
 )
 
 // The load of the throughput figures.
@@ -18,7 +19,7 @@ const (
 
 // relay lists the figures of the area relay.
 func (b *bench) relay() []measure.Figure {
-	busy := openLoad{Connections: connections, Queues: queuesEach, Window: window}
+	busy := busyOver(relayclient.WebSocket)
 	return []measure.Figure{
 		{
 			Name: "durable_vs_badger_batch", Unit: "ratio", Sides: "messages/s", Bound: measure.AtLeast(0.4),
@@ -51,11 +52,26 @@ func (b *bench) relay() []measure.Figure {
 			Of:    b.delivers(busy), Over: b.appends(busy),
 		},
 		{
+			Name: "webtransport_vs_websocket", Unit: "ratio", Sides: "messages/s", Bound: measure.AtLeast(0.6),
+			About: "Accepted messages per second of the same load over WebTransport, over those over WebSocket.",
+			Of:    b.appends(busyOver(relayclient.WebTransport)), Over: b.appends(busy),
+		},
+		{
+			Name: "long_polling_vs_websocket", Unit: "ratio", Sides: "messages/s",
+			About: "The same over long polling, for networks that let nothing else through.",
+			Of:    b.appends(busyOver(relayclient.LongPolling)), Over: b.appends(busy),
+		},
+		{
 			Name: "idle_session_kib", Unit: "KiB",
 			About: "Resident memory of the relay process for each idle session, of several hundred, after garbage collection.",
 			Of:    b.idleSession,
 		},
 	}
+}
+
+// busyOver is the load of the throughput figures.
+func busyOver(t relayclient.Transport) openLoad {
+	return openLoad{Connections: connections, Queues: queuesEach, Window: window, Transport: t}
 }
 
 // withRelay runs fn with a relay on a fresh store and a load generator, each a process.
@@ -127,9 +143,9 @@ func (b *bench) badgerBatches(ctx context.Context) (rate float64, err error) {
 
 func (b *bench) loneAccept(before int) measure.Side {
 	return func(ctx context.Context) (median float64, err error) {
-		open := openLoad{Connections: 1, Queues: 1, Window: 1}
+		open := openLoad{Connections: 1, Queues: 1, Window: 1, Transport: relayclient.WebSocket}
 		if before > 0 {
-			open = openLoad{Connections: connections, Queues: queuesEach, Window: window}
+			open = busyOver(relayclient.WebSocket)
 		}
 		err = b.withRelay(ctx, open, func(relay, load *measure.Child) error {
 			if before == 0 {
@@ -165,7 +181,7 @@ func (b *bench) fdatasync(ctx context.Context) (median float64, err error) {
 }
 
 func (b *bench) syncsPerMessage(ctx context.Context) (perMessage float64, err error) {
-	err = b.withRelay(ctx, openLoad{Connections: manyWriters, Queues: 1, Window: 1}, func(relay, load *measure.Child) error {
+	err = b.withRelay(ctx, openLoad{Connections: manyWriters, Queues: 1, Window: 1, Transport: relayclient.WebSocket}, func(relay, load *measure.Child) error {
 		if _, err := ask(load, loadRequest{Append: b.warmUp()}); err != nil {
 			return err
 		}
@@ -188,12 +204,12 @@ func (b *bench) syncsPerMessage(ctx context.Context) (perMessage float64, err er
 
 func (b *bench) idleSession(ctx context.Context) (kib float64, err error) {
 	sessions := b.count(800, 50)
-	err = b.withRelay(ctx, openLoad{Connections: 1}, func(relay, load *measure.Child) error {
+	err = b.withRelay(ctx, openLoad{Connections: 1, Transport: relayclient.WebSocket}, func(relay, load *measure.Child) error {
 		var before, after relayCounts
 		if err := relay.Ask(relayRequest{Resident: true}, &before); err != nil {
 			return err
 		}
-		if _, err := ask(load, loadRequest{Open: &openLoad{Address: before.Address, Connections: sessions}}); err != nil {
+		if _, err := ask(load, loadRequest{Open: &openLoad{Address: before.Address, Connections: sessions, Transport: relayclient.WebSocket}}); err != nil {
 			return err
 		}
 		if err := relay.Ask(relayRequest{Resident: true}, &after); err != nil {

@@ -32,6 +32,7 @@ type openLoad struct {
 	Connections int
 	Queues      int // of each connection
 	Window      int // messages of a connection that wait for their answer
+	Transport   relayclient.Transport
 }
 
 // loadDone is what was done, and how long it took.
@@ -92,7 +93,7 @@ func (l *load) open(ctx context.Context, q openLoad) error {
 		}
 	}
 	for range q.Connections {
-		conn, err := relayclient.Dial(ctx, address, relayclient.Options{})
+		conn, err := relayclient.Dial(ctx, address, relayclient.Options{Transports: []relayclient.Transport{q.Transport}})
 		if err != nil {
 			return err
 		}
