@@ -24,7 +24,7 @@ type serveConfig struct {
 	Data       string        `toml:"data"`        // folder, made if missing
 	Listen     string        `toml:"listen"`      // HOST:PORT, the one listener; empty with Listeners
 	Public     string        `toml:"public"`      // HOST:PORT that clients dial; Listen if empty
-	StorageKey string        `toml:"storage-key"` // file; inside Data if empty
+	StorageKey string        `toml:"storage-key"` // file; if empty a systemd credential, else inside Data
 	Drain      time.Duration `toml:"drain"`       // how long SIGTERM waits for readers to leave
 	Log        slog.Level    `toml:"log"`
 	TLS        tlsConfig     `toml:"tls"`
@@ -75,9 +75,6 @@ func (c *serveConfig) complete() error {
 			return err
 		}
 		c.Data = filepath.Join(dir, "server")
-	}
-	if c.StorageKey == "" {
-		c.StorageKey = filepath.Join(c.Data, storageKeyFile)
 	}
 	if c.Drain < minDrain || c.Drain > maxDrain {
 		return fmt.Errorf("drain is %v, not between %v and %v", c.Drain, minDrain, maxDrain)

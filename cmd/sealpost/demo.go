@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -39,7 +40,7 @@ func (c *demoCommand) Run(ctx context.Context, s streams) error {
 
 // serverStores lists the stores of a server with the default storage key.
 func serverStores(dir string) ([]demo.Store, error) {
-	id, err := openIdentity(serveConfig{Data: dir, StorageKey: filepath.Join(dir, storageKeyFile)})
+	id, err := openIdentity(serveConfig{Data: dir, StorageKey: filepath.Join(dir, storageKeyFile)}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}

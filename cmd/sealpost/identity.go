@@ -4,6 +4,7 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -30,13 +31,13 @@ type identity struct {
 
 // openIdentity makes the data folder if it is missing (0700) and reads the server's keys, or
 // makes them. A start that was killed half way leaves keys that the next one uses.
-func openIdentity(cfg serveConfig) (identity, error) {
+func openIdentity(cfg serveConfig, log *slog.Logger) (identity, error) {
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return identity{}, fmt.Errorf("data folder: %w", err)
 	}
-	storage, err := keyfile.Key(cfg.StorageKey)
+	storage, err := openStorageKey(cfg, log)
 	if err != nil {
-		return identity{}, fmt.Errorf("storage key: %w", err)
+		return identity{}, err
 	}
 	secret, err := keyfile.Key(filepath.Join(cfg.Data, relayKeyFile))
 	if err != nil {

@@ -176,30 +176,6 @@ func TestServeRefusesUnknownKeys(t *testing.T) {
 	}
 }
 
-// The storage key may live elsewhere; without it the stores do not open, and they are not
-// replaced by empty ones.
-func TestServeWithAStorageKeyElsewhere(t *testing.T) {
-	home := t.TempDir()
-	config := filepath.Join(home, "c.toml")
-	text := "listen = \"127.0.0.1:0\"\ndata = \"data\"\nstorage-key = \"secret.key\"\n"
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p := start(t, home, "serve", "-config", config)
-	greeted(t, p)
-	p.kill()
-	if _, err := os.Stat(filepath.Join(home, "data", storageKeyFile)); err == nil {
-		t.Error("a storage key lies in the data folder all the same")
-	}
-	if err := os.Remove(filepath.Join(home, "secret.key")); err != nil {
-		t.Fatal(err)
-	}
-	p = start(t, home, "serve", "-config", config)
-	if status, _ := p.wait(); status != 1 || !strings.Contains(p.stderr.String(), "key") {
-		t.Errorf("with another storage key: status %d, %q", status, p.stderr.String())
-	}
-}
-
 // TestR31_LogsNameNobody: at the loudest level, with clients of both kinds, strangers and
 // nonsense on the port.
 func TestR31_LogsNameNobody(t *testing.T) {

@@ -28,7 +28,7 @@ type server struct {
 
 // openServer opens everything below cfg.Data. Whatever it opened before an error is closed.
 func openServer(cfg serveConfig, restored bool, log *slog.Logger) (*server, error) {
-	id, err := openIdentity(cfg)
+	id, err := openIdentity(cfg, log)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,11 @@ func openServer(cfg serveConfig, restored bool, log *slog.Logger) (*server, erro
 	if s.certs, err = openCertificates(cfg, log); err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
-	if err := s.openStores(cfg, id, restored); err != nil {
+	if err := s.openStores(cfg, id, restored); errors.Is(err, shard.ErrWrongKey) {
+		path, _ := storageKeyPath(cfg)
+		return nil, errors.Join(fmt.Errorf("%w: %s is another key than the stores in %s were made with; nothing was changed: %w",
+			errStorageKey, path, cfg.Data, err), s.close())
+	} else if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil

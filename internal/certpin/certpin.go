@@ -6,8 +6,8 @@
 // of the SubjectPublicKeyInfo (RFC 7469 section 2.4, without its HTTP header),
 // so certificates may be renewed for as long as the key stays.
 //
-// Out of scope: ACME, certificate files of an operator (crypto/tls loads
-// those), and revocation.
+// Out of scope: ACME and an operator's own files (internal/tlscert), and
+// revocation.
 package certpin
 
 import (

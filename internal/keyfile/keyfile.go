@@ -1,6 +1,7 @@
 // Package keyfile keeps a secret in a file of its own.
 //
-// Start with [Key] for 32 random bytes and with [LoadOrCreate] for anything else. A file
+// Start with [Key] for 32 random bytes, [Read] for a key that is there or missing but never
+// made, and with [LoadOrCreate] for anything else. A file
 // appears complete or not at all, is readable by its owner alone, and is never
 // overwritten: something outside (a client's pin, a sealed store) depends on what it
 // holds, so only a person replaces it.
@@ -37,6 +38,25 @@ func Key(path string) ([32]byte, error) {
 		rand.Read(b) // never fails (crypto/rand)
 		return b, nil
 	})
+	return whole(path, b, err)
+}
+
+// Read is [Key] for a file that must be there: fs.ErrNotExist if it is not.
+func Read(path string) ([32]byte, error) {
+	b, err := load(path, private)
+	return whole(path, b, err)
+}
+
+// ReadCredential is [Read] for a file that systemd handed to a service (systemd.exec(5),
+// LoadCredential=). Its folder is the service's alone; the file may say that its group reads
+// it, which is how an access list looks that names the service's user.
+func ReadCredential(path string) ([32]byte, error) {
+	b, err := load(path, credential)
+	return whole(path, b, err)
+}
+
+// whole checks a key's length.
+func whole(path string, b []byte, err error) ([32]byte, error) {
 	if err != nil {
 		return [32]byte{}, err
 	}
@@ -49,7 +69,7 @@ func Key(path string) ([32]byte, error) {
 // LoadOrCreate returns the content of the file at path, at most 16 KiB of it. If there is
 // no such file, create makes the content of a new one, mode 0600.
 func LoadOrCreate(path string, create func() ([]byte, error)) ([]byte, error) {
-	b, err := load(path)
+	b, err := load(path, private)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return b, err
 	}
@@ -62,10 +82,16 @@ func LoadOrCreate(path string, create func() ([]byte, error)) ([]byte, error) {
 	}
 	// Read back rather than kept: of two processes that start at once, both use what is on
 	// disk.
-	return load(path)
+	return load(path, private)
 }
 
-func load(path string) ([]byte, error) {
+// Permissions that a file must not have.
+const (
+	private    fs.FileMode = 0o077
+	credential fs.FileMode = 0o037
+)
+
+func load(path string, forbidden fs.FileMode) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -78,7 +104,7 @@ func load(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%w: %s is no regular file", ErrUnusable, path)
 	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+	if runtime.GOOS != "windows" && info.Mode().Perm()&forbidden != 0 {
 		return nil, fmt.Errorf("%w: others may read or write %s (mode %v); chmod it to 600 if nobody has", ErrUnusable, path, info.Mode().Perm())
 	}
 	return io.ReadAll(io.LimitReader(f, maxSize))

@@ -83,3 +83,34 @@ func TestNoFolderNoKey(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+// A key that is read is never made, and the rules about who may read it are the file's kind's.
+func TestReadMakesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "k")
+	for name, read := range map[string]func(string) ([32]byte, error){"Read": Read, "ReadCredential": ReadCredential} {
+		if _, err := read(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s without a file: %v", name, err)
+		}
+	}
+	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 0 {
+		t.Fatalf("it made %v", left)
+	}
+	want, err := Key(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for mode, may := range map[os.FileMode][2]bool{ // by Read, by ReadCredential
+		0o600: {true, true}, 0o400: {true, true}, 0o440: {false, true}, 0o640: {false, true},
+		0o460: {false, false}, 0o404: {false, false}, 0o444: {false, false}, 0o602: {false, false}, 0o450: {false, false},
+	} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		for i, read := range []func(string) ([32]byte, error){Read, ReadCredential} {
+			got, err := read(path)
+			if may[i] && (err != nil || got != want) || !may[i] && !errors.Is(err, ErrUnusable) {
+				t.Errorf("mode %v, function %d: %v", mode, i, err)
+			}
+		}
+	}
+}
