@@ -265,9 +265,9 @@ func TestBlobRefusals(t *testing.T) {
 				put := next[*relay.PutBlob](l)
 				if i == 2 || last == relay.CodeUnknown {
 					refuse(put.Request, last)
-				} else {
-					stored(put.Request, (i+1)*blobPart)
+					break
 				}
+				stored(put.Request, (i+1)*blobPart)
 			}
 		}
 		refuse(next[*relay.GetBlob](l).Request, relay.CodeUnknown)

@@ -40,8 +40,8 @@ func (c *Conn) Download(ctx context.Context, p DownloadParams) error {
 	}
 	var flying []read
 	done, next := p.From, p.From
-	for done < p.Size {
-		for next < p.Size && len(flying) < max(1, blobAhead/part) {
+	for answered := 0; done < p.Size; answered++ {
+		for next < p.Size && len(flying) < ahead(answered, part) {
 			n := min(uint64(part), p.Size-next)
 			flying = append(flying, read{c.GetBlob(p.Queue, p.Blob, next, uint32(n)), next})
 			next += n

@@ -18,6 +18,8 @@ const (
 	// blobAhead bounds what is under way of one upload or download, in bytes: a round trip of
 	// 200 ms at 5 MiB/s, and what it holds in memory.
 	blobAhead = 1 << 20
+	// maxAhead bounds the same in parts.
+	maxAhead = 16
 )
 
 // ErrUploadOver: the relay no longer takes parts of this upload in this session, because
@@ -67,6 +69,12 @@ func (c *Conn) Upload(ctx context.Context, p UploadParams) error {
 	return nil
 }
 
+// ahead is how many parts may be under way when answered were answered in this session. It
+// begins with one: on a line that is cut every few KiB, what is sent at once is lost at once.
+func ahead(answered, part int) int {
+	return max(1, min(answered+1, maxAhead, blobAhead/part))
+}
+
 func partSize(asked int) int {
 	if asked <= 0 {
 		return blobPart
@@ -76,13 +84,14 @@ func partSize(asked int) int {
 
 // upload is one Upload under way; owned by its goroutine.
 type upload struct {
-	c      *Conn
-	p      UploadParams
-	part   int
-	next   uint64    // offset of the next part
-	stored uint64    // as the relay says
-	flying []putPart // in order
-	spare  [][]byte  // buffers of parts that were answered
+	c        *Conn
+	p        UploadParams
+	part     int
+	next     uint64    // offset of the next part
+	stored   uint64    // as the relay says
+	answered int       // parts
+	flying   []putPart // in order
+	spare    [][]byte  // buffers of parts that were answered
 }
 
 type putPart struct {
@@ -99,7 +108,7 @@ func (u *upload) report() {
 
 // fill sends parts until enough is under way.
 func (u *upload) fill() error {
-	for u.next < u.p.Size && len(u.flying) < max(1, blobAhead/u.part) {
+	for u.next < u.p.Size && len(u.flying) < ahead(u.answered, u.part) {
 		var data []byte
 		if n := len(u.spare); n > 0 {
 			data, u.spare = u.spare[n-1], u.spare[:n-1]
@@ -132,6 +141,7 @@ func (u *upload) answer(ctx context.Context) (BlobState, error) {
 	case state.Stored < oldest.end || state.Stored > u.next || state.Complete != (oldest.end == u.p.Size):
 		return state, u.c.lied("a part of a blob stored otherwise than it was sent")
 	}
+	u.answered++
 	u.flying = u.flying[1:]
 	u.spare = append(u.spare, oldest.data[:cap(oldest.data)])
 	u.stored = max(u.stored, state.Stored)
