@@ -3,7 +3,6 @@ package relayserver
 import (
 	"bytes"
 	"encoding/binary"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -116,54 +115,6 @@ func TestR17_RepeatedFrames(t *testing.T) {
 			}
 		}
 	})
-}
-
-// TestR19_Origin: pages of sites that are not on the list do not get in.
-func TestR19_Origin(t *testing.T) {
-	h := listen(t, open(t, t.TempDir(), func(c *Config) { c.Origins = []string{"https://app.example"} }))
-	for name, c := range map[string]struct {
-		path      string
-		origins   []string
-		protocols []string
-		want      int
-	}{
-		"a program":           {relay.Path, nil, []string{relay.Subprotocol}, http.StatusSwitchingProtocols},
-		"the app's page":      {relay.Path, []string{"https://app.example"}, []string{relay.Subprotocol}, http.StatusSwitchingProtocols},
-		"another page":        {relay.Path, []string{"https://evil.example"}, []string{relay.Subprotocol}, http.StatusForbidden},
-		"its http sister":     {relay.Path, []string{"http://app.example"}, []string{relay.Subprotocol}, http.StatusForbidden},
-		"its port":            {relay.Path, []string{"https://app.example:444"}, []string{relay.Subprotocol}, http.StatusForbidden},
-		"a suffix":            {relay.Path, []string{"https://app.example.evil"}, []string{relay.Subprotocol}, http.StatusForbidden},
-		"a sandbox":           {relay.Path, []string{"null"}, []string{relay.Subprotocol}, http.StatusForbidden},
-		"an empty one":        {relay.Path, []string{""}, []string{relay.Subprotocol}, http.StatusForbidden},
-		"two of them":         {relay.Path, []string{"https://app.example", "https://evil.example"}, []string{relay.Subprotocol}, http.StatusForbidden},
-		"no subprotocol":      {relay.Path, nil, nil, http.StatusBadRequest},
-		"another subprotocol": {relay.Path, nil, []string{"chat"}, http.StatusBadRequest},
-		"ours among others":   {relay.Path, nil, []string{"chat, " + relay.Subprotocol}, http.StatusSwitchingProtocols},
-		"another path":        {relay.Path + "/x", nil, []string{relay.Subprotocol}, http.StatusNotFound},
-	} {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.URL+c.path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header["Origin"] = c.origins
-		r.Header["Sec-Websocket-Protocol"] = c.protocols
-		r.Header.Set("Connection", "Upgrade")
-		r.Header.Set("Upgrade", "websocket")
-		r.Header.Set("Sec-WebSocket-Version", "13")
-		r.Header.Set("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==")
-		r.Header.Set("Sec-WebSocket-Extensions", "permessage-deflate")
-		resp, err := h.Client().Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = resp.Body.Close()
-		if resp.StatusCode != c.want {
-			t.Errorf("%s: status %d, want %d", name, resp.StatusCode, c.want)
-		}
-		if x := resp.Header.Get("Sec-WebSocket-Extensions"); x != "" {
-			t.Errorf("%s: extension %q was negotiated", name, x)
-		}
-	}
 }
 
 // TestR11_SessionsOfOneNetwork: one network opens so many sessions and no more; those that

@@ -64,6 +64,11 @@ func listenOver(t testing.TB, s *Server, via transport) *endpoint {
 // listenUDP serves HTTP/3 and WebTransport, with the settings that this package recommends.
 func (e *endpoint) listenUDP() {
 	e.t.Helper()
+	e.serveUDP(e.server.ServeWebTransport)
+}
+
+func (e *endpoint) serveUDP(handler func(*webtransport.Server) http.Handler) {
+	e.t.Helper()
 	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		e.t.Fatal(err)
@@ -76,7 +81,7 @@ func (e *endpoint) listenUDP() {
 		e.t.Fatal(err)
 	}
 	up := &webtransport.Server{H3: &http3.Server{MaxHeaderBytes: 16 << 10}}
-	up.H3.Handler = e.server.ServeWebTransport(up)
+	up.H3.Handler = handler(up)
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
