@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/sealpost/sealpost/relay"
 )
@@ -182,20 +179,4 @@ func (p *piecewise) Write(b []byte) (int, error) {
 		rest = rest[len(piece):]
 	}
 	return len(b), nil
-}
-
-// TestR11_PollingAbsent: a client that asks no more is gone after a minute, and one that
-// asks is not.
-func TestR11_PollingAbsent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var b budget
-		p := newPollStream(&b)
-		begin := time.Now()
-		if _, err := p.Read(make([]byte, 1)); err != io.EOF {
-			t.Error(err)
-		}
-		if took := time.Since(begin); took < pollAbsent || took > pollAbsent+closeWithin {
-			t.Errorf("gone after %v", took)
-		}
-	})
 }

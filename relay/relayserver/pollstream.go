@@ -109,6 +109,9 @@ func (p *pollStream) Write(b []byte) (int, error) {
 // SetReadDeadline bounds the next reads.
 func (p *pollStream) SetReadDeadline(t time.Time) error { return p.in.SetReadDeadline(t) }
 
+// SetWriteDeadline does nothing: see Write. Without it there would be no deadlines at all.
+func (p *pollStream) SetWriteDeadline(time.Time) error { return nil }
+
 // Close ends the stream. Before that the last frames have closeWithin to be fetched, unless
 // it is called again meanwhile.
 func (p *pollStream) Close() error {

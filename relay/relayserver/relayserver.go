@@ -28,6 +28,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/internal/blob"
@@ -166,9 +167,16 @@ func (s *Server) leave(p *peer) {
 	s.mu.Unlock()
 }
 
+// carrier is what a session runs over. Each bounds its writes by the deadline or in another
+// way; Close ends everything of the connection, and gives the last frame a moment to arrive.
+type carrier interface {
+	io.ReadWriteCloser
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
 // serve runs one admitted connection from handshake, for which it has until ctx ends, to end.
-// Closing t ends everything of the connection, and gives the last frame a moment to arrive.
-func (s *Server) serve(ctx context.Context, t io.ReadWriteCloser, prefix netip.Prefix) {
+func (s *Server) serve(ctx context.Context, t carrier, prefix netip.Prefix) {
 	defer s.release(prefix)
 	sess, err := session.Server(ctx, t, s.key, s.store.Incarnation())
 	if err != nil {

@@ -64,17 +64,17 @@ func listenOver(t testing.TB, s *Server, via transport) *endpoint {
 // listenUDP serves HTTP/3 and WebTransport, with the settings that this package recommends.
 func (e *endpoint) listenUDP() {
 	e.t.Helper()
-	e.serveUDP(e.server.ServeWebTransport)
-}
-
-func (e *endpoint) serveUDP(handler func(*webtransport.Server) http.Handler) {
-	e.t.Helper()
 	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		e.t.Fatal(err)
 	}
+	e.serveUDP(udp, e.TLS.Certificates, e.server.ServeWebTransport)
+}
+
+func (e *endpoint) serveUDP(udp net.PacketConn, certificates []tls.Certificate, handler func(*webtransport.Server) http.Handler) {
+	e.t.Helper()
 	e.udp = udp
-	config := &tls.Config{Certificates: e.TLS.Certificates, MinVersion: tls.VersionTLS13, NextProtos: []string{http3.NextProtoH3}}
+	config := &tls.Config{Certificates: certificates, MinVersion: tls.VersionTLS13, NextProtos: []string{http3.NextProtoH3}}
 	quicTransport := &quic.Transport{Conn: udp}
 	listener, err := quicTransport.ListenEarly(config, QUICConfig())
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"runtime"
 	"strings"
@@ -217,7 +218,11 @@ type quicProxy struct {
 func proxyQUIC(t *testing.T, h *endpoint, at int, down bool) *quicProxy {
 	t.Helper()
 	p := &quicProxy{endpoint: &endpoint{Server: h.Server, t: t, via: overWebTransport}, done: make(chan struct{})}
-	p.serveUDP(func(up *webtransport.Server) http.Handler {
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.serveUDP(udp, h.TLS.Certificates, func(up *webtransport.Server) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			session, err := up.Upgrade(w, r)
 			if err != nil {
