@@ -178,7 +178,8 @@ var rules = map[string]rule{
 	"clientlib": {
 		may: []string{
 			"mls", "relay", "relay/session", "relay/relayclient", "keyserver", "internal/wire", "internal/certpin",
-			"clientlib/content", "clientlib/history", "clientlib/internal/sealedfile", "clientlib/internal/state", "internal/vectorfile",
+			"clientlib/content", "clientlib/history", "clientlib/internal/sealedfile", "clientlib/internal/state",
+			"clientlib/internal/transfer", "internal/vectorfile",
 		},
 		modules: []string{modCrypto, modCBOR},
 		why:     "the one place where ids of relay, key server and MLS meet, because unlinkability could leak there",
@@ -235,7 +236,7 @@ var rules = map[string]rule{
 	"cmd/sealpost": {
 		may: []string{
 			"mls", "relay", "relay/session", "relay/relayserver", "keyserver", "keyserver/httpserver",
-			"clientlib", "clientlib/content", "internal/certpin", "internal/connlimit", "internal/keyfile", "internal/proxyline", "internal/quicport",
+			"clientlib", "clientlib/content", "clientlib/history", "internal/certpin", "internal/connlimit", "internal/keyfile", "internal/proxyline", "internal/quicport",
 			"internal/shard", "internal/tlscert", "internal/measure", "cmd/sealpost/demo", "cmd/sealpost/bench", "testvectors",
 		},
 		modules: []string{modKong, modTOML, modWebTrans},

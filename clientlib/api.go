@@ -109,6 +109,10 @@ const sendRoom = 4 << 10
 // EventSent tells that the relay has it. Sending the same Message again changes nothing.
 // ErrTooLarge: content is for one envelope.
 func (c *Client) Send(ctx context.Context, id ConversationID, m *content.Message) (MessageID, error) {
+	return c.send(ctx, id, m, nil)
+}
+
+func (c *Client) send(ctx context.Context, id ConversationID, m *content.Message, file *outFile) (MessageID, error) {
 	body, err := m.Encode()
 	if err != nil {
 		return MessageID{}, err
@@ -131,7 +135,7 @@ func (c *Client) Send(ctx context.Context, id ConversationID, m *content.Message
 			if err != nil || !fresh {
 				return err
 			}
-			return e.queueRow(tx, outRow{Conversation: id, Kind: payloadContent, ID: message, Body: body, State: rowQueued})
+			return e.queueRow(tx, outRow{Conversation: id, Kind: payloadContent, ID: message, Body: body, State: rowQueued, File: file})
 		})
 		if err == nil {
 			e.advance(g)

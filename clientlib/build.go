@@ -124,7 +124,8 @@ func (e *engine) stage(g *group, c *pendingChange, params *mls.CommitParams, dra
 		Invites: drafts, Change: c.id, Uploaded: len(drafts) == 0,
 	}
 	// Sealed under the epoch it ends: whoever is in that epoch can read it.
-	if pend.Envelope, err = g.keys.seal(relay.KindCommit, staged.Message()); err != nil {
+	pend.Envelope, pend.Blob, pend.BlobHash, err = encloseCommit(g.keys, staged.Message())
+	if err != nil {
 		return nil, err
 	}
 	if pend.Staged, err = staged.MarshalBinary(); err != nil {
@@ -171,6 +172,10 @@ func (e *engine) sendCommit(l *link, g *group) {
 		e.uploadState(g, pend)
 		return
 	}
+	if len(pend.Blob) > 0 && !pend.Stored {
+		e.storeCommit(l, g, pend)
+		return
+	}
 	if l.full() {
 		return // an answer makes room, and comes back here
 	}
@@ -182,6 +187,7 @@ func (e *engine) sendCommit(l *link, g *group) {
 	call := l.conn.Commit(relayclient.CommitParams{
 		Queue: g.rec.Queue, ID: pend.ID, Reader: e.id.Secret.readerKey(g.rec.Queue, e.reader(g)),
 		Expect: pend.Expect, NextWriter: pend.NextWriter, Tickets: tickets, Envelope: pend.Envelope,
+		Blobs: pend.blobs(),
 	})
 	e.send(l, len(pend.Envelope), call, func(_ relay.Position, err error) {
 		if g.pend == pend {
@@ -207,6 +213,9 @@ func (e *engine) commitAnswered(g *group, err error) {
 		e.dropCommit(g)
 	default:
 		g.committing = false
+		if errors.Is(err, relay.ErrNoBlob) {
+			g.pend.Stored = false // it expired meanwhile, or the relay lost it
+		}
 		wait := retryAfter(err)
 		g.holdCommits(wait)
 		e.wakeGroup(g)

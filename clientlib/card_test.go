@@ -154,3 +154,20 @@ func TestB01_CardTampered(t *testing.T) {
 		}
 	}
 }
+
+// TestA23_PackageOfAnotherSuite: it verifies, and is refused all the same: the group has one
+// suite, and a commit that adds another fails for all whom it adds.
+func TestA23_PackageOfAnotherSuite(t *testing.T) {
+	d := newTestDevice(t)
+	other := mls.SuiteP256AES128P256
+	kp, _ := d.keyPackage(t, func(cfg *mls.KeyPackageConfig) {
+		key := need[mls.SignaturePrivateKey](t)(other.GenerateSignatureKey())
+		identity := need[[]byte](t)(keyserver.SignCredential(d.key, d.account, key.Public(), uint16(other), time.Now().Add(credentialOf)))
+		cfg.Suite, cfg.SignatureKey, cfg.Credential = other, key, mls.Credential{Type: mls.CredentialBasic, Identity: identity}
+	})
+	account := need[*keyserver.Account](t)(keyserver.VerifyChain(d.chain))
+	device := need[*keyserver.Credential](t)(parseCredential(kp.Credential())).Device
+	if _, err := checkAddition(kp.Bytes(), account, device, true); !errors.Is(err, ErrBadCard) {
+		t.Errorf("a package of %v: %v", other, err)
+	}
+}

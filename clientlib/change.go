@@ -324,6 +324,10 @@ func checkAddition(b []byte, account *keyserver.Account, device keyserver.Device
 	if err != nil {
 		return nil, err
 	}
+	if s := pkg.Suite(); s != defaultSuite {
+		// It could not be in the group, and the commit that adds it would fail for everybody else.
+		return nil, fmt.Errorf("%w: KeyPackage of %v", ErrBadCard, s)
+	}
 	ct, err := contactOf(pkg.KeyPackage)
 	if err != nil {
 		return nil, err

@@ -13,13 +13,17 @@
 //
 // All methods are safe for concurrent use. One process may open a store at a time.
 //
+// What members do at the moment (Client.Signal) is told now or never; files (Client.SendFile)
+// go beside the messages, sealed, and resume where a connection broke.
+//
 // Out of scope so far, with their fields in place: knocks, successor groups, periodic
-// updates, sending again what a relay lost, linked devices, blobs.
+// updates, sending again what a relay lost, linked devices.
 package clientlib
 
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -27,8 +31,10 @@ import (
 
 	"github.com/sealpost/sealpost/clientlib/content"
 	"github.com/sealpost/sealpost/clientlib/internal/state"
+	"github.com/sealpost/sealpost/clientlib/internal/transfer"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/relayclient"
 )
 
 // MessageID names a message: stable when it is encrypted again, the same for all members
@@ -40,6 +46,16 @@ type ConversationID [32]byte
 
 func (c ConversationID) String() string { return hex.EncodeToString(c[:8]) }
 
+// Transport is a way to a relay.
+type Transport = relayclient.Transport
+
+// The transports, best first where the network lets all of them through.
+const (
+	WebTransport = relayclient.WebTransport
+	WebSocket    = relayclient.WebSocket
+	LongPolling  = relayclient.LongPolling
+)
+
 // groupID is the MLS group id: 32 random bytes.
 type groupID [32]byte
 
@@ -47,6 +63,9 @@ type groupID [32]byte
 type Config struct {
 	// Path of the store's file; its folder must exist.
 	Path string
+	// Files is the folder in which files lie, sealed, while they are on their way: made if it
+	// does not exist, Path with ".files" behind it if empty.
+	Files string
 	// Key encrypts the store. Keep it in the system's key store; without it nothing opens.
 	Key [32]byte
 	// Relay keeps the inbox and the queues of groups created here.
@@ -58,8 +77,13 @@ type Config struct {
 	// Tap, if set, gets each frame to and from a relay as the relay may see it, before the
 	// session seals it: for audits of what a server learns. It must not block.
 	Tap func(sent bool, frame []byte)
-	// DialContext, if set, replaces the net.Dialer for relays and key servers.
+	// Transports are the ways to a relay that are raced, best first; nil means all.
+	Transports []Transport
+	// DialContext, if set, replaces the net.Dialer for relays and key servers: for a proxy. A
+	// relay is then reached over QUIC only if ListenPacket is set too.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	// ListenPacket, if set, opens the UDP sockets under QUIC.
+	ListenPacket func(ctx context.Context, network, addr string) (net.PacketConn, error)
 }
 
 // A Client is one device of one account. Close it before the program ends; a program that
@@ -80,8 +104,17 @@ func Open(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}
-	eng, err := newEngine(cfg, db)
+	if cfg.Files == "" {
+		cfg.Files = cfg.Path + ".files"
+	}
+	files, err := transfer.Open(cfg.Files, transfer.Options{})
 	if err != nil {
+		db.Close()
+		return nil, fmt.Errorf("opening the folder of sealed files: %w", err)
+	}
+	eng, err := newEngine(cfg, db, files)
+	if err != nil {
+		files.Close()
 		db.Close()
 		return nil, fmt.Errorf("reading the store: %w", err)
 	}
@@ -91,7 +124,7 @@ func Open(cfg Config) (*Client, error) {
 // Close ends the connections and closes the store. What is queued stays queued.
 func (c *Client) Close() error {
 	c.eng.close()
-	return c.db.Close()
+	return errors.Join(c.eng.files.Close(), c.db.Close())
 }
 
 // Account returns this device's account; ErrNotRegistered before Register.
@@ -104,6 +137,20 @@ func (c *Client) Account(ctx context.Context) (id keyserver.AccountID, handle st
 		return nil
 	})
 	return id, handle, err
+}
+
+// Connected reports whether this device is connected to its relay now, and over what.
+func (c *Client) Connected(ctx context.Context) (over Transport, ok bool, err error) {
+	err = c.eng.call(ctx, func() error {
+		if c.eng.id == nil {
+			return ErrNotRegistered
+		}
+		if l := c.eng.links[c.eng.id.Relay]; l != nil && l.conn != nil {
+			over, ok = l.conn.Transport(), true
+		}
+		return nil
+	})
+	return over, ok, err
 }
 
 // Register gives the store an account with a handle (keyserver's alphabet: a-z 0-9 . _ -)

@@ -30,7 +30,7 @@ func (e *engine) commit(tx *state.Tx, g *group, en *relayclient.Entry, d *delive
 		g.holdCommits(raceJitter(g.losses))
 		d.after = append(d.after, func() { e.wakeGroup(g) })
 	}
-	staged, err := e.openCommit(g, en.Envelope)
+	staged, err := e.openCommit(g, en)
 	if errors.Is(err, mls.ErrCannotFollow) {
 		return e.stuck(tx, g, en.Position.Seq, "a commit counts that this device cannot open")
 	}
@@ -50,12 +50,20 @@ func (e *engine) commit(tx *state.Tx, g *group, en *relayclient.Entry, d *delive
 
 // openCommit applies the public checks, the policy among them (validator), which come out
 // alike for all members.
-func (e *engine) openCommit(g *group, envelope []byte) (*mls.StagedCommit, error) {
-	sealed, err := g.keys.open(relay.KindCommit, envelope)
+func (e *engine) openCommit(g *group, en *relayclient.Entry) (*mls.StagedCommit, error) {
+	c, err := discloseCommit(g.keys, en.Envelope, en.Blobs)
 	if err != nil {
 		return nil, err
 	}
-	received, err := g.mls.Process(sealed)
+	var blob []byte
+	if c.blob != nil {
+		blob, g.fetched = g.fetched.content, nil // deliver does not come here without it
+	}
+	message, err := c.commitMessage(blob)
+	if err != nil {
+		return nil, err
+	}
+	received, err := g.mls.Process(message)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/sealpost/sealpost/clientlib/internal/sealedfile"
 	"github.com/sealpost/sealpost/clientlib/internal/state"
 	"github.com/sealpost/sealpost/internal/wire"
 	"github.com/sealpost/sealpost/mls"
@@ -97,6 +98,10 @@ func (e *engine) openStream(l *link, call *relayclient.Attach, h streamHandler) 
 }
 
 func (e *engine) streamEvent(g *group, s *relayclient.Stream, ev relayclient.Event) {
+	if _, ok := ev.(relayclient.Signalled); g.await != nil && !ok {
+		g.await.later = append(g.await.later, ev)
+		return
+	}
 	switch ev := ev.(type) {
 	case relayclient.Delivery:
 		e.deliver(g, s, ev.Entries)
@@ -133,8 +138,14 @@ func (e *engine) deliver(g *group, s *relayclient.Stream, entries []relayclient.
 		return
 	}
 	var d delivery
+	var rest []relayclient.Entry
+	var blob *sealedfile.Info
 	err := e.update(func(tx *state.Tx) error {
 		for i := range entries {
+			if blob = e.needsBlob(g, &entries[i]); blob != nil {
+				rest = entries[i:]
+				break
+			}
 			if err := e.entry(tx, g, &entries[i], &d); err != nil {
 				return err
 			}
@@ -168,6 +179,10 @@ func (e *engine) deliver(g *group, s *relayclient.Stream, entries []relayclient.
 	}
 	for _, fn := range d.after {
 		fn()
+	}
+	if blob != nil {
+		e.awaitCommit(g, s, rest, blob)
+		return
 	}
 	e.advance(g)
 }

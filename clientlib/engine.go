@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/clientlib/internal/state"
+	"github.com/sealpost/sealpost/clientlib/internal/transfer"
 	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/relay/relayclient"
 )
 
 // engine owns all that changes in a client. One goroutine, run, touches the fields below
@@ -19,14 +21,17 @@ import (
 // post their result. Whatever a step decides is on disk before its effects leave: a crash
 // at any line is the same as a slow network.
 type engine struct {
-	cfg  Config // static
-	db   *state.DB
-	log  *slog.Logger
-	work chan func()
-	ctx  context.Context // ends all goroutines
-	stop context.CancelFunc
-	done chan struct{} // closed when run has returned
-	wg   sync.WaitGroup
+	cfg   Config // static
+	db    *state.DB
+	files *transfer.Folder
+	log   *slog.Logger
+	work  chan func()
+	ctx   context.Context // ends all goroutines
+	stop  context.CancelFunc
+	done  chan struct{} // closed when run has returned
+	wg    sync.WaitGroup
+
+	transports relayclient.Memory // which gets through to which relay
 
 	mu         sync.Mutex
 	newEvents  chan struct{} // guarded by mu; closed and replaced after a transaction with events
@@ -49,7 +54,8 @@ type engine struct {
 	joining   map[[32]byte]bool // arrived invitations that are being answered
 	fetching  bool              // one of them is fetching its group state
 	waiting   []func()          // the others
-	listeners map[chan Signal]bool
+	signals   listeners[Signal]
+	progress  listeners[Progress]
 	upkeep    upkeepState
 	fresh     bool // the running transaction emitted an event
 }
@@ -57,14 +63,14 @@ type engine struct {
 // workQueue bounds what waits for run; who posts beyond it waits.
 const workQueue = 128
 
-func newEngine(cfg Config, db *state.DB) (*engine, error) {
+func newEngine(cfg Config, db *state.DB, files *transfer.Folder) (*engine, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	e := &engine{
-		cfg: cfg, db: db, log: cfg.Logger, ctx: ctx, stop: stop,
+		cfg: cfg, db: db, files: files, log: cfg.Logger, ctx: ctx, stop: stop,
 		work: make(chan func(), workQueue), done: make(chan struct{}),
 		newEvents: make(chan struct{}), registered: make(chan struct{}),
 		groups: map[groupID]*group{}, convs: map[ConversationID]*convRecord{}, links: map[string]*link{},
-		invites: map[uint64]*inviteJob{}, configure: map[uint64]*configureJob{}, joining: map[[32]byte]bool{}, listeners: map[chan Signal]bool{},
+		invites: map[uint64]*inviteJob{}, configure: map[uint64]*configureJob{}, joining: map[[32]byte]bool{}, signals: listeners[Signal]{}, progress: listeners[Progress]{},
 	}
 	e.keys = keyserver.NewClient(cfg.KeyServer, keyserver.Options{DialContext: cfg.DialContext})
 	e.anonymous = keyserver.NewClient(cfg.KeyServer, keyserver.Options{DialContext: cfg.DialContext})

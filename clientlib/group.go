@@ -42,6 +42,13 @@ type group struct {
 	rolled        bool // the relay contradicts its log; not read again in this run
 	forkTold      map[mls.LeafIndex]bool
 	signals       signalBook
+
+	// COMMITs whose bytes stand in a blob:
+	storing  *pendingCommit      // whose blob is on its way to the relay
+	stored   int                 // how many got there in this run
+	await    *awaited            // nothing behind it is processed before
+	fetching map[relay.Hash]bool // on their way here
+	fetched  *fetchedCommit
 }
 
 // reader is this device's reader key in the group's queue.

@@ -108,7 +108,7 @@ func (u *user) lure(invited *user, f lureSpec) *luring {
 	at, err := g.conn.Commit(relayclient.CommitParams{
 		Queue: g.before.queue, ID: newIdempotencyID(), Reader: g.reader, NextWriter: publicKey(g.keys.writer.signer()),
 		Tickets:  []relay.PublicKey{publicKey(ticket.signer())},
-		Envelope: need[[]byte](u.t)(g.before.seal(relay.KindCommit, staged.Message())),
+		Envelope: enclosed(u.t, g.before, staged.Message()),
 	}).Wait(u.ctx())
 	u.must(err)
 	u.must(g.mls.Merge(staged))

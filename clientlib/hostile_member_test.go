@@ -48,7 +48,7 @@ func (u *user) defect(id ConversationID) *defector {
 func (d *defector) commit(keys *epochKeys, message []byte, next relay.PublicKey) {
 	d.u.t.Helper()
 	d.last.ID, d.last.NextWriter = newIdempotencyID(), next
-	d.last.Envelope = need[[]byte](d.u.t)(keys.seal(relay.KindCommit, message))
+	d.last.Envelope = enclosed(d.u.t, keys, message)
 	var err error
 	d.last.Expect, err = d.conn.Commit(d.last).Wait(d.u.ctx())
 	d.u.must(err)

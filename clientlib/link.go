@@ -45,15 +45,21 @@ func (e *engine) linkTo(text string) *link {
 	return l
 }
 
+// dialOptions are the same for every session.
+func (e *engine) dialOptions() relayclient.Options {
+	return relayclient.Options{
+		FrameTap: e.cfg.Tap, Transports: e.cfg.Transports, DialNet: e.cfg.DialContext, ListenPacket: e.cfg.ListenPacket,
+		Remember: &e.transports, Logger: e.log,
+	}
+}
+
 func (e *engine) dial(l *link) {
 	if l.dialing || l.conn != nil {
 		return
 	}
 	l.dialing = true
 	e.spawn(func(ctx context.Context) {
-		conn, err := relayclient.Dial(ctx, l.addr, relayclient.Options{
-			FrameTap: e.cfg.Tap, DialNet: e.cfg.DialContext, Logger: e.log,
-		})
+		conn, err := relayclient.Dial(ctx, l.addr, e.dialOptions())
 		if err != nil {
 			e.post(func() {
 				l.dialing = false
@@ -131,7 +137,7 @@ func (e *engine) linkDown(l *link) {
 	l.under = 0
 	for _, g := range e.groups {
 		if g.rec.Relay == l.key {
-			g.stream, g.busy, g.committing = nil, false, false
+			g.stream, g.busy, g.committing, g.await = nil, false, false, nil
 		}
 	}
 	for _, r := range e.rows {

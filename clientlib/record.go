@@ -137,6 +137,18 @@ type pendingCommit struct {
 	IndexKey   secret              `cbor:"9,keyasint"`
 	Change     uint64              `cbor:"10,keyasint"`
 	Uploaded   bool                `cbor:"11,keyasint"`
+	Blob       []byte              `cbor:"12,keyasint,omitempty"` // the sealed commit, where an envelope is too small
+	BlobHash   relay.Hash          `cbor:"13,keyasint"`
+
+	Stored bool `cbor:"-"` // the relay has the blob, as it said in this run
+}
+
+// blobs are what the COMMIT keeps.
+func (p *pendingCommit) blobs() []relay.Hash {
+	if len(p.Blob) == 0 {
+		return nil
+	}
+	return []relay.Hash{p.BlobHash}
 }
 
 type changeKind uint8
@@ -177,7 +189,19 @@ type outRow struct {
 	Envelope     []byte              `cbor:"9,keyasint"`
 	RequestID    relay.IdempotencyID `cbor:"10,keyasint"`
 	At           relay.Position      `cbor:"11,keyasint"` // where the relay says that it is, once accepted
+	File         *outFile            `cbor:"12,keyasint,omitempty"`
 }
+
+// outFile is a sealed file that has to be at the relay before the message that tells of it.
+type outFile struct {
+	Hash   relay.Hash    `cbor:"1,keyasint"` // its name in the folder and at the relay
+	Plain  int64         `cbor:"2,keyasint"` // bytes of the content
+	Stored bool          `cbor:"3,keyasint"`
+	Queue  relay.QueueID `cbor:"4,keyasint"` // where it is stored
+}
+
+// in reports whether the relay has the file in a queue; without a file it has all there is.
+func (f *outFile) in(queue relay.QueueID) bool { return f == nil || f.Stored && f.Queue == queue }
 
 // inviteRow is a sealed invitation on its way to an inbox.
 type inviteRow struct {

@@ -20,6 +20,8 @@ type row struct {
 	rec    outRow
 	flying bool // an APPEND of it is under way on this connection
 	stale  bool // refused: its epoch's writer key is no longer the queue's
+
+	uploading bool // its file is on its way
 }
 
 // sendAhead is how many messages of a group may be under way at once. They share one
@@ -58,6 +60,10 @@ func (e *engine) flush(l *link, g *group) {
 		}
 		switch {
 		case r.flying:
+		case e.target(r) == g && !r.rec.File.in(g.rec.Queue):
+			// Its file goes first, and others do not wait for it. After two groups became one
+			// it goes to the other queue too.
+			e.uploadFile(l, g, r)
 		case r.rec.State == rowQueued && e.target(r) == g:
 			fresh = append(fresh, r)
 		case r.rec.State != rowSealed || r.rec.Group != g.id:
@@ -329,6 +335,9 @@ func (e *engine) forgetRow(tx *state.Tx, r *row) error {
 		}
 	}
 	e.rows = slices.DeleteFunc(e.rows, func(o *row) bool { return o == r })
+	if f := r.rec.File; f != nil {
+		e.after(0, func() { e.dropFile(f.Hash) }) // once the transaction stands
+	}
 	return tx.Delete(bucketOutbox, counterKey(r.id))
 }
 

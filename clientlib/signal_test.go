@@ -95,3 +95,49 @@ func TestSignalsOldAndRepeated(t *testing.T) {
 		}
 	}
 }
+
+// TestSignalsReachMembers: typing arrives at the others who listen, from whom it is; not at
+// its sender, not at who was removed, and not a second time within its life.
+func TestSignalsReachMembers(t *testing.T) {
+	s := startServers(t)
+	alice, bob, carol := s.register("alice"), s.register("bob"), s.register("carol")
+	var id ConversationID
+	group8(&id, alice, bob, carol)
+	alice.must(alice.RemoveMember(alice.ctx(), id, carol.id))
+	carol.awaitKind(EventRemoved, 1)
+	bob.awaitKind(EventMemberRemoved, 1)
+	heard := map[*user]chan Signal{}
+	for _, u := range []*user{alice, bob, carol} {
+		c := make(chan Signal, 100)
+		heard[u] = c
+		go func() {
+			for sig, err := range u.Signals(u.ctx()) {
+				if err != nil {
+					return
+				}
+				c <- sig
+			}
+		}()
+		u.until("it listens", func() (on bool) {
+			u.must(u.eng.call(u.ctx(), func() error { on = len(u.eng.signals) > 0; return nil }))
+			return on
+		})
+	}
+	for range 5 {
+		alice.must(alice.Signal(alice.ctx(), id, SignalTyping)) // four of them within 3 s
+	}
+	alice.must(alice.Signal(alice.ctx(), id, SignalStopped))
+	for _, want := range []SignalKind{SignalTyping, SignalStopped} {
+		got := <-heard[bob]
+		if got.Kind != want || got.Conversation != id || got.Account != alice.id {
+			t.Errorf("bob heard %v of %v", got.Kind, got.Account == alice.id)
+		}
+	}
+	bob.say(id, "after the signals")
+	alice.awaitText("after the signals")
+	for _, u := range []*user{alice, carol} {
+		if len(heard[u]) > 0 {
+			t.Errorf("%s heard %v", u.name, (<-heard[u]).Kind)
+		}
+	}
+}

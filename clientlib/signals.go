@@ -36,32 +36,8 @@ func (c *Client) Signal(ctx context.Context, id ConversationID, kind SignalKind)
 // Signals yields the signals of other members from the call on, until ctx ends or the client
 // is closed; then it yields that error, last. A caller that is slow loses the oldest.
 func (c *Client) Signals(ctx context.Context) iter.Seq2[Signal, error] {
-	return func(yield func(Signal, error) bool) {
-		heard := make(chan Signal, signalsHeard)
-		if err := c.eng.call(ctx, func() error { c.eng.listeners[heard] = true; return nil }); err != nil {
-			yield(Signal{}, err)
-			return
-		}
-		defer c.eng.post(func() { delete(c.eng.listeners, heard) })
-		for {
-			select {
-			case s := <-heard:
-				if !yield(s, nil) {
-					return
-				}
-			case <-ctx.Done():
-				yield(Signal{}, ctx.Err())
-				return
-			case <-c.eng.done:
-				yield(Signal{}, c.eng.reason())
-				return
-			}
-		}
-	}
+	return listen(ctx, c.eng, c.eng.signals)
 }
-
-// signalsHeard is how many signals wait for a slow listener.
-const signalsHeard = 64
 
 func (e *engine) signal(g *group, kind SignalKind) error {
 	now := time.Now()
@@ -87,7 +63,7 @@ func (e *engine) signal(g *group, kind SignalKind) error {
 // anything, so whatever is wrong with it ends in dropping it.
 func (e *engine) signalled(g *group, sealed [relay.SignalSize]byte) {
 	s, err := g.keys.openSignal(sealed)
-	if err != nil || len(e.listeners) == 0 {
+	if err != nil || len(e.signals) == 0 {
 		return
 	}
 	m, ok := g.mls.Member(s.Leaf)
@@ -111,17 +87,5 @@ func (e *engine) signalled(g *group, sealed [relay.SignalSize]byte) {
 		Conversation: g.rec.Conversation, Account: cred.Account, Device: cred.Device, Kind: s.Kind,
 		SentAt: time.UnixMilli(int64(s.Counter)),
 	}
-	for heard := range e.listeners {
-		for sent := false; !sent; {
-			select {
-			case heard <- out:
-				sent = true
-			default:
-				select {
-				case <-heard: // the oldest makes room; run is the only one that sends
-				default:
-				}
-			}
-		}
-	}
+	e.signals.tell(out)
 }

@@ -82,7 +82,10 @@ func (s *servers) start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.ks, err = httpserver.Open(httpserver.Config{Dir: filepath.Join(s.dir, "keys"), Key: [32]byte{2}})
+	s.ks, err = httpserver.Open(httpserver.Config{
+		Dir: filepath.Join(s.dir, "keys"), Key: [32]byte{2},
+		Limits: httpserver.Limits{Register: plenty, Upload: plenty, Stock: plenty, Lookup: plenty, Take: plenty},
+	})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -100,6 +103,9 @@ func (s *servers) start() {
 	s.http = &http.Server{Handler: handler, TLSConfig: s.cert.ServerConfig(), ReadHeaderTimeout: 10 * time.Second}
 	s.wg.Go(func() { _ = s.http.ServeTLS(l, "", "") })
 }
+
+// plenty is a rate for tests in which one address is a thousand people.
+var plenty = httpserver.Rate{Burst: 100_000, Every: time.Millisecond}
 
 func (s *servers) stop() {
 	if s.http == nil {
@@ -134,7 +140,10 @@ type user struct {
 func (s *servers) newUser(name string) *user {
 	u := &user{
 		t: s.t, name: name, news: make(chan struct{}),
-		cfg: Config{Path: filepath.Join(s.t.TempDir(), name+".db"), Relay: s.relay, KeyServer: s.keys},
+		cfg: Config{
+			Path: filepath.Join(s.t.TempDir(), name+".db"), Relay: s.relay, KeyServer: s.keys,
+			Transports: []Transport{WebSocket}, // the servers listen on TCP alone; the demo has all three
+		},
 	}
 	copy(u.cfg.Key[:], name)
 	u.open()

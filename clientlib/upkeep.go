@@ -73,6 +73,9 @@ func (e *engine) start() {
 		}
 		return nil
 	})
+	if err == nil {
+		err = e.sweepFiles()
+	}
 	if err != nil {
 		e.fail(err)
 		return

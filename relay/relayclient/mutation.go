@@ -89,6 +89,7 @@ type CommitParams struct {
 	NextWriter relay.PublicKey
 	Tickets    []relay.PublicKey
 	Admins     *AdminChange // nil: the admin keys stay
+	Blobs      []relay.Hash // complete blobs of the queue that the entry keeps
 	Envelope   []byte
 }
 
@@ -103,7 +104,7 @@ type AdminChange struct {
 func (c *Conn) Commit(p CommitParams) *Call {
 	m := &relay.Commit{
 		ID: p.ID, Queue: p.Queue, Reader: public(p.Reader), Expect: p.Expect,
-		NextWriter: p.NextWriter, Tickets: p.Tickets, Envelope: p.Envelope,
+		NextWriter: p.NextWriter, Tickets: p.Tickets, Blobs: p.Blobs, Envelope: p.Envelope,
 	}
 	// COMMIT carries its own signature, but a session that has shown no key takes small frames
 	// only: ahead of a large one goes the proof that an attachment needs.
