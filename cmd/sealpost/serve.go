@@ -7,6 +7,7 @@ import (
 	"io"
 	stdlog "log"
 	"os"
+	"runtime/debug"
 )
 
 // serveCommand runs both servers until it is told to stop.
@@ -16,6 +17,12 @@ type serveCommand struct {
 	Listen   string `placeholder:"HOST:PORT" help:"Address to listen on (default: localhost:7443)."`
 	Restored bool   `help:"The data folder was put back from a backup: clients are told, and one-time key packages in it are dropped."`
 }
+
+// garbage is how much of the heap, in percent, may be garbage before it is collected. The
+// stores' memtables, 126 MB that hold no pointers, count as live: with Go's 100 a busy server
+// takes as much again before it looks (measured: 119 MiB more resident after a file of 100 MB).
+// Looking costs little, since there is little in them to look at.
+const garbage = 25
 
 // settings are the file's, with the flags over them.
 func (c *serveCommand) settings() (serveConfig, error) {
@@ -42,6 +49,9 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 	}
 	log := newLog(s.err, cfg.Log)
 	stdlog.SetOutput(io.Discard) // libraries write there, and name addresses (ATTACKS R31)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 	all, err := openSockets(cfg)
 	if err != nil {
 		return err
