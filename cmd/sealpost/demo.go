@@ -14,6 +14,7 @@ import (
 type demoCommand struct {
 	Messages int    `default:"300" help:"How many messages must be accepted."`
 	Seed     uint64 `help:"Of the moments at which the servers are killed (default: a random one)."`
+	BlockUDP bool   `name:"block-udp" help:"As in a network that drops UDP: whoever would use it finds another way."`
 	Keep     string `type:"path" placeholder:"DIR" help:"Leave everything in this folder, which must be new or empty."`
 }
 
@@ -29,7 +30,7 @@ func (c *demoCommand) Run(ctx context.Context, s streams) error {
 		}
 	}
 	result, err := demo.Run(ctx, demo.Config{
-		Binary: binary, Messages: c.Messages, Seed: c.Seed, Log: s.err, Stores: serverStores, Keep: c.Keep,
+		Binary: binary, Messages: c.Messages, Seed: c.Seed, BlockUDP: c.BlockUDP, Log: s.err, Stores: serverStores, Keep: c.Keep,
 	})
 	if err != nil {
 		return err

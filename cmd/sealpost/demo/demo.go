@@ -1,6 +1,7 @@
 // Package demo tries Sealpost's main promises on this machine, with real processes, sockets
-// and disks: three members talk in a group while the servers are killed, and afterwards
-// nothing is lost, nothing doubled, and the servers have seen no plaintext.
+// and disks: three members, each over another transport, talk in a group and send a file while
+// the servers are killed, and afterwards nothing is lost, nothing doubled, and the servers have
+// seen no plaintext.
 //
 // Start with [Run]. It is what "sealpost demo" does; it needs the sealpost binary itself,
 // which it starts as relay and as key server.
@@ -25,6 +26,7 @@ type Config struct {
 	Binary   string    // the sealpost executable
 	Messages int       // how many messages must be accepted; 300
 	Seed     uint64    // of the moments at which servers die; 0: a random one
+	BlockUDP bool      // the members are in a network that drops UDP
 	Log      io.Writer // what happens, for people
 	// Stores lists the stores in a server's data folder, with their keys.
 	Stores func(dataDir string) ([]Store, error)
@@ -67,6 +69,8 @@ type run struct {
 	group   clientlib.ConversationID
 	written int                            // messages that were given to a client
 	texts   map[clientlib.MessageID]string // what each said
+	file    []byte                         // what the file of the story holds
+	fileID  clientlib.MessageID
 }
 
 // Run runs the demo and returns what it found. An error says which promise was broken, or
@@ -131,6 +135,9 @@ func (r *run) all(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	r.say("the servers were killed %d times", r.kills)
+	if err := r.checkFile(ctx); err != nil {
+		return Result{}, err
+	}
 	control, err := r.plant(ctx)
 	if err != nil {
 		return Result{}, fmt.Errorf("planting the positive control: %w", err)

@@ -61,7 +61,12 @@ func (r *run) newPerson(name string) (*person, error) {
 		handle: name + "-" + r.mark[len(r.mark)-12:], frames: frames, news: make(chan struct{}),
 		accepted: map[clientlib.MessageID]bool{}, failed: map[clientlib.MessageID]bool{}, shown: map[clientlib.MessageID]int{},
 	}
-	p.cfg = clientlib.Config{Path: r.path(name + ".db"), Relay: addr, KeyServer: keys, Tap: p.tap}
+	p.cfg = clientlib.Config{
+		Path: r.path(name + ".db"), Relay: addr, KeyServer: keys, Tap: p.tap, Transports: r.transportsOf(name),
+	}
+	if r.BlockUDP {
+		p.cfg.ListenPacket = listenDeaf
+	}
 	copy(p.cfg.Key[:], r.mark+name) // the store's key is nobody's secret here
 	return p, nil
 }

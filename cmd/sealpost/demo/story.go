@@ -48,7 +48,7 @@ func (r *run) gather(ctx context.Context) error {
 		}
 	}
 	r.say("alice, bob and carol are in a group")
-	return nil
+	return r.sayTransports(ctx)
 }
 
 // round is one burst: everybody who can writes at once, a server dies in the middle, and
@@ -75,6 +75,11 @@ func (r *run) round(ctx context.Context, n int) error {
 			}
 			if err := r.change(ctx, n); err != nil {
 				return err
+			}
+			if n == 0 {
+				if err := r.sendFile(ctx); err != nil {
+					return err
+				}
 			}
 		}
 		if i == at {
