@@ -12,24 +12,29 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/sealpost/sealpost/clientlib"
 	"github.com/sealpost/sealpost/clientlib/content"
+	"github.com/sealpost/sealpost/clientlib/history"
 	"github.com/sealpost/sealpost/internal/certpin"
 	"github.com/sealpost/sealpost/internal/keyfile"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/relay"
 )
 
-// chatCommand is a conversation of two in line mode: a line of standard input is a message,
-// and what arrives is a line of standard output, so that it can stand in a pipe.
+// chatCommand is a conversation of two in line mode: a line of standard input is a message
+// (or, with a slash, a command: chat_files.go), and what arrives is a line of standard output,
+// so that it can stand in a pipe.
 type chatCommand struct {
 	Account string        `required:"" placeholder:"NAME" help:"Your handle; the first use makes the account."`
 	Peer    string        `required:"" placeholder:"NAME" help:"The handle to talk to; chat waits until it is there."`
 	Server  string        `required:"" placeholder:"URI" help:"The relay's address, as serve prints it."`
 	Keys    string        `placeholder:"URI" help:"The key server's address (default: the relay's host, port and pin)."`
 	Data    string        `type:"path" placeholder:"DIR" help:"Folder of the account (default: the user's data folder)."`
+	Over    []string      `name:"transport" enum:"webtransport,websocket,long-polling" placeholder:"NAME" help:"Use only this transport: webtransport, websocket or long-polling; may be repeated (default: race all three)."`
 	Linger  time.Duration `default:"60s" help:"After the end of input, how long to wait until the server has every message."`
 }
 
@@ -93,7 +98,19 @@ func (c *chatCommand) open() (*clientlib.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store key: %w", err)
 	}
-	return clientlib.Open(clientlib.Config{Path: filepath.Join(dir, c.Account+".db"), Key: key, Relay: addr, KeyServer: keys})
+	return clientlib.Open(clientlib.Config{
+		Path: filepath.Join(dir, c.Account+".db"), Key: key, Relay: addr, KeyServer: keys, Transports: c.transports(),
+	})
+}
+
+func (c *chatCommand) transports() (out []clientlib.Transport) {
+	names := map[string]clientlib.Transport{
+		"webtransport": clientlib.WebTransport, "websocket": clientlib.WebSocket, "long-polling": clientlib.LongPolling,
+	}
+	for _, name := range c.Over {
+		out = append(out, names[name])
+	}
+	return out
 }
 
 func (c *chatCommand) keyServer(addr relay.Address) (keyserver.Address, error) {
@@ -123,6 +140,9 @@ type chat struct {
 	me     keyserver.AccountID
 	peer   keyserver.AccountID
 	with   clientlib.ConversationID
+
+	mu    sync.Mutex
+	files []shownFile // guarded by mu; the first is number 1
 }
 
 // connect makes or finds the account and the conversation. A conversation that exists is
@@ -226,6 +246,8 @@ func (t *chat) converse(ctx context.Context) error {
 	defer cancel()
 	failed := make(chan error, 1)
 	go func() { failed <- t.showEvents(ctx, shown) }()
+	go t.showProgress(ctx)
+	go t.showSignals(ctx)
 	typed := make(chan error, 1)
 	go func() { typed <- t.sendLines(ctx) }()
 	select {
@@ -262,10 +284,9 @@ func (t *chat) sendLines(ctx context.Context) error {
 	lines := bufio.NewScanner(t.in)
 	lines.Buffer(make([]byte, 0, 4096), maxLine)
 	for lines.Scan() {
-		if lines.Text() == "" {
-			continue
-		}
-		if _, err := t.client.Send(ctx, t.with, content.Text(lines.Text())); err != nil {
+		if err := t.line(ctx, lines.Text()); errors.Is(err, errInput) {
+			fmt.Fprintf(t.err, "sealpost: %s\n", printable(err.Error()))
+		} else if err != nil {
 			return err
 		}
 	}
@@ -273,6 +294,20 @@ func (t *chat) sendLines(ctx context.Context) error {
 		return fmt.Errorf("a line of over %d bytes", maxLine)
 	}
 	return lines.Err()
+}
+
+// line sends one line, or does what it says.
+func (t *chat) line(ctx context.Context, line string) error {
+	switch {
+	case line == "":
+		return nil
+	case strings.HasPrefix(line, "//"):
+		line = line[1:]
+	case strings.HasPrefix(line, "/"):
+		return t.command(ctx, line)
+	}
+	_, err := t.client.Send(ctx, t.with, content.Text(line))
+	return err
 }
 
 // showHistory prints the conversation so far and returns the messages it has shown.
@@ -287,7 +322,7 @@ func (t *chat) showHistory(ctx context.Context) (map[clientlib.MessageID]bool, e
 		if string(en.Sender) == string(t.me[:]) {
 			who = t.Account
 		}
-		t.show(who, en.Text)
+		t.showEntry(who, en)
 	}
 	return shown, nil
 }
@@ -299,7 +334,7 @@ func (t *chat) showEvents(ctx context.Context, shown map[clientlib.MessageID]boo
 		if err != nil {
 			return err
 		}
-		if err := t.showEvent(ev, shown); err != nil {
+		if err := t.showEvent(ctx, ev, shown); err != nil {
 			return err
 		}
 		if err := t.client.Confirm(ctx, ev.ID); err != nil {
@@ -309,7 +344,7 @@ func (t *chat) showEvents(ctx context.Context, shown map[clientlib.MessageID]boo
 	return nil
 }
 
-func (t *chat) showEvent(ev clientlib.Event, shown map[clientlib.MessageID]bool) error {
+func (t *chat) showEvent(ctx context.Context, ev clientlib.Event, shown map[clientlib.MessageID]bool) error {
 	if ev.Conversation != t.with {
 		return nil
 	}
@@ -318,11 +353,11 @@ func (t *chat) showEvent(ev clientlib.Event, shown map[clientlib.MessageID]bool)
 		if shown[ev.Message] {
 			return nil
 		}
-		m, err := ev.Content()
-		if err != nil {
+		en, found, err := t.client.Message(ctx, ev)
+		if err != nil || !found {
 			return err
 		}
-		t.show(t.Peer, m.PlainText())
+		t.showEntry(t.Peer, en)
 	case clientlib.EventGap:
 		fmt.Fprintf(t.err, "sealpost: messages %d to %d are missing: %s\n", ev.From, ev.To, ev.Detail)
 	case clientlib.EventForkSuspected, clientlib.EventRollback, clientlib.EventUnsafeStore, clientlib.EventSuspiciousDevice,
@@ -330,6 +365,15 @@ func (t *chat) showEvent(ev clientlib.Event, shown map[clientlib.MessageID]bool)
 		fmt.Fprintf(t.err, "sealpost: warning: %s %s\n", ev.Kind, ev.Detail)
 	}
 	return nil
+}
+
+// showEntry prints a message: its text, and a line for each of its files.
+func (t *chat) showEntry(who string, en history.Entry) {
+	if m, err := content.Decode(en.Body); err != nil || len(m.Files()) == 0 {
+		t.show(who, en.Text)
+		return
+	}
+	t.showFiles(who, en)
 }
 
 // show prints one message on one line, without what could move a terminal's cursor.

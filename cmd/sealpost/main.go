@@ -48,6 +48,8 @@ type commands struct {
 var errFailed = errors.New("failed")
 
 func main() {
+	// quic-go would write to standard error, past the log, that it wishes for larger socket buffers.
+	_ = os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true")
 	ctx, cancel := context.WithCancel(context.Background())
 	told := make(chan os.Signal, 1)
 	signal.Notify(told, os.Interrupt, syscall.SIGTERM)
