@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -60,11 +61,9 @@ func refuse(ts ...Transport) func(Transport, http.ResponseWriter, *http.Request)
 
 func turn(away http.HandlerFunc, ts []Transport) func(Transport, http.ResponseWriter, *http.Request) bool {
 	return func(t Transport, w http.ResponseWriter, r *http.Request) bool {
-		for _, turned := range ts {
-			if t == turned {
-				away(w, r)
-				return true
-			}
+		if slices.Contains(ts, t) {
+			away(w, r)
+			return true
 		}
 		return false
 	}
