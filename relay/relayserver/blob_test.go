@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"testing"
+	"testing/synctest"
 
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/internal/blob"
@@ -390,30 +391,58 @@ func TestR37_DrainAnswersBlobs(t *testing.T) {
 	}
 }
 
-// TestR09_UnreadBlobsHoldTwoParts: a client that asks for much and reads nothing makes the
-// server read no more than two parts ahead.
+// TestR09_UnreadBlobsHoldTwoParts: what a session does not take is read no further ahead than
+// a part beyond the bound; what writes goes on, and the end of the session ends the waiting.
 func TestR09_UnreadBlobsHoldTwoParts(t *testing.T) {
-	s := open(t, t.TempDir(), nil)
-	c := dial(t, listen(t, s))
+	synctest.Test(t, func(t *testing.T) {
+		b, s := newBlobs(), &Server{disk: make(chan struct{}, maxDisk)}
+		part := &relay.BlobData{Data: make([]byte, maxBlobData-1)}
+		read, written := 0, 0
+		get := job{read: true, run: func() { read++; b.reading(len(part.Data)) }}
+		for range 10 {
+			b.do(s, get)
+		}
+		b.do(s, job{run: func() { written++ }})
+		synctest.Wait()
+		if read != 2 || written != 0 {
+			t.Errorf("%d parts are read, and what comes behind them ran %d times", read, written)
+		}
+		for n := range 8 {
+			b.written(part)
+			synctest.Wait()
+			if read != 3+n {
+				t.Errorf("%d parts are read when %d were taken", read, n+1)
+			}
+		}
+		if written != 1 {
+			t.Error("what comes behind the reads waits for the client")
+		}
+		for range 5 {
+			b.do(s, get)
+		}
+		b.stop()
+		if read != 10 || len(s.disk) != 0 || b.jobs != nil {
+			t.Errorf("after the end: %d parts are read, %d at the disk, %d jobs", read, len(s.disk), len(b.jobs))
+		}
+		b.do(s, get)
+		synctest.Wait()
+		if read != 10 {
+			t.Error("something is read for a session that has ended")
+		}
+	})
+}
+
+// TestManyReadsAreAnswered: a client that asks for much before it reads gets all of it, in order.
+func TestManyReadsAreAnswered(t *testing.T) {
+	c := dial(t, listen(t, open(t, t.TempDir(), nil)))
 	q := queueID(8)
 	c.must(create(q))
 	c.must(proveRead(q, alice))
 	b, hash := c.stored(q, alice, 4*relay.MaxBlobPart, 1)
-	s.mu.Lock()
-	var p *peer
-	for p = range s.peers {
-	}
-	s.mu.Unlock()
-	const gets = 200
+	const gets = 60
 	first := c.request + 1
-	for i := range gets {
-		c.write(c.sign(&relay.GetBlob{Queue: q, Blob: hash, Offset: uint64(i%4) * relay.MaxBlobPart, Length: relay.MaxBlobPart}))
-		p.blobs.mu.Lock()
-		data := p.blobs.data
-		p.blobs.mu.Unlock()
-		if data > maxBlobData+relay.MaxBlobPart {
-			t.Fatalf("%d bytes wait", data)
-		}
+	for i := range uint64(gets) {
+		c.write(c.sign(&relay.GetBlob{Queue: q, Blob: hash, Offset: i % 4 * relay.MaxBlobPart, Length: relay.MaxBlobPart}))
 	}
 	for i := range gets {
 		a, ok := c.answer(first + uint64(i)).(*relay.BlobData)
@@ -422,10 +451,24 @@ func TestR09_UnreadBlobsHoldTwoParts(t *testing.T) {
 			t.Fatalf("answer %d: %T", i, a)
 		}
 	}
-	p.blobs.mu.Lock()
-	defer p.blobs.mu.Unlock()
-	if p.blobs.data != 0 || len(p.blobs.jobs) != 0 {
-		t.Errorf("%d bytes and %d jobs are left", p.blobs.data, len(p.blobs.jobs))
+}
+
+// TestLostFile: a blob whose file the disk has lost is not given, and is taken again.
+func TestLostFile(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	c := dial(t, listen(t, s))
+	q := queueID(25)
+	c.must(create(q))
+	c.must(proveRead(q, alice))
+	b, hash := c.stored(q, alice, 100_000, 1)
+	lose(t, s)
+	c.refused(&relay.GetBlob{Queue: q, Blob: hash, Length: 10}, relay.CodeUnknown)
+	if a := c.blob(storeBlob(q, alice, b, hash)); a.Stored != 0 || a.Complete {
+		t.Errorf("stored again: %+v", a)
+	}
+	c.refused(&relay.Commit{ID: newID(), Queue: q, Reader: public(alice), NextWriter: public(group), Blobs: []relay.Hash{hash}, Envelope: envelope(512, 1)}, relay.CodeNoBlob)
+	if a := c.put(q, b, hash, 0, 100_000); !a.Complete || !bytes.Equal(c.get(q, hash, 50_000), b) {
+		t.Errorf("in the end: %+v", a)
 	}
 }
 

@@ -6,10 +6,12 @@
 // ordered stream of bytes with deadlines, and from there on nothing differs. It has two
 // goroutines: the reader verifies proofs and signatures and submits mutations without
 // waiting for them; the writer sends answers and deliveries, many to a write. Whether a key
-// may do what it signed is decided by the queue at the moment of applying, not here.
+// may do what it signed is decided by the queue at the moment of applying, not here. Blobs
+// are files, which a third goroutine reads and writes while the session has something to do
+// with them.
 //
 // What a peer can make the server hold is bounded: requests in flight by number and bytes
-// (then its session is not read from), deliveries by its window, silence by deadlines,
+// (then its session is not read from), deliveries by its window, blobs by what it takes, silence by deadlines,
 // sessions and CREATEs by address prefix. Logs name no id, key or address.
 //
 // The WebSocket is gobwas/ws: least memory for each idle connection of those measured, and

@@ -54,8 +54,7 @@ func (s *Store) sweep(name Name, part bool, keep func(Name, bool) (bool, error))
 	if err != nil || kept {
 		return false, err
 	}
-	if part {
-		s.end(name, nil)
+	if part { // whose upload finds it missing
 		return true, s.remove(name.part())
 	}
 	return true, s.remove(name.file())

@@ -18,12 +18,11 @@ type Upload struct {
 	at    int64 // bytes written
 }
 
-// Begin begins the upload of a blob of size bytes, or goes on with it; whoever had it before
-// is over. complete tells that the blob is there already, synced, and u is nil. ErrFull: there
+// Begin begins the upload of a blob of size bytes, or goes on with it; then whoever had it
+// before is over. complete tells that the blob is there already, synced, and u is nil. ErrFull: there
 // is no room for the rest.
 func (s *Store) Begin(name Name, size int64) (u *Upload, complete bool, err error) {
 	defer s.names.lock(name)()
-	s.end(name, nil)
 	n, ok, err := s.size(name.file())
 	switch {
 	case err != nil:
@@ -64,15 +63,6 @@ func (s *Store) Begin(name Name, size int64) (u *Upload, complete bool, err erro
 	return u, false, nil
 }
 
-// end ends the upload of a name: u, or whichever there is if u is nil.
-func (s *Store) end(name Name, u *Upload) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if u == nil || s.uploads[name] == u {
-		delete(s.uploads, name)
-	}
-}
-
 // live reports whether u has not ended. The caller holds the name.
 func (u *Upload) live() bool {
 	u.store.mu.Lock()
@@ -84,7 +74,14 @@ func (u *Upload) live() bool {
 func (u *Upload) Stored() int64 { return u.at }
 
 // Close gives up the upload; what is there stays.
-func (u *Upload) Close() { u.store.end(u.name, u) }
+func (u *Upload) Close() {
+	s := u.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.uploads[u.name] == u {
+		delete(s.uploads, u.name)
+	}
+}
 
 // Write writes the next part, at off. After an error the upload is over; what was there
 // before is still there.
