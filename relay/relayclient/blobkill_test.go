@@ -14,11 +14,6 @@ import (
 	"github.com/sealpost/sealpost/relay/relayclient"
 )
 
-// memory is a Sink in memory.
-type memory []byte
-
-func (m memory) WriteAt(p []byte, off int64) (int, error) { return copy(m[off:], p), nil }
-
 // TestR25_KilledDuringUploads: the relay is killed again and again while it takes parts,
 // verifies a blob and notes that it is complete. Each upload goes on where the relay says; what
 // was answered as complete is there afterwards, byte for byte.
@@ -82,8 +77,7 @@ func TestR25_KilledDuringUploads(t *testing.T) {
 		}
 		complete = append(complete, b)
 		for i, b := range complete {
-			got := make(memory, size)
-			if err := c.Download(ctx, relayclient.DownloadParams{Queue: queue, Blob: sha256.Sum256(b), Size: size, Sink: got}); err != nil || !bytes.Equal(got, b) {
+			if got, err := fetch(c, t, queue, sha256.Sum256(b), size); err != nil || !bytes.Equal(got, b) {
 				t.Fatalf("blob %d, which was complete: %v", i, err)
 			}
 		}
