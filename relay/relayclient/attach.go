@@ -61,6 +61,7 @@ func (c *Conn) attachedTo(m *relay.Attach, f *relay.Attached) (*Stream, error) {
 	s := newStream(c, m, f)
 	c.streams[f.Attachment] = s
 	c.queues[m.Queue] = s
+	c.fresh = s
 	if evidence := s.checkHead(); evidence != nil {
 		s.broken(evidence)
 		return nil, evidence

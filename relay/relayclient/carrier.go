@@ -84,6 +84,28 @@ func (c *carrier) Read(p []byte) (int, error) {
 	return n, c.explain(err)
 }
 
+// brancher returns what accepts branches, nil over a transport that has no streams.
+func (c *carrier) brancher() brancher {
+	b, _ := c.stream.(brancher)
+	return b
+}
+
+// noticing returns s, whose bytes are a sign of life as those of the session's own stream.
+func (c *carrier) noticing(s branchStream) branchStream { return noticed{s, c} }
+
+type noticed struct {
+	branchStream
+	carrier *carrier
+}
+
+func (n noticed) Read(p []byte) (int, error) {
+	got, err := n.branchStream.Read(p)
+	if got > 0 {
+		n.carrier.alive()
+	}
+	return got, err
+}
+
 // alive notes that a byte came.
 func (c *carrier) alive() { c.dead.Reset(deadAfter) }
 

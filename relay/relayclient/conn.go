@@ -11,8 +11,9 @@ import (
 	"github.com/sealpost/sealpost/relay/session"
 )
 
-// A Conn is one session. Two goroutines own it, one for each direction; Dial
-// starts them and Close waits for both, and for what the race has left behind.
+// A Conn is one session. One goroutine reads and one writes, and over WebTransport one more
+// reads each branch. Dial starts them, and Close waits for all, and for what the race has left
+// behind.
 type Conn struct {
 	carrier *carrier
 	session *session.Session
@@ -26,9 +27,15 @@ type Conn struct {
 	closing chan struct{} // closed by Close: the writer sends what is queued and ends
 	running sync.WaitGroup
 
-	// Owned by the reading goroutine.
-	streams map[uint64]*Stream        // by the relay's attachment number
-	queues  map[relay.QueueID]*Stream // the latest of each queue, for promises
+	// handling is held while a frame is acted on, whichever goroutine read it, and guards what
+	// its comment says of it here and in Stream. It is taken before mu.
+	handling     sync.Mutex
+	over         bool                      // nothing is acted on any more
+	streams      map[uint64]*Stream        // by the relay's attachment number
+	queues       map[relay.QueueID]*Stream // the latest of each queue, for promises
+	fresh        *Stream                   // whose ATTACHED was the last frame of the session's own stream
+	branches     map[[16]byte]*branch      // by name: STREAM or the stream itself is here
+	branchesOpen int                       // those whose STREAM has come
 
 	mu           sync.Mutex
 	room         sync.Cond // waiting got shorter, or err was set
@@ -58,6 +65,7 @@ func newConn(t *carrier, s *session.Session, opt Options) *Conn {
 		closing:  make(chan struct{}),
 		streams:  make(map[uint64]*Stream),
 		queues:   make(map[relay.QueueID]*Stream),
+		branches: make(map[[16]byte]*branch),
 		inFlight: make(map[uint64]*request),
 		proofs:   make(map[proofName]*proof),
 		acks:     make(map[*Stream]struct{}),
@@ -67,6 +75,9 @@ func newConn(t *carrier, s *session.Session, opt Options) *Conn {
 		c.log = slog.New(slog.DiscardHandler)
 	}
 	c.running.Go(c.readLoop)
+	if from := t.brancher(); from != nil {
+		c.running.Go(func() { c.acceptBranches(from) })
+	}
 	c.running.Go(c.writeLoop)
 	return c
 }
@@ -136,9 +147,17 @@ func (c *Conn) fail(err error) {
 	c.wakeWriter()
 }
 
-// finish resolves everything that is open, on the reading goroutine, after
-// which nothing is answered or delivered any more.
+// finish resolves everything that is open, after which nothing is answered or delivered any
+// more.
 func (c *Conn) finish() {
+	c.handling.Lock()
+	defer c.handling.Unlock()
+	c.over = true
+	for _, b := range c.branches {
+		if b.late != nil {
+			b.late.Stop()
+		}
+	}
 	c.mu.Lock()
 	cause := disconnected(c.err)
 	waiting, inFlight := c.waiting, c.inFlight

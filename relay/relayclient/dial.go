@@ -67,7 +67,11 @@ func dial(ctx context.Context, t Transport, addr relay.Address, opt Options) (di
 		return dialled{}, err
 	}
 	c := newCarrier(stream, t)
-	s, err := session.Client(ctx, c, addr.Key)
+	var features []session.Feature
+	if c.brancher() != nil {
+		features = append(features, session.FeatureStreams)
+	}
+	s, err := session.Client(ctx, c, addr.Key, features...)
 	if err != nil {
 		c.abandon()
 		return dialled{}, err

@@ -6,15 +6,14 @@ import (
 	"github.com/sealpost/sealpost/relay"
 )
 
-// readLoop is the only goroutine that reads. It never waits for a caller: a
+// readLoop reads the session's own stream. It never waits for a caller: a
 // slow consumer of one stream holds up no answer and no other stream.
 func (c *Conn) readLoop() {
 	defer c.finish()
 	for {
 		f, err := c.session.ReadFrame()
 		if err == nil {
-			c.show(false, f)
-			err = c.handle(f)
+			err = c.receive(f, nil)
 		}
 		if err != nil {
 			c.fail(err)
@@ -23,8 +22,24 @@ func (c *Conn) readLoop() {
 	}
 }
 
-// handle acts on one frame. An error ends the session.
-func (c *Conn) handle(f relay.Frame) error {
+// receive acts on a frame of the session's own stream, or of a branch's. An error ends the
+// session.
+func (c *Conn) receive(f relay.Frame, from *branch) error {
+	c.handling.Lock()
+	defer c.handling.Unlock()
+	if c.over {
+		return nil
+	}
+	c.show(false, f)
+	return c.handle(f, from)
+}
+
+// handle acts on one frame.
+func (c *Conn) handle(f relay.Frame, from *branch) error {
+	fresh := c.fresh
+	if from == nil {
+		c.fresh = nil
+	}
 	if err := checkSeqs(f); err != nil {
 		return err
 	}
@@ -41,16 +56,18 @@ func (c *Conn) handle(f relay.Frame) error {
 		return c.answered(f.Request, f)
 	case *relay.BlobData:
 		return c.answered(f.Request, f)
+	case *relay.Stream:
+		return c.onBranch(f, fresh)
 	case *relay.Deliver:
-		return c.onStream(f.Attachment, func(s *Stream) error { return s.deliver(f) })
+		return c.onStream(f.Attachment, from, func(s *Stream) error { return s.deliver(f) })
 	case *relay.Gap:
-		return c.onStream(f.Attachment, func(s *Stream) error { return s.gap(f) })
+		return c.onStream(f.Attachment, from, func(s *Stream) error { return s.gap(f) })
 	case *relay.End:
-		return c.onStream(f.Attachment, func(s *Stream) error { return s.end(f) })
+		return c.onStream(f.Attachment, from, func(s *Stream) error { return s.end(f) })
 	case *relay.Signalled:
-		return c.onStream(f.Attachment, func(s *Stream) error { return s.signalled(f) })
+		return c.onStream(f.Attachment, from, func(s *Stream) error { return s.signalled(f) })
 	case *relay.Detached:
-		return c.detached(f)
+		return c.detached(f, from)
 	case *relay.GoAway:
 		select {
 		case c.goAway <- f.Reconnect:
@@ -113,10 +130,10 @@ func answers(request relay.Request, f relay.Frame) bool {
 
 // onStream runs step for an attachment. Frames for a stream that the client has
 // given up are passed over until its DETACHED.
-func (c *Conn) onStream(attachment uint64, step func(*Stream) error) error {
-	s := c.streams[attachment]
-	if s == nil {
-		return fmt.Errorf("%w: a frame for no attachment", ErrProtocol)
+func (c *Conn) onStream(attachment uint64, from *branch, step func(*Stream) error) error {
+	s, err := c.streamOf(attachment, from)
+	if err != nil {
+		return err
 	}
 	if s.over() {
 		return nil
@@ -124,10 +141,22 @@ func (c *Conn) onStream(attachment uint64, step func(*Stream) error) error {
 	return step(s)
 }
 
-func (c *Conn) detached(f *relay.Detached) error {
-	s := c.streams[f.Attachment]
+// streamOf finds the attachment of a frame, which comes where the attachment's frames come.
+func (c *Conn) streamOf(attachment uint64, from *branch) (*Stream, error) {
+	s := c.streams[attachment]
 	if s == nil {
-		return fmt.Errorf("%w: DETACHED for no attachment", ErrProtocol)
+		return nil, fmt.Errorf("%w: a frame for no attachment", ErrProtocol)
+	}
+	if s.branch != from {
+		return nil, fmt.Errorf("%w: a frame beside its attachment's branch", ErrProtocol)
+	}
+	return s, nil
+}
+
+func (c *Conn) detached(f *relay.Detached, from *branch) error {
+	s, err := c.streamOf(f.Attachment, from)
+	if err != nil {
+		return err
 	}
 	delete(c.streams, f.Attachment)
 	if c.queues[s.queue] == s {

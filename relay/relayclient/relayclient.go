@@ -105,7 +105,7 @@ type Options struct {
 	// FrameTap, if set, gets every frame of the session, uint32 length, type and
 	// body, before it is sealed by Noise or after it was opened. It is a
 	// debugging and auditing aid: it sees what the relay may see, and no more.
-	// It is called from the Conn's two goroutines, one for each direction, must
+	// It is called from the Conn's goroutines, by one at a time for each direction, must
 	// not block, and must not keep or change frame.
 	FrameTap func(sent bool, frame []byte)
 	// Transports are those to race, best first; nil means all three. Browsers have

@@ -103,7 +103,7 @@ func (c *Conn) push(r *request) {
 }
 
 // answered keeps why a proof was refused, for the requests that stand on it. It
-// runs on the reading goroutine, as do their answers.
+// runs under the Conn's handling, as do their answers.
 func (p *proof) answered(f relay.Frame, err error) {
 	if refused, ok := f.(*relay.Refused); ok {
 		err = &refused.Refusal

@@ -31,7 +31,8 @@ type Stream struct {
 	window     int
 	events     chan Event
 
-	// Owned by the Conn's reading goroutine.
+	// Guarded by the Conn's handling.
+	branch   *branch               // where its frames come; nil is the session's own stream
 	known    bool                  // position is set; not so at first for a caller without one
 	position relay.Position        // everything up to here is verified
 	promises map[uint64]relay.Hash // chain at later seqs of this incarnation
@@ -171,7 +172,7 @@ func (s *Stream) yield(e Event, seq uint64, entries ...Entry) error {
 		return fmt.Errorf("%w: deliveries beyond the window", ErrProtocol)
 	}
 	s.delivered = max(s.delivered, seq)
-	s.events <- e // never waits: there is room, and only this goroutine sends
+	s.events <- e // never waits: there is room, and whoever sends holds mu
 	return nil
 }
 

@@ -29,8 +29,8 @@ const (
 	quicStreamWindow = 1 << 20 // bytes
 	quicConnWindow   = 2 << 20 // bytes
 	// quicUniStreams is what the relay may open: HTTP/3's control stream and two for QPACK
-	// (RFC 9114 section 6.2), the branches, and a few that are just ending.
-	quicUniStreams = 3 + maxBranches + 5
+	// (RFC 9114 section 6.2), and the branches.
+	quicUniStreams = 3 + openBranches
 )
 
 func quicConfig() *quic.Config {
@@ -90,6 +90,15 @@ func openWebTransport(ctx context.Context, addr relay.Address, opt Options) (_ i
 		return nil, err
 	}
 	return &webTransport{Stream: stream, session: session, conn: conn}, nil
+}
+
+// acceptBranch returns the next stream that the relay opens.
+func (w *webTransport) acceptBranch() (branchStream, error) {
+	s, err := w.session.AcceptUniStream(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	return receiveOnly{s, func() { s.CancelRead(0) }}, nil
 }
 
 // Close ends the connection at once, with what is still to be sent.
