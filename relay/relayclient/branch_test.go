@@ -164,99 +164,104 @@ func TestBranchBeside(t *testing.T) {
 	})
 }
 
+// stream is the STREAM of an attachment.
+func stream(attachment uint64) *relay.Stream {
+	return &relay.Stream{Attachment: attachment, Name: branchName, Key: branchKey}
+}
+
+// violations are what goes wrong with branches, and how the session ends.
+var violations = map[string]struct {
+	want error
+	do   func(l *link, log *logbook)
+}{
+	"STREAM of no attachment": {ErrProtocol, func(l *link, log *logbook) {
+		l.attach(7, log.head(), relay.Position{})
+		l.send(stream(8))
+	}},
+	"STREAM without ATTACHED": {ErrProtocol, func(l *link, log *logbook) {
+		l.proved()
+		next[*relay.Attach](l)
+		l.send(stream(7))
+	}},
+	"STREAM not directly after ATTACHED": {ErrProtocol, func(l *link, log *logbook) {
+		l.attach(7, log.head(), relay.Position{})
+		l.send(&relay.Pong{}, stream(7))
+	}},
+	"STREAM twice": {ErrProtocol, func(l *link, log *logbook) {
+		l.grow(7, log.head())
+		l.send(stream(7))
+	}},
+	"the stream never comes": {ErrTimeout, func(l *link, log *logbook) {
+		l.attach(7, log.head(), relay.Position{})
+		l.send(stream(7))
+	}},
+	"the stream has another name": {ErrTimeout, func(l *link, log *logbook) {
+		l.attach(7, log.head(), relay.Position{})
+		l.send(stream(7))
+		<-time.After(time.Second)
+		l.open(make([]byte, 16), branchKey)
+	}},
+	"a stream that nobody names": {ErrProtocol, func(l *link, log *logbook) {
+		l.attach(7, log.head(), relay.Position{})
+		l.open(make([]byte, 16), branchKey)
+	}},
+	"a stream without a name": {ErrProtocol, func(l *link, log *logbook) {
+		l.attach(7, log.head(), relay.Position{})
+		l.open(make([]byte, 15), branchKey)
+	}},
+	"a stream with half a name": {ErrProtocol, func(l *link, log *logbook) {
+		l.attach(7, log.head(), relay.Position{})
+		l.open(make([]byte, 8), branchKey).stream.Close()
+	}},
+	"a delivery beside the branch": {ErrProtocol, func(l *link, log *logbook) {
+		l.grow(7, log.head())
+		l.send(log.deliver(7, 1, 1))
+	}},
+	"DETACHED beside the branch": {ErrProtocol, func(l *link, log *logbook) {
+		l.grow(7, log.head())
+		l.send(&relay.Detached{Attachment: 7})
+	}},
+	"another attachment's frame on the branch": {ErrProtocol, func(l *link, log *logbook) {
+		l.grow(7, log.head()).send(log.deliver(8, 1, 1))
+	}},
+	"an answer on the branch": {ErrProtocol, func(l *link, log *logbook) {
+		l.grow(7, log.head()).send(&relay.Proved{Request: 1})
+	}},
+	"a PONG on the branch": {ErrProtocol, func(l *link, log *logbook) {
+		l.grow(7, log.head()).send(&relay.Pong{})
+	}},
+	"the branch ends early": {ErrProtocol, func(l *link, log *logbook) {
+		l.grow(7, log.head()).stream.Close()
+	}},
+	"the branch is reset": {nil, func(l *link, log *logbook) {
+		l.grow(7, log.head()).stream.CancelWrite(1)
+	}},
+	"a record that does not open": {ErrProtocol, func(l *link, log *logbook) {
+		l.grow(7, log.head()).stream.Write(make([]byte, 100))
+	}},
+	"the branch is sealed with another key": {ErrProtocol, func(l *link, log *logbook) {
+		l.attach(7, log.head(), relay.Position{})
+		l.send(stream(7))
+		l.open(branchName[:], relay.StreamKey{}).send(log.deliver(7, 1, 1))
+	}},
+	"the branch is replayed beside itself": {ErrProtocol, func(l *link, log *logbook) {
+		l.grow(7, log.head())
+		l.open(branchName[:], branchKey)
+	}},
+	"the branch is replayed after its end": {ErrProtocol, func(l *link, log *logbook) {
+		l.grow(7, log.head()).send(&relay.Detached{Attachment: 7})
+		<-time.After(time.Second)
+		l.open(branchName[:], branchKey).send(&relay.Detached{Attachment: 7})
+	}},
+	"a seq above all": {ErrProtocol, func(l *link, log *logbook) {
+		l.grow(7, log.head()).send(&relay.End{Attachment: 7, Position: relay.Position{Seq: 1 << 63}})
+	}},
+}
+
 // ATTACKS Q09: whatever a relay, or whoever carries its streams, does wrong with branches ends
 // the session, and nothing of it reaches the caller.
 func TestQ09_BranchViolations(t *testing.T) {
-	stream := func(attachment uint64) *relay.Stream {
-		return &relay.Stream{Attachment: attachment, Name: branchName, Key: branchKey}
-	}
-	for name, c := range map[string]struct {
-		want error
-		do   func(l *link, log *logbook)
-	}{
-		"STREAM of no attachment": {ErrProtocol, func(l *link, log *logbook) {
-			l.attach(7, log.head(), relay.Position{})
-			l.send(stream(8))
-		}},
-		"STREAM without ATTACHED": {ErrProtocol, func(l *link, log *logbook) {
-			l.proved()
-			next[*relay.Attach](l)
-			l.send(stream(7))
-		}},
-		"STREAM not directly after ATTACHED": {ErrProtocol, func(l *link, log *logbook) {
-			l.attach(7, log.head(), relay.Position{})
-			l.send(&relay.Pong{}, stream(7))
-		}},
-		"STREAM twice": {ErrProtocol, func(l *link, log *logbook) {
-			l.grow(7, log.head())
-			l.send(stream(7))
-		}},
-		"the stream never comes": {ErrTimeout, func(l *link, log *logbook) {
-			l.attach(7, log.head(), relay.Position{})
-			l.send(stream(7))
-		}},
-		"the stream has another name": {ErrTimeout, func(l *link, log *logbook) {
-			l.attach(7, log.head(), relay.Position{})
-			l.send(stream(7))
-			<-time.After(time.Second)
-			l.open(make([]byte, 16), branchKey)
-		}},
-		"a stream that nobody names": {ErrProtocol, func(l *link, log *logbook) {
-			l.attach(7, log.head(), relay.Position{})
-			l.open(make([]byte, 16), branchKey)
-		}},
-		"a stream without a name": {ErrProtocol, func(l *link, log *logbook) {
-			l.attach(7, log.head(), relay.Position{})
-			l.open(make([]byte, 15), branchKey)
-		}},
-		"a stream with half a name": {ErrProtocol, func(l *link, log *logbook) {
-			l.attach(7, log.head(), relay.Position{})
-			l.open(make([]byte, 8), branchKey).stream.Close()
-		}},
-		"a delivery beside the branch": {ErrProtocol, func(l *link, log *logbook) {
-			l.grow(7, log.head())
-			l.send(log.deliver(7, 1, 1))
-		}},
-		"DETACHED beside the branch": {ErrProtocol, func(l *link, log *logbook) {
-			l.grow(7, log.head())
-			l.send(&relay.Detached{Attachment: 7})
-		}},
-		"another attachment's frame on the branch": {ErrProtocol, func(l *link, log *logbook) {
-			l.grow(7, log.head()).send(log.deliver(8, 1, 1))
-		}},
-		"an answer on the branch": {ErrProtocol, func(l *link, log *logbook) {
-			l.grow(7, log.head()).send(&relay.Proved{Request: 1})
-		}},
-		"a PONG on the branch": {ErrProtocol, func(l *link, log *logbook) {
-			l.grow(7, log.head()).send(&relay.Pong{})
-		}},
-		"the branch ends early": {ErrProtocol, func(l *link, log *logbook) {
-			l.grow(7, log.head()).stream.Close()
-		}},
-		"the branch is reset": {nil, func(l *link, log *logbook) {
-			l.grow(7, log.head()).stream.CancelWrite(1)
-		}},
-		"a record that does not open": {ErrProtocol, func(l *link, log *logbook) {
-			l.grow(7, log.head()).stream.Write(make([]byte, 100))
-		}},
-		"the branch is sealed with another key": {ErrProtocol, func(l *link, log *logbook) {
-			l.attach(7, log.head(), relay.Position{})
-			l.send(stream(7))
-			l.open(branchName[:], relay.StreamKey{}).send(log.deliver(7, 1, 1))
-		}},
-		"the branch is replayed beside itself": {ErrProtocol, func(l *link, log *logbook) {
-			l.grow(7, log.head())
-			l.open(branchName[:], branchKey)
-		}},
-		"the branch is replayed after its end": {ErrProtocol, func(l *link, log *logbook) {
-			l.grow(7, log.head()).send(&relay.Detached{Attachment: 7})
-			<-time.After(time.Second)
-			l.open(branchName[:], branchKey).send(&relay.Detached{Attachment: 7})
-		}},
-		"a seq above all": {ErrProtocol, func(l *link, log *logbook) {
-			l.grow(7, log.head()).send(&relay.End{Attachment: 7, Position: relay.Position{Seq: 1 << 63}})
-		}},
-	} {
+	for name, c := range violations {
 		t.Run(name, func(t *testing.T) {
 			branched(t, func(t *testing.T, p *peer) {
 				conn := p.dial()

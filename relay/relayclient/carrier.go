@@ -17,8 +17,9 @@ type carrier struct {
 	// longer than writeTimeout. Both end the connection.
 	dead, slow *time.Timer
 
-	mu    sync.Mutex
-	cause error // why it ended by itself; guarded by mu
+	mu    sync.Mutex // guards all below
+	cause error      // why it ended by itself
+	heard time.Time  // when the last byte came
 }
 
 // A finisher is a stream whose Close may lose what was just written. finish tells the relay
@@ -27,7 +28,7 @@ type finisher interface{ finish() }
 
 // newCarrier takes over stream: its Read, Write and Close are as net.Conn's.
 func newCarrier(stream io.ReadWriteCloser, kind Transport) *carrier {
-	c := &carrier{stream: stream, kind: kind}
+	c := &carrier{stream: stream, kind: kind, heard: time.Now()}
 	c.dead = time.AfterFunc(deadAfter, c.expire)
 	c.slow = time.AfterFunc(writeTimeout, c.expire)
 	c.slow.Stop()
@@ -107,7 +108,19 @@ func (n noticed) Read(p []byte) (int, error) {
 }
 
 // alive notes that a byte came.
-func (c *carrier) alive() { c.dead.Reset(deadAfter) }
+func (c *carrier) alive() {
+	c.dead.Reset(deadAfter)
+	c.mu.Lock()
+	c.heard = time.Now()
+	c.mu.Unlock()
+}
+
+// silent tells for how long no byte has come.
+func (c *carrier) silent() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Since(c.heard)
+}
 
 func (c *carrier) Write(p []byte) (int, error) {
 	written := 0

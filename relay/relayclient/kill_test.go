@@ -6,7 +6,11 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"flag"
+	"maps"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,8 +21,15 @@ import (
 	"github.com/sealpost/sealpost/relay/relayclient"
 )
 
+// The plain test is short; the long one is
+//
+//	go test -run TestR25 ./relay/relayclient -kills 50 -transports all
+var (
+	kills      = flag.Int("kills", 5, "R25: how often the relay is killed, over each transport")
+	transports = flag.String("transports", "all", "R25: all, or a list of webtransport, websocket, polling and race")
+)
+
 const (
-	kills    = 20
 	writers  = 4
 	readers  = 2
 	pipeline = 48 // messages of a writer on their way at once
@@ -29,6 +40,7 @@ const (
 type load struct {
 	t     *testing.T
 	addr  relay.Address
+	opt   relayclient.Options
 	queue relay.QueueID
 	key   ed25519.PrivateKey // the group's writer key, which all members share
 
@@ -70,7 +82,7 @@ func parseMessage(b []byte) (message, bool) {
 func (l *load) sessions(use func(*relayclient.Conn) (satisfied bool)) {
 	b := relayclient.Backoff{Jitter: func(limit time.Duration) time.Duration { return rand.N(min(limit, time.Second) / 8) }}
 	for l.done.Err() == nil {
-		if c, err := relayclient.Dial(l.done, l.addr, relayclient.Options{}); err == nil {
+		if c, err := relayclient.Dial(l.done, l.addr, l.opt); err == nil {
 			satisfied := use(c)
 			c.Close()
 			if satisfied {
@@ -227,10 +239,32 @@ func (g *view) event(t *testing.T, e relayclient.Event) {
 	}
 }
 
-// ATTACKS R25: four members write and two read while the relay is killed twenty
-// times at random moments. What was answered ACCEPTED is in the log, where the
+// ways are the transports by their names in -transports. The race is what apps use.
+var ways = map[string][]relayclient.Transport{
+	"webtransport": {relayclient.WebTransport},
+	"websocket":    {relayclient.WebSocket},
+	"polling":      {relayclient.LongPolling},
+	"race":         nil,
+}
+
+// ATTACKS R25: four members write and two read while the relay is killed
+// at random moments. What was answered ACCEPTED is in the log, where the
 // answer said, once; both readers see every seq once, in order, without a gap.
-func TestR25_KilledTwentyTimes(t *testing.T) {
+func TestR25_KilledManyTimes(t *testing.T) {
+	names := strings.Split(*transports, ",")
+	if *transports == "all" {
+		names = slices.Sorted(maps.Keys(ways))
+	}
+	for _, name := range names {
+		way, ok := ways[name]
+		if !ok {
+			t.Fatalf("-transports knows no %q", name)
+		}
+		t.Run(name, func(t *testing.T) { killed(t, relayclient.Options{Transports: way}) })
+	}
+}
+
+func killed(t *testing.T, opt relayclient.Options) {
 	dir, addr := t.TempDir(), freeAddr(t)
 	seed := rand.New(rand.NewPCG(25, 25))
 	relayProcess := startProcess(t, dir, addr)
@@ -238,10 +272,11 @@ func TestR25_KilledTwentyTimes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute) // so that a hang is a failure here
+	// So that a hang is a failure here.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute+time.Duration(*kills)*10*time.Second)
 	defer cancel()
 	l := &load{
-		t: t, queue: relay.QueueID(sha256.Sum256([]byte("R25"))), key: key("writer"),
+		t: t, opt: opt, queue: relay.QueueID(sha256.Sum256([]byte("R25"))), key: key("writer"),
 		addr: relay.Address{Host: addr, Key: identity().Public(), Pin: new(relay.Hash(cert.Pin()))},
 		stop: make(chan struct{}), done: ctx, written: make(map[message]relay.Position),
 	}
@@ -257,7 +292,7 @@ func TestR25_KilledTwentyTimes(t *testing.T) {
 		reading.Go(func() { l.read(key(readerName(i)), logs[i]) })
 	}
 
-	for range kills {
+	for range *kills {
 		before := l.accepted.Load()
 		for l.accepted.Load() == before && ctx.Err() == nil {
 			<-time.After(5 * time.Millisecond) // under load, not while it starts
@@ -280,7 +315,7 @@ func TestR25_KilledTwentyTimes(t *testing.T) {
 	for _, g := range logs {
 		l.compare(g)
 	}
-	t.Logf("kills=%d accepted=%d lost=0 shown_twice=0 gaps=0, unless said above", kills, len(l.written))
+	t.Logf("kills=%d accepted=%d lost=0 shown_twice=0 gaps=0, unless said above", *kills, len(l.written))
 }
 
 func readerName(i int) string { return "reader " + string(rune('a'+i)) }
@@ -288,7 +323,7 @@ func readerName(i int) string { return "reader " + string(rune('a'+i)) }
 // create makes the queue and returns the beginning of its log.
 func (l *load) create() relay.Position {
 	l.t.Helper()
-	c, err := relayclient.Dial(l.done, l.addr, relayclient.Options{})
+	c, err := relayclient.Dial(l.done, l.addr, l.opt)
 	if err != nil {
 		l.t.Fatal(err)
 	}

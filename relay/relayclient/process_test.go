@@ -9,13 +9,20 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+	"github.com/quic-go/webtransport-go"
 
 	"github.com/sealpost/sealpost/internal/certpin"
 	"github.com/sealpost/sealpost/relay"
@@ -53,12 +60,14 @@ func serveFolder(dir, addr string) error {
 	return r.stop(context.Background())
 }
 
-// running is a real relay on a folder, in this process.
+// running is a real relay on a folder, in this process, over every transport.
 type running struct {
 	addr   relay.Address
 	server *relayserver.Server
 	http   *http.Server
-	served chan struct{}
+	web    *webtransport.Server
+	quic   *quic.Transport
+	served sync.WaitGroup
 }
 
 // identity is the relay's key in every test.
@@ -81,7 +90,7 @@ func startRelay(dir, addr string) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	ls, err := net.Listen("tcp", addr)
+	ls, udp, err := listenBoth(addr)
 	if err != nil {
 		return nil, errors.Join(err, server.Shutdown(context.Background()))
 	}
@@ -92,19 +101,57 @@ func startRelay(dir, addr string) (*running, error) {
 			Handler: server, TLSConfig: cert.ServerConfig(), ReadHeaderTimeout: 10 * time.Second,
 			ErrorLog: log.New(io.Discard, "", 0), // clients that hang up are what is tested
 		},
-		served: make(chan struct{}),
+		// With the same key after a restart: who still sends to the process that was killed
+		// hears from this one that its connection is gone.
+		quic: &quic.Transport{Conn: udp, StatelessResetKey: new(quic.StatelessResetKey(sha256.Sum256([]byte("reset"))))},
 	}
-	go func() {
-		r.http.ServeTLS(ls, "", "")
-		close(r.served)
-	}()
+	r.web = &webtransport.Server{H3: &http3.Server{Logger: slog.New(slog.DiscardHandler)}}
+	r.web.H3.Handler = server.ServeWebTransport(r.web)
+	conf := cert.ServerConfig()
+	conf.NextProtos = []string{http3.NextProtoH3}
+	quicListener, err := r.quic.Listen(conf, relayserver.QUICConfig())
+	if err != nil {
+		return nil, errors.Join(err, ls.Close(), udp.Close(), server.Shutdown(context.Background()))
+	}
+	r.served.Go(func() { r.http.ServeTLS(ls, "", "") })
+	r.served.Go(func() {
+		for {
+			conn, err := quicListener.Accept(context.Background())
+			if err != nil {
+				return
+			}
+			go r.web.ServeQUICConn(conn)
+		}
+	})
 	return r, nil
 }
 
+// listenBoth listens for TCP at addr and for UDP on the same port.
+func listenBoth(addr string) (net.Listener, net.PacketConn, error) {
+	for {
+		ls, err := net.Listen("tcp", addr)
+		if err != nil {
+			return nil, nil, err
+		}
+		udp, err := net.ListenPacket("udp", ls.Addr().String())
+		if err == nil {
+			return ls, udp, nil
+		}
+		ls.Close()
+		if !strings.HasSuffix(addr, ":0") { // else that port is somebody's: another one
+			return nil, nil, err
+		}
+	}
+}
+
 func (r *running) stop(ctx context.Context) error {
-	r.http.Close() // sessions are hijacked and go on
-	<-r.served
-	return r.server.Shutdown(ctx)
+	err := r.server.Shutdown(ctx)
+	r.http.Close()
+	r.web.Close()
+	r.quic.Close()
+	r.quic.Conn.Close()
+	r.served.Wait()
+	return err
 }
 
 // relayHere starts a relay in this process.

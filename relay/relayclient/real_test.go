@@ -14,8 +14,15 @@ import (
 	"github.com/sealpost/sealpost/relay/relayclient"
 )
 
-// These tests run against a real relay: its sessions, its store on disk, TCP on
+// These tests run against a real relay: its sessions, its store on disk, TCP and UDP on
 // loopback.
+
+// over runs test over each transport.
+func over(t *testing.T, test func(t *testing.T, opt relayclient.Options)) {
+	for _, kind := range []relayclient.Transport{relayclient.WebTransport, relayclient.WebSocket, relayclient.LongPolling} {
+		t.Run(kind.String(), func(t *testing.T) { test(t, relayclient.Options{Transports: []relayclient.Transport{kind}}) })
+	}
+}
 
 func dial(t *testing.T, addr relay.Address, opt relayclient.Options) *relayclient.Conn {
 	t.Helper()
@@ -98,7 +105,7 @@ func TestQ05_LostReplyAfterRestartAndNewWriter(t *testing.T) {
 	dir, queue := t.TempDir(), relay.QueueID{5}
 	r := relayHere(t, dir, "127.0.0.1:0")
 	var deaf atomic.Bool
-	lossy := relayclient.Options{DialNet: func(ctx context.Context, network, addr string) (net.Conn, error) {
+	lossy := relayclient.Options{Transports: []relayclient.Transport{relayclient.WebSocket}, DialNet: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := new(net.Dialer).DialContext(ctx, network, addr)
 		return deafConn{c, &deaf}, err
 	}}
@@ -152,10 +159,12 @@ func TestQ05_LostReplyAfterRestartAndNewWriter(t *testing.T) {
 
 // ATTACKS R02: the same reader in a second session gets the stream, and the
 // first is told.
-func TestR02_SecondSessionTakesTheStream(t *testing.T) {
+func TestR02_SecondSessionTakesTheStream(t *testing.T) { over(t, secondSessionTakesTheStream) }
+
+func secondSessionTakesTheStream(t *testing.T, opt relayclient.Options) {
 	queue := relay.QueueID{2}
 	r := relayHere(t, t.TempDir(), "127.0.0.1:0")
-	first, second := dial(t, r.addr, relayclient.Options{}), dial(t, r.addr, relayclient.Options{})
+	first, second := dial(t, r.addr, opt), dial(t, r.addr, opt)
 	start := group(t, first, queue)
 	old := attach(t, first, queue, key("ann"), start)
 	other := attach(t, first, queue, key("bob"), start)
@@ -182,10 +191,12 @@ func TestR02_SecondSessionTakesTheStream(t *testing.T) {
 
 // A relay that goes away says so, answers what it has read, and loses nothing;
 // its clients come back to where they were.
-func TestDrainAndReturn(t *testing.T) {
+func TestDrainAndReturn(t *testing.T) { over(t, drainAndReturn) }
+
+func drainAndReturn(t *testing.T, opt relayclient.Options) {
 	dir, queue := t.TempDir(), relay.QueueID{3}
 	r := relayHere(t, dir, "127.0.0.1:0")
-	c := dial(t, r.addr, relayclient.Options{})
+	c := dial(t, r.addr, opt)
 	start := group(t, c, queue)
 	s := attach(t, c, queue, key("ann"), start)
 	var calls []*relayclient.Call
@@ -220,7 +231,7 @@ func TestDrainAndReturn(t *testing.T) {
 	}
 
 	r = relayHere(t, dir, "127.0.0.1:0")
-	c = dial(t, r.addr, relayclient.Options{})
+	c = dial(t, r.addr, opt)
 	if c.Incarnation() != start.Incarnation {
 		t.Error("a drained relay came back under another incarnation")
 	}
@@ -245,10 +256,12 @@ func TestDrainAndReturn(t *testing.T) {
 
 // What all readers have acked is erased; a reader that asks for it again is told
 // the range and the reason.
-func TestAckedEntriesAreToldAsAGap(t *testing.T) {
+func TestAckedEntriesAreToldAsAGap(t *testing.T) { over(t, ackedEntriesAreToldAsAGap) }
+
+func ackedEntriesAreToldAsAGap(t *testing.T, opt relayclient.Options) {
 	dir, queue := t.TempDir(), relay.QueueID{4}
 	r := relayHere(t, dir, "127.0.0.1:0")
-	c := dial(t, r.addr, relayclient.Options{})
+	c := dial(t, r.addr, opt)
 	start := group(t, c, queue)
 	for i := range byte(10) {
 		must(t, c.Append(queue, relay.IdempotencyID{2, i}, key("epoch 1"), message512(i)))
@@ -266,7 +279,7 @@ func TestAckedEntriesAreToldAsAGap(t *testing.T) {
 		t.Fatal(err)
 	}
 	r = relayHere(t, dir, "127.0.0.1:0")
-	c = dial(t, r.addr, relayclient.Options{})
+	c = dial(t, r.addr, opt)
 	for name, pos := range map[string]*relay.Position{"with an old position": &start, "without a position": nil} {
 		s, err := c.Attach(queue, key("ann"), pos, 0).Result()
 		if err != nil {
@@ -288,11 +301,13 @@ func TestAckedEntriesAreToldAsAGap(t *testing.T) {
 }
 
 // Thousands of requests in one session are answered, and delivered, in order.
-func TestThousandsOverTCP(t *testing.T) {
+func TestThousandsAreAnswered(t *testing.T) { over(t, thousandsAreAnswered) }
+
+func thousandsAreAnswered(t *testing.T, opt relayclient.Options) {
 	const n = 3000
 	queue := relay.QueueID(sha256.Sum256([]byte("thousands")))
 	r := relayHere(t, t.TempDir(), "127.0.0.1:0")
-	c := dial(t, r.addr, relayclient.Options{})
+	c := dial(t, r.addr, opt)
 	start := group(t, c, queue)
 	s := attach(t, c, queue, key("ann"), start)
 	calls := make([]*relayclient.Call, n)

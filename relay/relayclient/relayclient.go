@@ -37,6 +37,13 @@ const (
 	// pingEvery is how often the client proves that it lives. Three of them fit
 	// into the relay's IdleTimeout.
 	pingEvery = 30 * time.Second
+	// udpPingEvery is the same over UDP, whose bindings many NATs forget after 30 seconds:
+	// behind a forgotten one nothing is heard until the relay is told the new address.
+	udpPingEvery = 20 * time.Second
+	// probeAfter without a byte, while a request waits, is when the client asks over UDP
+	// whether the relay still knows the session. TCP tells of a relay that was restarted by
+	// itself; QUIC tells whoever sends (RFC 9000 section 10.3).
+	probeAfter = time.Second
 	// deadAfter without a byte means that the path is gone: two PONGs and their
 	// round trips are missing.
 	deadAfter = 75 * time.Second

@@ -20,10 +20,8 @@ import (
 
 const (
 	// quicIdle is when QUIC gives up a silent path, after deadAfter has given up the session.
+	// What keeps the path alive is PING.
 	quicIdle = 90 * time.Second
-	// quicKeepAlive keeps a NAT's binding for UDP, which many forget after 30 seconds: behind a
-	// forgotten one nothing is heard until the next PING tells the relay the new address.
-	quicKeepAlive = 20 * time.Second
 	// The windows bound what a relay can make us hold of streams that are not read yet. They
 	// are read without waiting, so more would only serve lines of over a megabyte in flight.
 	quicStreamWindow = 1 << 20 // bytes
@@ -36,7 +34,6 @@ const (
 func quicConfig() *quic.Config {
 	return &quic.Config{
 		MaxIdleTimeout:                   quicIdle,
-		KeepAlivePeriod:                  quicKeepAlive,
 		MaxStreamReceiveWindow:           quicStreamWindow,
 		MaxConnectionReceiveWindow:       quicConnWindow,
 		MaxIncomingStreams:               -1,

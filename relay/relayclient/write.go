@@ -15,15 +15,30 @@ func (c *Conn) wakeWriter() {
 
 // writeLoop is the only goroutine that writes.
 func (c *Conn) writeLoop() {
-	ping := time.NewTicker(pingEvery)
+	every := pingEvery
+	if c.carrier.kind == WebTransport {
+		every = udpPingEvery
+	}
+	ping := time.NewTicker(every)
 	defer ping.Stop()
+	var probe <-chan time.Time // while a request waits, over UDP
 	for {
+		if probe == nil && c.carrier.kind == WebTransport && c.awaits() {
+			wait := probeAfter - c.carrier.silent()
+			if wait <= 0 { // it has asked, or had no reason to
+				wait = probeAfter
+			}
+			probe = time.After(wait)
+		}
 		select {
 		case <-c.kick:
 		case <-ping.C:
-			c.mu.Lock()
-			c.pingDue = true
-			c.mu.Unlock()
+			c.ping()
+		case <-probe:
+			probe = nil
+			if c.awaits() && c.carrier.silent() >= probeAfter {
+				c.ping()
+			}
 		case <-c.closing:
 			// ACKs above all; what fails here is repeated or delivered again.
 			if c.writeAll() == nil {
@@ -37,6 +52,20 @@ func (c *Conn) writeLoop() {
 			return
 		}
 	}
+}
+
+// ping has the next write begin with a PING.
+func (c *Conn) ping() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pingDue = true
+}
+
+// awaits reports whether a request has no answer yet.
+func (c *Conn) awaits() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.inFlight) > 0
 }
 
 // writeAll sends until nothing is due. It returns the Conn's error once it has
