@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,7 +15,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 	"github.com/quic-go/webtransport-go"
 
@@ -71,6 +75,34 @@ func TestServeOverQUIC(t *testing.T) {
 	p.signal(syscall.SIGTERM)
 	if status, _ := p.wait(); status != 0 {
 		t.Errorf("it ended with status %d", status)
+	}
+}
+
+// TestKilledServerTellsItsClients: the next process at the same address ends the connections of
+// the one that was killed as soon as their clients say something, which otherwise waited for
+// an answer until they were idle.
+func TestKilledServerTellsItsClients(t *testing.T) {
+	home := t.TempDir()
+	p := start(t, home, "serve", "--listen", "127.0.0.1:0")
+	g := greeted(t, p)
+	config := certpin.ClientConfig("localhost", g.keys.Pin)
+	config.NextProtos = []string{http3.NextProtoH3}
+	c, err := quic.DialAddr(t.Context(), g.relay.Host, config, &quic.Config{EnableDatagrams: true, MaxIdleTimeout: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.kill()
+	greeted(t, start(t, home, "serve", "--listen", g.relay.Host))
+	str, err := c.OpenStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := str.Write(make([]byte, 500)); err != nil {
+		t.Fatal(err)
+	}
+	<-c.Context().Done()
+	if _, ok := errors.AsType[*quic.StatelessResetError](context.Cause(c.Context())); !ok {
+		t.Errorf("it ended with %v", context.Cause(c.Context()))
 	}
 }
 

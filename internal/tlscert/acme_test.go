@@ -153,6 +153,9 @@ func TestOneCertificateForTCPAndQUIC(t *testing.T) {
 	if upper, err := s.overTCP(strings.ToUpper(name)); err != nil || !upper.Equal(tcp) || !quic.Equal(tcp) {
 		t.Errorf("TCP, QUIC and a name in capitals get different certificates: %v", err)
 	}
+	if tcp.PublicKeyAlgorithm != x509.ECDSA {
+		t.Errorf("its key is %v", tcp.PublicKeyAlgorithm)
+	}
 	again := open(t, authority, folder)
 	again.run(t)
 	again.inForce(t)

@@ -99,8 +99,6 @@ func TestFilesAreReadAgain(t *testing.T) {
 		t.Error("not read again when asked to")
 	}
 	now = now.Add(-time.Hour) // a clock that is set back does not stop the looks
-	chain, key = authority.Pair(t, "relay.example.org")
-	files.put(t, later, otherKey, now)
 	if leafOf(t, f); !f.checked.Equal(now) {
 		t.Error("the files are looked at no more")
 	}
