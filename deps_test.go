@@ -228,9 +228,9 @@ var rules = map[string]rule{
 	},
 	"cmd/sealpost/bench": {
 		may: []string{
-			"mls", "relay", "relay/relayclient", "internal/shard", "internal/measure",
+			"mls", "relay", "relay/relayclient", "keyserver", "clientlib", "clientlib/content", "internal/shard", "internal/measure",
 		},
-		modules: []string{modBadger, modCrypto, modSys},
+		modules: []string{modBadger, modCrypto, modSQLite, modSys},
 		why:     "figures: a load from outside, and beside it the bare store that it is compared with",
 	},
 	"cmd/sealpost": {

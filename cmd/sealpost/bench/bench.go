@@ -99,6 +99,7 @@ var areas = []struct {
 }{
 	{"relay", "the relay: a real server process on a fresh store, with a load generator in a process of its own", (*bench).relay},
 	{"mls", "the MLS library: operations against the primitives that they are made of, in processor time", (*bench).mls},
+	{"client", "an app's store: clientlib against SQLite alone", (*bench).client},
 }
 
 // Areas names the areas.

@@ -64,8 +64,8 @@ func pathLength(members int) int { return bits.Len(uint(members - 1)) }
 // info stands for the encoded label and group context, which HPKE hashes.
 var info = make([]byte, 256)
 
-// content stands for what is signed: a leaf node, a framed commit.
-var content = make([]byte, 512)
+// signed stands for what is signed: a leaf node, a framed commit.
+var signed = make([]byte, 512)
 
 func (p primitives) derive(times int) error {
 	for range times {
@@ -80,7 +80,7 @@ func (p primitives) derive(times int) error {
 
 func (p primitives) sign(times int) error {
 	for range times {
-		if _, err := p.signature.Sign("bench", content); err != nil {
+		if _, err := p.signature.Sign("bench", signed); err != nil {
 			return err
 		}
 	}
@@ -114,13 +114,13 @@ func processPrimitives(s mls.Suite) (operation, error) {
 	if err != nil {
 		return operation{}, err
 	}
-	signature, err := p.signature.Sign("bench", content)
+	signature, err := p.signature.Sign("bench", signed)
 	return operation{run: func() error {
 		if _, err := hpke.Open(p.private, p.kdf, p.aead, info, sealed); err != nil {
 			return err
 		}
 		for range 2 {
-			if err := s.Verify(p.signature.Public(), "bench", content, signature); err != nil {
+			if err := s.Verify(p.signature.Public(), "bench", signed, signature); err != nil {
 				return err
 			}
 		}
@@ -149,10 +149,10 @@ func joinPrimitives(s mls.Suite) (operation, error) {
 	if err != nil {
 		return operation{}, err
 	}
-	signature, err := p.signature.Sign("bench", content)
+	signature, err := p.signature.Sign("bench", signed)
 	return operation{run: func() error {
 		for range joinSize {
-			if err := s.Verify(p.signature.Public(), "bench", content, signature); err != nil {
+			if err := s.Verify(p.signature.Public(), "bench", signed, signature); err != nil {
 				return err
 			}
 		}

@@ -27,6 +27,8 @@ var roles = map[string]role{
 	"badger": writeBadger,
 	"disk":   syncDisk,
 	"mls":    computeMLS,
+	"client": useClient,
+	"sqlite": useSQLite,
 }
 
 // Play plays a role on standard input and output, until the input ends.
