@@ -87,13 +87,14 @@ func (p *peer) writeBranch(a *attachment) bool {
 	}
 	for {
 		var frames []relay.Frame
+		var bytes int
 		if p.isDraining() {
 			frames = p.drop(a, relay.DetachDraining)
 		} else {
-			frames, _ = p.deliver(a, branchTurn)
+			frames, bytes = p.deliver(a, p.srv.kept.room(branchTurn))
 		}
 		if n := len(frames); n > 0 {
-			if b.sealed.WriteFrames(frames...) != nil {
+			if p.writeCounted(b.sealed, frames, bytes) != nil {
 				return false
 			}
 			if _, last := frames[n-1].(*relay.Detached); last {

@@ -20,6 +20,14 @@ func (b *budget) take(has, n int) bool {
 	return true
 }
 
+// room returns how many bytes a session may make ready for its client now, at most so many.
+func (b *budget) room(most int) int {
+	if b.most > 0 && b.used.Load() > int64(b.most) {
+		return min(most, b.share)
+	}
+	return most
+}
+
 // add counts n bytes whether they fit or not.
 func (b *budget) add(n int) { b.used.Add(int64(n)) }
 

@@ -10,7 +10,7 @@ import (
 type Limits struct {
 	Sessions          int // in all; default 20,000
 	SessionsPerPrefix int // from one address prefix (IPv4 /24, IPv6 /56); default 1,024
-	Backlog           int // bytes that clients who poll have not fetched, of all sessions; default 256 MiB
+	Backlog           int // bytes of entries that clients are slow to take, of all sessions; above it each holds little; default 256 MiB
 	// ReconnectsPerSecond is how many clients a drain asks back in each second; default 500.
 	ReconnectsPerSecond int
 	CreateBurst         int           // CREATEs at once from one address prefix; default 256

@@ -67,7 +67,7 @@ type Server struct {
 	creates *buckets
 	ctx     context.Context // ends when draining begins: handshakes under way are given up
 	cancel  context.CancelFunc
-	kept    budget // of what clients who poll have not fetched
+	kept    budget // of what clients are slow to take
 
 	sessions sync.WaitGroup // one for each admitted connection
 

@@ -5,12 +5,14 @@ import (
 	"slices"
 
 	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/session"
 )
 
 // turn is what the writer sends at once.
 type turn struct {
 	frames []relay.Frame
 	room   []place // given back when the frames are written
+	bytes  int     // of entries, which count in the budget until then
 	last   bool
 }
 
@@ -24,7 +26,7 @@ func (p *peer) write() {
 	for {
 		t := p.next(&drained)
 		if len(t.frames) > 0 {
-			if p.session.WriteFrames(t.frames...) != nil {
+			if p.writeCounted(p.session, t.frames, t.bytes) != nil {
 				return
 			}
 			p.inFlight.give(t.room)
@@ -67,7 +69,7 @@ func (p *peer) next(drained *bool) turn {
 		*drained = true
 		more = p.detachAll()
 	case !draining:
-		more = p.deliveries()
+		more, t.bytes = p.deliveries()
 	}
 	// The answers are taken last and sent first: ATTACHED, given before its attachment may be
 	// looked at, then stands ahead of whatever was found for it.
@@ -121,26 +123,34 @@ func (p *peer) unbranched() bool {
 	return p.branches == 0
 }
 
+// writeCounted writes frames that hold so many bytes of entries, which count in the budget of
+// all sessions for as long as the client keeps the writer waiting.
+func (p *peer) writeCounted(to *session.Session, frames []relay.Frame, bytes int) error {
+	p.srv.kept.add(bytes)
+	defer p.srv.kept.give(bytes)
+	return to.WriteFrames(frames...)
+}
+
 // deliveries asks the attachments that are ready, in turn, for what they have.
-func (p *peer) deliveries() (frames []relay.Frame) {
-	for room := maxDeliver; room > 0; {
+func (p *peer) deliveries() (frames []relay.Frame, sum int) {
+	for room := p.srv.kept.room(maxDeliver); room > sum; {
 		p.mu.Lock()
 		if len(p.ready) == 0 {
 			p.ready = nil
 			p.mu.Unlock()
-			return frames
+			return frames, sum
 		}
 		a := p.ready[0]
 		p.ready = p.ready[1:]
 		a.queued = false // before it is asked: a wake-up from here on is a new look
 		p.mu.Unlock()
-		got, bytes := p.deliver(a, room)
+		got, bytes := p.deliver(a, room-sum)
 		frames = append(frames, got...)
-		if room -= bytes; bytes > 0 {
+		if sum += bytes; bytes > 0 {
 			p.look(a) // behind the others, for one hot queue must not starve them
 		}
 	}
-	return frames
+	return frames, sum
 }
 
 // deliver returns the next frames of a, with at most room bytes of entries or a single
