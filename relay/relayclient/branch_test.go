@@ -143,16 +143,18 @@ func TestBranchBeside(t *testing.T) {
 		if len(s.Events()) != 0 {
 			t.Error("nothing was shown of the backlog's slowness")
 		}
-		for range 5 {
-			<-s.Events()
+		for range 10 {
+			if _, open := <-s.Events(); !open {
+				t.Fatalf("the session ended: %v", s.Err())
+			}
 		}
 		conn.Close()
 	}, func(l *link) {
-		log := newLogbook(l.relayKey(), 5)
+		log := newLogbook(l.relayKey(), 10)
 		b := l.grow(7, log.head())
 		go func() {
-			for seq := range uint64(5) {
-				<-time.After(deadAfter - time.Second)
+			for seq := range uint64(10) {
+				<-time.After(probeFor - 3*time.Second)
 				b.send(log.deliver(7, seq+1, seq+1))
 			}
 		}()

@@ -48,7 +48,7 @@ type Conn struct {
 	inFlight     map[uint64]*request  // sent, by number
 	proofs       map[proofName]*proof // sent or waiting
 	acks         map[*Stream]struct{} // streams with an ACK or DETACH to send
-	pings        uint64
+	pings, pongs uint64
 	pingDue      bool
 }
 

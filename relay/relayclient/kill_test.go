@@ -38,13 +38,14 @@ const (
 // load is four members writing to a queue and two reading it, through whatever
 // happens to the relay.
 type load struct {
-	t     *testing.T
-	addr  relay.Address
-	opt   relayclient.Options
-	queue relay.QueueID
-	key   ed25519.PrivateKey // the group's writer key, which all members share
+	t           *testing.T
+	addr        relay.Address
+	write, read relayclient.Options // how writers and readers dial
+	queue       relay.QueueID
+	key         ed25519.PrivateKey // the group's writer key, which all members share
 
 	accepted atomic.Int64
+	opened   atomic.Int64  // sessions of writers and readers
 	stop     chan struct{} // closed: write no new message
 	done     context.Context
 
@@ -79,10 +80,11 @@ func parseMessage(b []byte) (message, bool) {
 // sessions runs use with one session after the other until it is satisfied, and
 // pauses as a client does, but for less: the test is about the relay's crashes,
 // not about waiting.
-func (l *load) sessions(use func(*relayclient.Conn) (satisfied bool)) {
+func (l *load) sessions(opt relayclient.Options, use func(*relayclient.Conn) (satisfied bool)) {
 	b := relayclient.Backoff{Jitter: func(limit time.Duration) time.Duration { return rand.N(min(limit, time.Second) / 8) }}
 	for l.done.Err() == nil {
-		if c, err := relayclient.Dial(l.done, l.addr, l.opt); err == nil {
+		if c, err := relayclient.Dial(l.done, l.addr, opt); err == nil {
+			l.opened.Add(1)
 			satisfied := use(c)
 			c.Close()
 			if satisfied {
@@ -102,12 +104,12 @@ type sent struct {
 	call *relayclient.Call
 }
 
-// write pipelines messages; what has no outcome is sent again over the next
+// writing pipelines messages; what has no outcome is sent again over the next
 // session, with the same id and in the same order.
-func (l *load) write(writer uint64) {
+func (l *load) writing(writer uint64) {
 	var open []sent
 	next := uint64(0)
-	l.sessions(func(c *relayclient.Conn) bool {
+	l.sessions(l.write, func(c *relayclient.Conn) bool {
 		for i := range open {
 			open[i].call = c.Append(l.queue, open[i].id(), l.key, open[i].envelope())
 		}
@@ -172,9 +174,9 @@ func (l *load) again(c *relayclient.Conn, m message) {
 	}
 }
 
-// read collects the log through one reader's eyes. It ends with done.
-func (l *load) read(reader ed25519.PrivateKey, seen *view) {
-	l.sessions(func(c *relayclient.Conn) bool {
+// reading collects the log through one reader's eyes. It ends with done.
+func (l *load) reading(reader ed25519.PrivateKey, seen *view) {
+	l.sessions(l.read, func(c *relayclient.Conn) bool {
 		pos := seen.position()
 		s, err := c.Attach(l.queue, reader, &pos, 64<<10).Result()
 		if err != nil {
@@ -276,7 +278,7 @@ func killed(t *testing.T, opt relayclient.Options) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute+time.Duration(*kills)*10*time.Second)
 	defer cancel()
 	l := &load{
-		t: t, opt: opt, queue: relay.QueueID(sha256.Sum256([]byte("R25"))), key: key("writer"),
+		t: t, write: opt, read: opt, queue: relay.QueueID(sha256.Sum256([]byte("R25"))), key: key("writer"),
 		addr: relay.Address{Host: addr, Key: identity().Public(), Pin: new(relay.Hash(cert.Pin()))},
 		stop: make(chan struct{}), done: ctx, written: make(map[message]relay.Position),
 	}
@@ -284,12 +286,12 @@ func killed(t *testing.T, opt relayclient.Options) {
 
 	var writing, reading sync.WaitGroup
 	for w := range uint64(writers) {
-		writing.Go(func() { l.write(w) })
+		writing.Go(func() { l.writing(w) })
 	}
 	logs := make([]*view, readers)
 	for i := range logs {
 		logs[i] = &view{at: start, moved: make(chan struct{}, 1)}
-		reading.Go(func() { l.read(key(readerName(i)), logs[i]) })
+		reading.Go(func() { l.reading(key(readerName(i)), logs[i]) })
 	}
 
 	for range *kills {
@@ -323,7 +325,7 @@ func readerName(i int) string { return "reader " + string(rune('a'+i)) }
 // create makes the queue and returns the beginning of its log.
 func (l *load) create() relay.Position {
 	l.t.Helper()
-	c, err := relayclient.Dial(l.done, l.addr, l.opt)
+	c, err := relayclient.Dial(l.done, l.addr, l.write)
 	if err != nil {
 		l.t.Fatal(err)
 	}

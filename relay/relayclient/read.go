@@ -75,7 +75,10 @@ func (c *Conn) handle(f relay.Frame, from *branch) error {
 		}
 		return nil
 	case *relay.Pong:
-		return nil // that a byte came is what counts
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.pongs = f.Value // that a byte came is what counts
+		return nil
 	case *relay.Close:
 		return &CloseError{Code: f.Code}
 	}

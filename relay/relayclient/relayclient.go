@@ -44,6 +44,9 @@ const (
 	// whether the relay still knows the session. TCP tells of a relay that was restarted by
 	// itself; QUIC tells whoever sends (RFC 9000 section 10.3).
 	probeAfter = time.Second
+	// probeFor is how long it asks. A network that has begun to swallow UDP costs this much,
+	// and then a race, that of a relay that was switched off.
+	probeFor = 15 * time.Second
 	// deadAfter without a byte means that the path is gone: two PONGs and their
 	// round trips are missing.
 	deadAfter = 75 * time.Second

@@ -21,23 +21,16 @@ func (c *Conn) writeLoop() {
 	}
 	ping := time.NewTicker(every)
 	defer ping.Stop()
-	var probe <-chan time.Time // while a request waits, over UDP
+	var p probe
 	for {
-		if probe == nil && c.carrier.kind == WebTransport && c.awaits() {
-			wait := probeAfter - c.carrier.silent()
-			if wait <= 0 { // it has asked, or had no reason to
-				wait = probeAfter
-			}
-			probe = time.After(wait)
-		}
 		select {
 		case <-c.kick:
 		case <-ping.C:
 			c.ping()
-		case <-probe:
-			probe = nil
-			if c.awaits() && c.carrier.silent() >= probeAfter {
-				c.ping()
+		case <-p.due(c):
+			if !p.fire(c) {
+				c.fail(ErrTimeout)
+				return
 			}
 		case <-c.closing:
 			// ACKs above all; what fails here is repeated or delivered again.
@@ -54,6 +47,40 @@ func (c *Conn) writeLoop() {
 	}
 }
 
+// probe asks over UDP, while a request waits and nothing is heard, whether the relay is there.
+// It belongs to the writing goroutine.
+type probe struct {
+	timer <-chan time.Time // nil: nobody waits
+	since time.Time        // it asks; zero: it does not
+}
+
+// due fires when there may be something to ask.
+func (p *probe) due(c *Conn) <-chan time.Time {
+	if p.timer == nil && c.carrier.kind == WebTransport && c.awaits() {
+		wait := probeAfter - c.carrier.silent()
+		if wait <= 0 { // it has asked just now, or nobody has waited so far
+			wait = probeAfter
+		}
+		p.timer = time.After(wait)
+	}
+	return p.timer
+}
+
+// fire asks if there is reason to. It reports false when it has asked for too long.
+func (p *probe) fire(c *Conn) bool {
+	p.timer = nil
+	silent := c.carrier.silent()
+	if !c.awaits() || silent < probeAfter {
+		p.since = time.Time{}
+		return true
+	}
+	if silent < time.Since(p.since) { // it was answered, or has not asked yet
+		p.since = time.Now()
+	}
+	c.ping()
+	return time.Since(p.since) < probeFor
+}
+
 // ping has the next write begin with a PING.
 func (c *Conn) ping() {
 	c.mu.Lock()
@@ -61,11 +88,11 @@ func (c *Conn) ping() {
 	c.pingDue = true
 }
 
-// awaits reports whether a request has no answer yet.
+// awaits reports whether a request or a PING has no answer yet.
 func (c *Conn) awaits() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.inFlight) > 0
+	return len(c.inFlight) > 0 || c.pings > c.pongs
 }
 
 // writeAll sends until nothing is due. It returns the Conn's error once it has
