@@ -8,9 +8,10 @@ package shard
 type recent struct {
 	young, old map[string][]byte
 	bytes      int // of young
+	most       int // bytes at which the young become the old
 }
 
-func newRecent() recent { return recent{young: make(map[string][]byte)} }
+func newRecent() recent { return recent{young: make(map[string][]byte), most: maxRecent} }
 
 func (r *recent) get(key string) ([]byte, bool) {
 	value, ok := r.young[key]
@@ -35,7 +36,7 @@ func (r *recent) put(key string, value []byte) {
 		r.bytes += len(key) + recentOverhead
 	}
 	r.young[key] = value
-	if r.bytes += len(value); r.bytes > maxRecent {
+	if r.bytes += len(value); r.bytes > r.most {
 		r.old, r.young, r.bytes = r.young, make(map[string][]byte), 0
 	}
 }
