@@ -182,10 +182,26 @@ func (w *work) storeBlob(m *relay.StoreBlob) BlobAnswer {
 	} else {
 		rec.Day = w.day + uploadDays
 	}
+	if known && contactKey != nil && rec.until() > before.until() {
+		w.countLonger(contactKey, rec.until())
+	}
 	if !known || rec != before {
 		w.setBlob(name, rec)
 	}
 	return BlobAnswer{Name: name, Complete: rec.State == blobComplete}
+}
+
+// countLonger has what a contact stored count until a blob is over that it has kept longer.
+// Which of them that is, nobody knows; without it a contact would store for a day what it then
+// keeps for ninety, and fill the queue with one share after the other (ATTACKS R07).
+func (w *work) countLonger(contactKey []byte, end uint32) {
+	var c contact
+	if ok, err := w.get(contactKey, &c); err != nil || !ok {
+		return
+	}
+	c.Blobs.settle(w.day)
+	c.Blobs.prolong(end)
+	w.set(contactKey, &c)
 }
 
 // mayStore checks that key is a reader's, the group writer's or a contact writer's, and then

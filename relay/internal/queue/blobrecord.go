@@ -22,6 +22,15 @@ type blobRecord struct {
 	Pins  uint32 // COMMIT entries that keep it
 }
 
+// until is the last day on which the blob may be there, if nothing pins it and nobody stores it
+// again.
+func (b *blobRecord) until() uint32 {
+	if b.State == blobUploading {
+		return b.Day + uint32(b.Days)
+	}
+	return b.Day
+}
+
 func (b *blobRecord) MarshalWire(w *wire.Writer) {
 	w.Raw(b.Queue[:])
 	w.Uint64(b.Size)
@@ -86,9 +95,22 @@ func (s *share) settle(day uint32) {
 
 // count adds a blob that is kept until end, or shorter.
 func (s *share) count(bytes uint64, end uint32) {
-	const round = 8
 	s.After.Bytes += bytes
-	s.After.End = max(s.After.End, (end/round+1)*round)
+	s.After.keep(end)
+}
+
+// prolong has everything count until end, since it is not known which blob is kept so long.
+func (s *share) prolong(end uint32) {
+	for _, t := range []*dayTally{&s.Before, &s.After} {
+		if t.Bytes > 0 {
+			t.keep(end)
+		}
+	}
+}
+
+func (t *dayTally) keep(end uint32) {
+	const round = 8
+	t.End = max(t.End, (end/round+1)*round)
 }
 
 // blobBytes is what a blob of this size counts for.
