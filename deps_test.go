@@ -148,8 +148,8 @@ var rules = map[string]rule{
 		why:     "what a client speaks to a relay; links no storage and no server, for it goes into apps",
 	},
 	"keyserver": {
-		may:     []string{"mls", "internal/vectorfile", "internal/wire", "internal/certpin"},
-		modules: []string{modCrypto},
+		may:     []string{"mls", "internal/vectorfile", "internal/wire", "internal/certpin", "internal/race", "internal/quicdial"},
+		modules: []string{modCrypto, modQUIC},
 		why:     "vocabulary and client; of MLS only KeyPackage, PublicGroup and parsers",
 	},
 	"keyserver/httpserver": {

@@ -3,20 +3,20 @@ package keyserver
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
 	"slices"
 	"time"
-
-	"github.com/sealpost/sealpost/internal/certpin"
 )
 
 // Options tune a [Client]; the zero value is good.
 type Options struct {
-	// DialContext opens the connections; nil is a plain dialer.
+	// DialContext opens the connections under TLS; nil is a plain dialer. Browsers ignore it.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	// ListenPacket opens the UDP sockets under QUIC; nil is a plain one. If DialContext is set
+	// and ListenPacket is not, there is no HTTP/3: it would go past a proxy.
+	ListenPacket func(ctx context.Context, network, addr string) (net.PacketConn, error)
 	// Timeout bounds each request as a whole, beside its context; 0 is 30 seconds.
 	Timeout time.Duration
 	// Clock gives the time that uploads and stock requests carry; nil is time.Now.
@@ -28,6 +28,9 @@ type Options struct {
 // nothing: every operation may be repeated by the caller, with the same arguments, until it
 // is answered. An [*Error] is the server's refusal; any other error means that the outcome
 // is unknown. A Client is safe for concurrent use.
+//
+// It connects by QUIC (HTTP/3), and after 200 ms also by TCP; the first connection is used,
+// and no request is sent twice. After TCP has won it is dialled alone for ten minutes.
 type Client struct {
 	base  string
 	http  *http.Client
@@ -42,11 +45,6 @@ func NewClient(addr Address, opts Options) *Client {
 	if opts.Clock == nil {
 		opts.Clock = time.Now
 	}
-	if opts.DialContext == nil {
-		opts.DialContext = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
-	}
-	tlsConfig := certpin.ClientConfig(addr.Host, addr.Pin)
-	tlsConfig.ClientSessionCache = tls.NewLRUClientSessionCache(4)
 	return &Client{
 		base:  addr.base(),
 		clock: opts.Clock,
@@ -54,16 +52,7 @@ func NewClient(addr Address, opts Options) *Client {
 			Timeout: opts.Timeout,
 			// A redirect would carry requests to a server that no address and no pin names.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			Transport: &http.Transport{
-				DialContext:            opts.DialContext,
-				TLSClientConfig:        tlsConfig,
-				TLSHandshakeTimeout:    10 * time.Second,
-				ForceAttemptHTTP2:      true,
-				DisableCompression:     true,
-				IdleConnTimeout:        time.Minute,
-				MaxIdleConnsPerHost:    4,
-				MaxResponseHeaderBytes: 16 << 10,
-			},
+			Transport:     newTransport(addr, opts),
 		},
 	}
 }

@@ -19,6 +19,9 @@ import (
 )
 
 const (
+	// quicHandshake is how long QUIC waits for a packet while it shakes hands: a relay that is
+	// switched off is known to be so when TCP has heard that and QUIC has heard nothing.
+	quicHandshake = 3 * time.Second
 	// quicIdle is when QUIC gives up a silent path, after deadAfter has given up the session.
 	// What keeps the path alive is PING.
 	quicIdle = 90 * time.Second
@@ -33,6 +36,7 @@ const (
 
 func quicConfig() *quic.Config {
 	return &quic.Config{
+		HandshakeIdleTimeout:             quicHandshake,
 		MaxIdleTimeout:                   quicIdle,
 		MaxStreamReceiveWindow:           quicStreamWindow,
 		MaxConnectionReceiveWindow:       quicConnWindow,
