@@ -139,9 +139,10 @@ func TestBranchOnlyWhereAsked(t *testing.T) {
 // queues as ever, and of that one's end when it reads on.
 func TestR09_UnreadBranchHoldsUpNobody(t *testing.T) {
 	h := listenOver(t, open(t, t.TempDir(), nil), overWebTransport)
+	h.window = 16 << 10
 	long, live := queueID(73), queueID(74)
 	owner := dial(t, h)
-	const entries = 800 // 400 KiB, of which the client's QUIC takes what it likes
+	const entries = 800 // 400 KiB
 	first := owner.backlog(long, entries)
 	owner.must(create(live))
 	owner.must(proveWrite(live, group))
@@ -225,6 +226,36 @@ func TestBranchEnds(t *testing.T) {
 			event[*relay.Pong](c)
 		})
 	}
+}
+
+// TestDrainWaitsForBranches: the session does not end before a branch that the client is slow
+// to read has said its last.
+func TestDrainWaitsForBranches(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	h := listenOver(t, s, overWebTransport)
+	q := queueID(77)
+	first := dial(t, h).backlog(q, 500)
+	h.window = 16 << 10
+	c, wt := dialBranching(t, h)
+	c.attach(q, alice, &first, 1<<20)
+	b := branchOf(t, c, wt, event[*relay.Stream](c))
+	var down sync.WaitGroup
+	down.Go(func() { _ = s.Shutdown(context.Background()) })
+	defer down.Wait()
+	event[*relay.GoAway](c)
+	for range 3 { // as long as the branch is stuck, the session has time
+		c.write(&relay.Ping{})
+		event[*relay.Pong](c)
+	}
+	for {
+		if d, ok := b.next().(*relay.Detached); ok {
+			if d.Reason != relay.DetachDraining {
+				t.Errorf("detached for reason %d", d.Reason)
+			}
+			break
+		}
+	}
+	c.ended(relay.CloseDraining)
 }
 
 // TestBranchRefused: a client that stops a branch would miss what it carries, so its session

@@ -2,6 +2,7 @@ package relayserver
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -171,6 +172,32 @@ func TestR37_DrainDoesNotWaitForPings(t *testing.T) {
 		}
 		pings.Wait()
 	})
+}
+
+// TestR37_LateRequestsHoldUpNothing: what came after the drain began is answered together with
+// the end, not waited for.
+func TestR37_LateRequestsHoldUpNothing(t *testing.T) {
+	p := newPeer(open(t, t.TempDir(), nil), nil, netip.Prefix{})
+	early, _ := p.inFlight.take(0)
+	p.drain(time.Second)
+	late, _ := p.inFlight.take(0)
+	p.send(outgoing{frame: &relay.Pong{}, room: &late})
+	drained := false
+	for range 2 {
+		if p.next(&drained).last {
+			t.Fatal("the end, and a request that came in time is not answered")
+		}
+	}
+	p.send(outgoing{frame: &relay.Pong{}, room: &early})
+	answers := p.next(&drained)
+	if len(answers.frames) != 1 || answers.last {
+		t.Fatalf("%d frames, and the last is %v", len(answers.frames), answers.last)
+	}
+	p.inFlight.give(answers.room)
+	p.send(outgoing{frame: &relay.Pong{}, room: &late})
+	if end := p.next(&drained); !end.last || len(end.frames) != 2 {
+		t.Errorf("the end is %d frames, last is %v", len(end.frames), end.last)
+	}
 }
 
 // TestR37_ReconnectsArePaced: the clients of a relay are asked back over as long as it takes

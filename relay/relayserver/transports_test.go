@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/quic-go/quic-go"
@@ -37,6 +38,7 @@ type endpoint struct {
 	server *Server
 	via    transport
 	udp    net.PacketConn
+	window uint64 // bytes that a client lets the server send ahead on a stream of WebTransport; 0: much
 }
 
 // over runs test over every transport.
@@ -147,7 +149,14 @@ type wtClient struct {
 func (c *wtClient) Close() error { return c.session.CloseWithError(0, "") }
 
 func dialWebTransport(ctx context.Context, e *endpoint, header http.Header) (*wtClient, error) {
-	dialer := &webtransport.Transport{TLSClientConfig: &tls.Config{RootCAs: e.roots().RootCAs, NextProtos: []string{http3.NextProtoH3}}}
+	dialer := &webtransport.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: e.roots().RootCAs, NextProtos: []string{http3.NextProtoH3}},
+		QUICConfig: &quic.Config{
+			EnableDatagrams: true, EnableStreamResetPartialDelivery: true,
+			MaxIdleTimeout: 2 * time.Minute, KeepAlivePeriod: 10 * time.Second, // only the relay ends a session
+			InitialStreamReceiveWindow: e.window, MaxStreamReceiveWindow: e.window, // 0: quic-go's
+		},
+	}
 	answer, s, err := dialer.Dial(ctx, e.url3()+relay.Path, header)
 	if err != nil {
 		if answer != nil {

@@ -50,8 +50,8 @@ func TestR13_StreamsNobodyAskedFor(t *testing.T) {
 		_, _ = s.Write(make([]byte, 1000))
 		s.CancelWrite(1)
 	}
-	if most := quicStreams + quicUniStreams; opened > most {
-		t.Errorf("%d streams were opened, want at most %d", opened, most)
+	if opened > 32 {
+		t.Errorf("%d streams were opened", opened)
 	}
 	for range 1000 {
 		_ = stream.session.SendDatagram([]byte("and this"))
@@ -107,15 +107,15 @@ func TestR13_Capsules(t *testing.T) {
 				t.Fatal(err)
 			}
 			chunk := make([]byte, 64<<10)
-			for range 32 << 20 / len(chunk) {
+			for range 8 << 20 / len(chunk) {
 				if _, err := s.Write(chunk); err != nil {
 					t.Fatal(err) // as long as it is read, it is passed over
 				}
 			}
 			runtime.GC()
 			runtime.ReadMemStats(&after)
-			if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 8<<20 {
-				t.Errorf("%d bytes are held after 32 MiB of it", grown)
+			if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 2<<20 {
+				t.Errorf("%d bytes are held after 8 MiB of it", grown)
 			}
 		})
 	}
