@@ -34,8 +34,6 @@ const (
 
 	maxValue = 1<<20 - 1024 // larger ones would leave the LSM tree for Badger's value log
 
-	badgerSyncs = 2 // msync calls of one commit: Badger's value log, though nothing is in it, and its write-ahead log
-
 	defaultMinFree = 256 << 20 // three memtables being flushed, one compaction
 
 	// blindJump is added to the floor when the mark itself is gone: nobody knows what was

@@ -162,7 +162,7 @@ func (s *Store) persist(tx *Tx) error {
 	if err := s.commit(txn, batch); err != nil {
 		return err
 	}
-	s.syncs.Add(badgerSyncs)
+	s.syncs.Add(commitSyncs)
 	s.batch, s.high = batch, tx.high
 	return nil
 }

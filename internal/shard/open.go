@@ -68,11 +68,16 @@ func open(cfg Config, v *vault) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	wal, err := OpenLog(badgerDir)
+	if err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("shard: %w", err)
+	}
 	s := &Store{
-		vault: v, db: db, machine: cfg.Machine, clock: cfg.Clock, log: log,
+		vault: v, db: db, wal: wal, machine: cfg.Machine, clock: cfg.Clock, log: log,
 		minFree: cmp.Or(cfg.MinFree, defaultMinFree), dir: cfg.Dir,
 		queue: newQueue(), recent: newRecent(), stopped: make(chan struct{}), broken: make(chan struct{}),
-		commit: func(txn *badger.Txn, batch uint64) error { return txn.CommitAt(batch, nil) },
+		commit: wal.Commit,
 	}
 	s.free = func() (uint64, error) { return FreeSpace(s.dir) }
 	if s.clock == nil {
@@ -84,11 +89,13 @@ func open(cfg Config, v *vault) (*Store, error) {
 		s.mark, err = openMark(markPath, next)
 	}
 	if err != nil {
+		_ = wal.Close()
 		_ = db.Close()
 		return nil, err
 	}
 	if err := s.begin(ev, p, cfg.Restored); err != nil {
 		_ = s.mark.f.Close()
+		_ = wal.Close()
 		_ = db.Close()
 		return nil, err
 	}
@@ -157,10 +164,11 @@ func (s *Store) storeLife() error {
 // show makes the last committed batch the one that readers see.
 func (s *Store) show() { s.db.SetDiscardTs(s.horizon.advance(s.batch)) }
 
-// Options are the Badger options of every store, for measuring what Badger does alone.
+// Options are the Badger options of every store, for measuring what Badger does alone. What is
+// written with them is durable only after [Log.Commit].
 func Options(dir string) badger.Options {
 	return badger.DefaultOptions(dir).
-		WithSyncWrites(true).
+		WithSyncWrites(!syncsMapped). // else Log does
 		WithVerifyValueChecksum(true).
 		WithChecksumVerificationMode(options.OnBlockRead).
 		WithValueThreshold(1 << 20). // all values inline: nothing ever goes to the value log

@@ -14,6 +14,7 @@ type Store struct {
 	// Static after Open.
 	vault   *vault
 	db      *badger.DB
+	wal     *Log
 	machine Machine
 	clock   func() time.Time
 	log     *slog.Logger
@@ -45,9 +46,8 @@ type Store struct {
 	free   func() (uint64, error)
 }
 
-// Syncs returns how often the store has waited for the disk since Open: two msync calls for
-// each batch, of Badger's empty value log and of its write-ahead log, and one fdatasync of
-// the mark. What Badger does in the background, some four calls for every memtable that it
+// Syncs returns how often the store has waited for the disk since Open: for each batch once
+// for Badger's write-ahead log (see [Log]) and once for the mark. What Badger does in the background, some four calls for every memtable that it
 // writes out, is not in it.
 func (s *Store) Syncs() uint64 { return s.syncs.Load() }
 
@@ -80,7 +80,10 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) closeFiles() error {
-	err := s.db.Close()
+	err := s.wal.Close()
+	if derr := s.db.Close(); err == nil {
+		err = derr
+	}
 	if merr := s.mark.f.Close(); err == nil {
 		err = merr
 	}

@@ -4,5 +4,11 @@ package shard
 
 import "os"
 
+// syncsMapped: nothing is known of mapped pages here, so Badger syncs its own.
+const syncsMapped = false
+
+// commitSyncs is how often Badger syncs at a commit: its value log, and its write-ahead log.
+const commitSyncs = 2
+
 // syncData makes the file's bytes durable.
 func syncData(f *os.File) error { return f.Sync() }

@@ -115,8 +115,8 @@ func Open(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Syncs returns how often the store has waited for the disk since Open: three calls of msync
-// and fdatasync for each batch of mutations.
+// Syncs returns how often the store has waited for the disk since Open: twice for each
+// batch of mutations.
 func (s *Server) Syncs() uint64 { return s.store.Syncs() }
 
 // Failed is closed when the store has failed: nothing is accepted any more until it is opened

@@ -51,12 +51,17 @@ func writeBadger(ctx context.Context, d *measure.Desk, _ Cast) error {
 			return done, err
 		}
 		defer db.Close()
+		log, err := shard.OpenLog(filepath.Join(q.Dir, "badger"))
+		if err != nil {
+			return done, err
+		}
+		defer log.Close()
 		mark, err := os.Create(filepath.Join(q.Dir, "mark"))
 		if err != nil {
 			return done, err
 		}
 		defer mark.Close()
-		w := newRawWriter(db, mark, q.Queues)
+		w := newRawWriter(db, log, mark, q.Queues)
 		if err := w.write(ctx, q.Warm); err != nil {
 			return done, err
 		}
@@ -71,6 +76,7 @@ func writeBadger(ctx context.Context, d *measure.Desk, _ Cast) error {
 // rawWriter writes batches.
 type rawWriter struct {
 	db     *badger.DB
+	log    *shard.Log
 	mark   *os.File
 	queues [][20]byte // their names
 	seqs   []uint64
@@ -80,8 +86,8 @@ type rawWriter struct {
 	random *mathrand.ChaCha8
 }
 
-func newRawWriter(db *badger.DB, mark *os.File, queues int) *rawWriter {
-	w := &rawWriter{db: db, mark: mark, queues: make([][20]byte, queues), seqs: make([]uint64, queues), noise: make([]byte, 1<<20)}
+func newRawWriter(db *badger.DB, log *shard.Log, mark *os.File, queues int) *rawWriter {
+	w := &rawWriter{db: db, log: log, mark: mark, queues: make([][20]byte, queues), seqs: make([]uint64, queues), noise: make([]byte, 1<<20)}
 	var seed [32]byte
 	_, _ = rand.Read(seed[:])
 	w.random = mathrand.NewChaCha8(seed)
@@ -135,7 +141,7 @@ func (w *rawWriter) writeBatch(n int) error {
 	if err := txn.Set(record, w.value(batchRecord)); err != nil {
 		return err
 	}
-	if err := txn.CommitAt(w.batch, nil); err != nil {
+	if err := w.log.Commit(txn, w.batch); err != nil {
 		return err
 	}
 	w.db.SetDiscardTs(w.batch)

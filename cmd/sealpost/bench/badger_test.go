@@ -114,12 +114,17 @@ func TestRawSideWritesWhatTheRelayWrites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	log, err := shard.OpenLog(filepath.Join(raw, "badger"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
 	mark, err := os.Create(filepath.Join(raw, "mark"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer mark.Close()
-	if err := newRawWriter(db, mark, queues).write(t.Context(), messages); err != nil {
+	if err := newRawWriter(db, log, mark, queues).write(t.Context(), messages); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {

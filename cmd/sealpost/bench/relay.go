@@ -25,13 +25,13 @@ func (b *bench) relay() []measure.Figure {
 			Name: "durable_vs_badger_batch", Unit: "ratio", Sides: "messages/s", Bound: measure.AtLeast(0.4),
 			About: "Accepted messages of 512 B over WebSocket, TLS and Noise, from 16 connections with 64 unanswered APPENDs each, " +
 				"over Badger in a process of its own that writes the same records with the same options, in transactions of 256 messages, " +
-				"each followed by the same three syncs.",
+				"each followed by the same two syncs.",
 			Of: b.appends(busy), Over: b.badgerBatches,
 		},
 		{
 			Name: "lone_accept_vs_fdatasync", Unit: "ratio", Sides: "µs", Bound: measure.AtMost(5),
 			About: "Median time from one message to its answer on a fresh store, one writer, one message at a time, " +
-				"over the median time to write 4 KiB into a preallocated file and fdatasync it. An accepted message costs three syncs in turn.",
+				"over the median time to write 4 KiB into a preallocated file and fdatasync it. An accepted message costs two syncs in turn.",
 			Of: b.loneAccept(0), Over: b.fdatasync,
 		},
 		{
@@ -41,8 +41,8 @@ func (b *bench) relay() []measure.Figure {
 		},
 		{
 			Name: "syncs_per_message", Unit: "syncs", Bound: measure.AtMost(0.05),
-			About: "Calls of msync and fdatasync in the relay per accepted message, with 256 writers that each wait for an answer before the next message. " +
-				"The relay's store counts its own calls: two msyncs of Badger and one fdatasync of the mark for each batch. " +
+			About: "Calls of fdatasync in the relay per accepted message, with 256 writers that each wait for an answer before the next message. " +
+				"The relay's store counts its own calls: one for Badger's write-ahead log and one for the mark for each batch (where the system is not Linux, Badger makes two of its own). " +
 				"The few calls with which Badger writes out a full memtable are not counted.",
 			Of: b.syncsPerMessage,
 		},
