@@ -33,7 +33,7 @@ func TestExampleConfigLoads(t *testing.T) {
 	if err := readConfig(path, &all); err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range []any{all, all.TLS, all.ACME, all.Listeners[0]} {
+	for _, table := range []any{all, all.TLS, all.ACME, all.Limits, all.Listeners[0]} {
 		v := reflect.ValueOf(table)
 		for i := range v.NumField() {
 			if v.Field(i).IsZero() && v.Type().Field(i).Name != "Log" { // info is slog's zero
@@ -55,6 +55,10 @@ func TestBadConfigIsRefused(t *testing.T) {
 		"unquoted drain":  {`drain = 10s`, "line 1"},
 		"drain too long":  {`drain = "1h"`, "drain is 1h"},
 		"drain too short": {`drain = 30`, "drain is 30ns"},
+		"negative limit":  {"[limits]\nsessions = -1", "limits.sessions is -1"},
+		"negative blob":   {"[limits]\nblob = -1", "blob"},
+		"large blob":      {"[limits]\nblob = 2000\nqueue-blobs = 1000", "more than limits.queue-blobs"},
+		"large queue":     {"[limits]\nqueue-blobs = 2000\nrelay-blobs = 1000", "more than limits.relay-blobs"},
 		"no port":         {`listen = "localhost"`, "is no HOST:PORT"},
 		"all addresses":   {`listen = "0.0.0.0:7443"`, "all addresses"},
 		"both ways":       {"listen = \":1\"\n[[listener]]\naddress = \":1\"", "do not go together"},

@@ -93,6 +93,7 @@ func (s *server) openStores(cfg serveConfig, id identity, restored bool) error {
 	}
 	s.relay, err = relayserver.Open(relayserver.Config{
 		Dir: filepath.Join(cfg.Data, relayFolder), BlobDir: filepath.Join(cfg.Data, blobsFolder), StorageKey: queueKey, Key: id.relay,
+		Limits: cfg.Limits.relay(), Queues: cfg.Limits.queues(),
 		Origins: cfg.Origins, Restored: restored, Logger: s.log,
 	})
 	if err != nil {

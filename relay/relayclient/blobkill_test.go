@@ -18,7 +18,7 @@ import (
 // verifies a blob and notes that it is complete. Each upload goes on where the relay says; what
 // was answered as complete is there afterwards, byte for byte.
 func TestR25_KilledDuringUploads(t *testing.T) {
-	const blobs, size, kills = 8, 2 << 20, 24
+	const blobs, size, kills = 4, 2 << 20, 12
 	dir, addr := t.TempDir(), freeAddr(t)
 	seed := rand.New(rand.NewPCG(25, 61))
 	relayProcess := startProcess(t, dir, addr)
@@ -26,7 +26,7 @@ func TestR25_KilledDuringUploads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute) // so that a hang is a failure here
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute) // so that a hang is a failure here
 	defer cancel()
 	at := relay.Address{Host: addr, Key: identity().Public(), Pin: new(relay.Hash(cert.Pin()))}
 	queue := relay.QueueID(sha256.Sum256([]byte("R25 blobs")))
