@@ -40,6 +40,9 @@ type world struct {
 	*Directory
 }
 
+// Failed is the test's; the Directory has one, too.
+func (w *world) Failed() bool { return w.TB.Failed() }
+
 func newWorld(t testing.TB) *world {
 	w := &world{TB: t, clock: clock{now: time.Unix(1_800_000_000, 0)}}
 	w.cfg = Config{Dir: t.TempDir(), Key: shard.Key{1}, Clock: w.Now, MinFree: 1}

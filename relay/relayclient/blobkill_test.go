@@ -31,7 +31,7 @@ func TestR25_KilledDuringUploads(t *testing.T) {
 	at := relay.Address{Host: addr, Key: identity().Public(), Pin: new(relay.Hash(cert.Pin()))}
 	queue := relay.QueueID(sha256.Sum256([]byte("R25 blobs")))
 	connect := func() *relayclient.Conn {
-		c, err := relayclient.Dial(ctx, at, relayclient.Options{})
+		c, err := relayclient.Dial(ctx, at, overTCP)
 		if err != nil {
 			t.Fatal(err)
 		}

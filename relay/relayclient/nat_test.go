@@ -218,8 +218,7 @@ func TestRebinding(t *testing.T) {
 // are there already: TestSilentUDP is about who waits for nothing.)
 func TestUDPIsSwallowed(t *testing.T) {
 	t.Parallel()
-	readers := relayclient.Options{Transports: []relayclient.Transport{relayclient.WebSocket}}
-	behind(t, relayclient.Options{}, readers, func(l *load, n *nat) {
+	behind(t, relayclient.Options{}, overTCP, func(l *load, n *nat) {
 		l.until(200)
 		n.swallow()
 		l.until(500)

@@ -105,7 +105,7 @@ func (p *proxy) stop() {
 func throughProxy(t *testing.T, addr relay.Address, queue relay.QueueID, start relay.Position, id relay.IdempotencyID) (relay.Position, bool) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
 	defer cancel()
-	c, err := relayclient.Dial(ctx, addr, relayclient.Options{Transports: []relayclient.Transport{relayclient.WebSocket}})
+	c, err := relayclient.Dial(ctx, addr, overTCP)
 	if err != nil {
 		return relay.Position{}, false
 	}

@@ -17,6 +17,9 @@ import (
 // These tests run against a real relay: its sessions, its store on disk, TCP and UDP on
 // loopback.
 
+// overTCP dials so that the end of a relay is noticed at once: nobody tells of it over UDP.
+var overTCP = relayclient.Options{Transports: []relayclient.Transport{relayclient.WebSocket}}
+
 // over runs test over each transport.
 func over(t *testing.T, test func(t *testing.T, opt relayclient.Options)) {
 	for _, kind := range []relayclient.Transport{relayclient.WebTransport, relayclient.WebSocket, relayclient.LongPolling} {
@@ -105,7 +108,7 @@ func TestQ05_LostReplyAfterRestartAndNewWriter(t *testing.T) {
 	dir, queue := t.TempDir(), relay.QueueID{5}
 	r := relayHere(t, dir, "127.0.0.1:0")
 	var deaf atomic.Bool
-	lossy := relayclient.Options{Transports: []relayclient.Transport{relayclient.WebSocket}, DialNet: func(ctx context.Context, network, addr string) (net.Conn, error) {
+	lossy := relayclient.Options{Transports: overTCP.Transports, DialNet: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := new(net.Dialer).DialContext(ctx, network, addr)
 		return deafConn{c, &deaf}, err
 	}}

@@ -99,7 +99,7 @@ func TestR25_RelayKilledInAnUpload(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := relay.Address{Host: addr, Key: identity().Public(), Pin: new(relay.Hash(cert.Pin()))}
-	c := dial(t, at, relayclient.Options{})
+	c := dial(t, at, overTCP)
 	group(t, c, queue)
 	data := make([]byte, 4<<20)
 	rand.NewChaCha8([32]byte{22}).Read(data)
@@ -123,7 +123,7 @@ func TestR25_RelayKilledInAnUpload(t *testing.T) {
 			first = stored
 		}
 	}
-	if err := dial(t, at, relayclient.Options{}).Upload(t.Context(), params); err != nil {
+	if err := dial(t, at, overTCP).Upload(t.Context(), params); err != nil {
 		t.Fatal(err)
 	}
 	if first < uint64(len(data)/2) {
@@ -131,7 +131,7 @@ func TestR25_RelayKilledInAnUpload(t *testing.T) {
 	}
 	p.kill(t)
 	p = startProcess(t, dir, addr)
-	if got, err := fetch(dial(t, at, relayclient.Options{}), t, queue, params.Blob, len(data)); err != nil || !bytes.Equal(got, data) {
+	if got, err := fetch(dial(t, at, overTCP), t, queue, params.Blob, len(data)); err != nil || !bytes.Equal(got, data) {
 		t.Errorf("%d bytes came back, %v", len(got), err)
 	}
 	if err := p.end(); err != nil {
