@@ -282,7 +282,8 @@ var testMay = map[string][]string{
 	"cmd/sealpost":         {modBadger, modQUIC},
 	"testvectors":          {modCrypto}, // the generator is written with primitives alone
 
-	"clientlib/internal/transfer": {modCoder}, // a relay that lies as a test tells it
+	"clientlib":                   {modCoder}, // a relay that lies as a test tells it
+	"clientlib/internal/transfer": {modCoder}, // the same
 }
 
 // listed is what go list says of one package.

@@ -124,7 +124,7 @@ func (e *engine) stage(g *group, c *pendingChange, params *mls.CommitParams, dra
 		Invites: drafts, Change: c.id, Uploaded: len(drafts) == 0,
 	}
 	// Sealed under the epoch it ends: whoever is in that epoch can read it.
-	pend.Envelope, pend.Blob, pend.BlobHash, err = encloseCommit(g.keys, staged.Message())
+	pend.Envelope, pend.Blob, pend.BlobHash, err = encloseCommit(g.keys, staged.Message(), g.inline())
 	if err != nil {
 		return nil, err
 	}
@@ -255,6 +255,9 @@ func (e *engine) uploadState(g *group, pend *pendingCommit) {
 	chunks := pend.Chunks
 	e.spawn(func(ctx context.Context) {
 		err := untilDone(ctx, func() (bool, error) {
+			if err := e.still(ctx, func() bool { return g.pend == pend }); err != nil {
+				return false, err
+			}
 			for _, chunk := range chunks {
 				if _, err := e.anonymous.PutChunk(ctx, chunk); err != nil {
 					return !permanent(err), err

@@ -22,7 +22,7 @@ func (e *engine) commit(tx *state.Tx, g *group, en *relayclient.Entry, d *delive
 			return err
 		}
 	}
-	if pend != nil && envelopeHash(pend.Envelope) == envelopeHash(en.Envelope) {
+	if pend != nil && pend.is(en) {
 		return e.ownCommit(tx, g, pend, en.Position, d)
 	}
 	if pend != nil {

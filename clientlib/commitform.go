@@ -23,6 +23,9 @@ const (
 	// in parts, over a session of its own, and goes on where a connection broke. 100 members
 	// added at once are beyond it, one member added to any group is not.
 	maxInline = 60 << 10
+	// maxInEnvelope is the largest one where the relay has no room for blobs: a member who
+	// fills the queue's quota must not keep the others from removing it.
+	maxInEnvelope = maxEnvelope - envelopeExtra - 1
 	// maxCommit bounds what a member fetches for one commit: a path for 30,000 members of
 	// today's suites, or for 10,000 with ML-KEM.
 	maxCommit = 16 << 20
@@ -74,10 +77,10 @@ func (c *commitContent) UnmarshalWire(r *wire.Reader) {
 	}
 }
 
-// encloseCommit returns the envelope of a commit, and its blob if it is too large for one.
-func encloseCommit(keys *epochKeys, message []byte) (envelope, blob []byte, hash relay.Hash, err error) {
+// encloseCommit returns the envelope of a commit, and its blob if it has more than inline bytes.
+func encloseCommit(keys *epochKeys, message []byte, inline int) (envelope, blob []byte, hash relay.Hash, err error) {
 	c := &commitContent{message: message}
-	if len(message) > maxInline {
+	if len(message) > inline {
 		var out bytes.Buffer
 		info, err := sealedfile.Seal(&out, bytes.NewReader(message), 0)
 		if err != nil {

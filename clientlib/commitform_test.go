@@ -13,7 +13,7 @@ import (
 // enclosed is the envelope of a small commit.
 func enclosed(t testing.TB, keys *epochKeys, message []byte) []byte {
 	t.Helper()
-	envelope, blob, _, err := encloseCommit(keys, message)
+	envelope, blob, _, err := encloseCommit(keys, message, maxInline)
 	if err != nil || blob != nil {
 		t.Fatalf("not a small commit: %v", err)
 	}
@@ -26,7 +26,7 @@ func TestQ08_LargeCommitIsABlob(t *testing.T) {
 	keys, next := testEpochs(t)
 	for _, size := range []int{1, maxInline, maxInline + 1, 1 << 20} {
 		message := bytes.Repeat([]byte{7}, size)
-		envelope, blob, hash, err := encloseCommit(keys, message)
+		envelope, blob, hash, err := encloseCommit(keys, message, maxInline)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +56,7 @@ func TestQ08_LargeCommitIsABlob(t *testing.T) {
 // or keeps other bytes under the name, has made a dud for everybody.
 func TestQ01_CommitWithoutItsBlob(t *testing.T) {
 	keys, _ := testEpochs(t)
-	envelope, blob, hash, err := encloseCommit(keys, make([]byte, maxInline+1))
+	envelope, blob, hash, err := encloseCommit(keys, make([]byte, maxInline+1), maxInline)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,8 +98,7 @@ func (e *engine) openStream(l *link, call *relayclient.Attach, h streamHandler) 
 }
 
 func (e *engine) streamEvent(g *group, s *relayclient.Stream, ev relayclient.Event) {
-	if _, ok := ev.(relayclient.Signalled); g.await != nil && !ok {
-		g.await.later = append(g.await.later, ev)
+	if e.heldBack(g, s, ev) {
 		return
 	}
 	switch ev := ev.(type) {

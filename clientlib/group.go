@@ -45,6 +45,7 @@ type group struct {
 
 	// COMMITs whose bytes stand in a blob:
 	storing  *pendingCommit      // whose blob is on its way to the relay
+	noRoom   bool                // the relay refused one for its quota, in this run
 	stored   int                 // how many got there in this run
 	await    *awaited            // nothing behind it is processed before
 	fetching map[relay.Hash]bool // on their way here
@@ -160,15 +161,29 @@ func (e *engine) advance(g *group) {
 	case g.stream == nil:
 		e.attach(l, g)
 	case !g.caughtUp():
-	case g.pend != nil:
-		e.sendCommit(l, g) // sends wait: their epoch is about to end
+	case g.pend != nil && g.pend.unsent() && e.yields(g):
+		e.dropCommit(g)
 	default:
-		e.startChange(g)
-		// Alone in a group there is nobody to write to yet: rows wait for the first member.
-		if g.pend == nil && g.size > 1 {
+		if g.pend != nil {
+			e.sendCommit(l, g)
+		} else {
+			e.startChange(g)
+		}
+		// Sends wait for a COMMIT that is under way, since it ends their epoch, and not for what
+		// has to be somewhere before it leaves: that may take for ever. Alone in a group there is
+		// nobody to write to yet: rows wait for the first member.
+		if (g.pend == nil || g.pend.unsent()) && g.size > 1 {
 			e.flush(l, g)
 		}
 	}
+}
+
+// yields reports whether the pending commit, which adds members and has not left, makes way for
+// a change that takes keys away from somebody: who keeps the one from leaving, a member that
+// fills the quota or a directory, must not keep the other.
+func (e *engine) yields(g *group) bool {
+	c, next := e.changeByID(g.pend.Change), e.nextChange(g)
+	return c != nil && c.rec.Kind == changeAdd && next != nil && next.rec.Kind == changeRemove
 }
 
 func (e *engine) createQueue(l *link, g *group) {

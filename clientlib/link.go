@@ -18,6 +18,22 @@ type link struct {
 	backoff relayclient.Backoff
 	under   int  // bytes of envelopes that are under way
 	useful  bool // something was stored, here or there, over this connection
+
+	blobs chan struct{} // cap blobsAtOnce: sessions that bring commits' blobs
+}
+
+// blobsAtOnce bounds the sessions that fetch what many groups' commits need at the same time.
+const blobsAtOnce = 3
+
+// inTurn runs fn, outside of run, when fewer than blobsAtOnce others run.
+func (l *link) inTurn(ctx context.Context, fn func() error) error {
+	select {
+	case l.blobs <- struct{}{}:
+		defer func() { <-l.blobs }()
+		return fn()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // underWay bounds the bytes under way on one connection. It is below what relayclient takes
@@ -39,7 +55,7 @@ func (e *engine) linkTo(text string) *link {
 	if err != nil {
 		return nil
 	}
-	l := &link{addr: addr, key: text}
+	l := &link{addr: addr, key: text, blobs: make(chan struct{}, blobsAtOnce)}
 	e.links[text] = l
 	e.dial(l)
 	return l

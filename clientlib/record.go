@@ -139,9 +139,12 @@ type pendingCommit struct {
 	Uploaded   bool                `cbor:"11,keyasint"`
 	Blob       []byte              `cbor:"12,keyasint,omitempty"` // the sealed commit, where an envelope is too small
 	BlobHash   relay.Hash          `cbor:"13,keyasint"`
-
-	Stored bool `cbor:"-"` // the relay has the blob, as it said in this run
+	Stored     bool                `cbor:"14,keyasint"` // the relay has had the blob: the COMMIT may have left
 }
+
+// unsent reports whether the COMMIT has certainly not left, since something else has to get to
+// its server first: then nothing waits for its outcome, and it can be dropped.
+func (p *pendingCommit) unsent() bool { return !p.Uploaded || len(p.Blob) > 0 && !p.Stored }
 
 // blobs are what the COMMIT keeps.
 func (p *pendingCommit) blobs() []relay.Hash {

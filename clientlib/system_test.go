@@ -37,7 +37,8 @@ type servers struct {
 	http *http.Server
 	wg   sync.WaitGroup
 
-	wrap func(http.Handler) http.Handler // stands before both, if set
+	wrap   func(http.Handler) http.Handler // stands before both, if set
+	queues relayserver.QueueLimits
 }
 
 // newServers names the servers without starting them.
@@ -77,7 +78,7 @@ func (s *servers) start() {
 	var err error
 	s.rs, err = relayserver.Open(relayserver.Config{
 		Dir: filepath.Join(s.dir, "relay"), StorageKey: [32]byte{1}, Key: s.key,
-		Limits: relayserver.Limits{CreateBurst: 10_000, SessionsPerPrefix: 10_000},
+		Limits: relayserver.Limits{CreateBurst: 10_000, SessionsPerPrefix: 10_000}, Queues: s.queues,
 	})
 	if err != nil {
 		s.t.Fatal(err)
