@@ -141,3 +141,21 @@ func TestSignalsReachMembers(t *testing.T) {
 		}
 	}
 }
+
+// TestSignalOfALaterVersion: a kind that is not known is nobody's to show.
+func TestSignalOfALaterVersion(t *testing.T) {
+	s := startServers(t)
+	alice, bob := s.register("alice"), s.register("bob")
+	var id ConversationID
+	group8(&id, alice, bob)
+	alice.quiet()
+	bob.quiet()
+	heard := make(chan Signal, 8)
+	bob.must(bob.eng.call(bob.ctx(), func() error { bob.eng.signals[heard] = true; return nil }))
+	for _, kind := range []SignalKind{0, SignalAway + 1, 255, SignalPresent} {
+		alice.must(alice.Signal(alice.ctx(), id, kind))
+	}
+	if got := <-heard; got.Kind != SignalPresent || len(heard) != 0 {
+		t.Errorf("heard %d, and %d more", got.Kind, len(heard))
+	}
+}
