@@ -330,6 +330,7 @@ func (e *engine) checkAccepted(tx *state.Tx, g *group) error {
 			return err
 		}
 		r.rec.State, r.rec.RequestID, r.rec.At = rowSealed, newIdempotencyID(), relay.Position{}
+		r.rec.File.lost()
 		if err := e.saveRow(tx, r); err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/sealpost/sealpost/clientlib/internal/state"
 	"github.com/sealpost/sealpost/clientlib/internal/transfer"
 	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/relayclient"
 )
 
@@ -56,6 +57,7 @@ type engine struct {
 	waiting   []func()          // the others
 	signals   listeners[Signal]
 	progress  listeners[Progress]
+	saving    map[relay.Hash]int // SaveFile under way, by file
 	upkeep    upkeepState
 	fresh     bool // the running transaction emitted an event
 }
@@ -71,6 +73,7 @@ func newEngine(cfg Config, db *state.DB, files *transfer.Folder) (*engine, error
 		newEvents: make(chan struct{}), registered: make(chan struct{}),
 		groups: map[groupID]*group{}, convs: map[ConversationID]*convRecord{}, links: map[string]*link{},
 		invites: map[uint64]*inviteJob{}, configure: map[uint64]*configureJob{}, joining: map[[32]byte]bool{}, signals: listeners[Signal]{}, progress: listeners[Progress]{},
+		saving: map[relay.Hash]int{},
 	}
 	e.keys = keyserver.NewClient(cfg.KeyServer, keyserver.Options{DialContext: cfg.DialContext})
 	e.anonymous = keyserver.NewClient(cfg.KeyServer, keyserver.Options{DialContext: cfg.DialContext})

@@ -206,6 +206,13 @@ type outFile struct {
 // in reports whether the relay has the file in a queue; without a file it has all there is.
 func (f *outFile) in(queue relay.QueueID) bool { return f == nil || f.Stored && f.Queue == queue }
 
+// lost notes that the relay has lost something, and perhaps the file.
+func (f *outFile) lost() {
+	if f != nil {
+		f.Stored = false
+	}
+}
+
 // inviteRow is a sealed invitation on its way to an inbox.
 type inviteRow struct {
 	Group    groupID             `cbor:"1,keyasint"`

@@ -51,47 +51,87 @@ func (c *Client) SaveFile(ctx context.Context, en history.Entry, file int, dst i
 	if err != nil {
 		return err
 	}
-	result := make(chan error, 1)
+	fetched := make(chan error, 1)
 	err = e.call(ctx, func() error {
 		down, err := e.download(en, info)
 		if err == nil {
+			e.saving[info.Hash]++
 			// Close waits for it: the folder is closed after.
-			e.spawn(func(engine context.Context) { result <- e.save(ctx, engine, down, dst) })
+			e.spawn(func(context.Context) { fetched <- e.fetchFile(ctx, down) })
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return <-result
-}
-
-// save is SaveFile outside of run. It ends with the caller's context and with the engine's.
-func (e *engine) save(ctx, engine context.Context, down transfer.Download, dst io.Writer) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(engine, func() { cancel(ErrClosed) })()
-	info := down.Info
-	if err := e.files.Download(ctx, down); err != nil {
-		switch {
-		case errors.Is(err, relay.ErrUnknown):
-			return ErrFileGone
-		case errors.Is(err, sealedfile.ErrDamaged), errors.Is(err, relayclient.ErrProtocol):
-			return fmt.Errorf("%w: %w", ErrBadFile, err)
-		}
+	keep := true
+	defer func() { e.post(func() { e.saved(info.Hash, keep) }) }()
+	if err := <-fetched; err != nil {
 		return err
 	}
-	if err := e.files.Unseal(dst, info); err != nil {
-		for _, bad := range []error{sealedfile.ErrDamaged, sealedfile.ErrSegment, sealedfile.ErrLength, sealedfile.ErrPadding} {
-			if errors.Is(err, bad) {
-				e.post(func() { e.dropFile(info.Hash) })
-				return fmt.Errorf("%w: %w", ErrBadFile, err)
-			}
-		}
-		return err // of dst: the file is here and need not come again
+	// Here and not in a goroutine of the engine, since dst may wait for whoever calls Close.
+	err = e.unseal(ctx, dst, info)
+	keep = err != nil && !errors.Is(err, ErrBadFile) // of dst: the file is here and need not come again
+	return err
+}
+
+// bounded returns a context that ends with the caller's and with the engine's.
+func (e *engine) bounded(ctx context.Context) (both context.Context, end func()) {
+	both, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(e.ctx, func() { cancel(ErrClosed) })
+	return both, func() { stop(); cancel(nil) }
+}
+
+func (e *engine) fetchFile(ctx context.Context, down transfer.Download) error {
+	ctx, end := e.bounded(ctx)
+	defer end()
+	err := e.files.Download(ctx, down)
+	switch {
+	case errors.Is(err, relay.ErrUnknown):
+		return ErrFileGone
+	case errors.Is(err, sealedfile.ErrDamaged), errors.Is(err, relayclient.ErrProtocol):
+		return fmt.Errorf("%w: %w", ErrBadFile, err)
 	}
-	e.post(func() { e.dropFile(info.Hash) })
-	return nil
+	return err
+}
+
+func (e *engine) unseal(ctx context.Context, dst io.Writer, info sealedfile.Info) error {
+	ctx, end := e.bounded(ctx)
+	defer end()
+	err := e.files.Unseal(&endingWriter{ctx, dst}, info)
+	for _, bad := range []error{sealedfile.ErrDamaged, sealedfile.ErrSegment, sealedfile.ErrLength, sealedfile.ErrPadding} {
+		if errors.Is(err, bad) {
+			return fmt.Errorf("%w: %w", ErrBadFile, err)
+		}
+	}
+	if err != nil && e.ctx.Err() != nil {
+		return e.reason() // the folder is closed, or about to be
+	}
+	return err
+}
+
+// saved ends a SaveFile. The file goes with the last one, unless one of its readers failed.
+func (e *engine) saved(hash relay.Hash, keep bool) {
+	if e.saving[hash]--; e.saving[hash] == 0 {
+		delete(e.saving, hash)
+	}
+	if !keep {
+		e.dropFile(hash)
+	}
+}
+
+// endingWriter ends writing when ctx does.
+type endingWriter struct {
+	ctx context.Context
+	dst io.Writer
+}
+
+// Write implements io.Writer.
+func (w *endingWriter) Write(b []byte) (int, error) {
+	if w.ctx.Err() != nil {
+		return 0, context.Cause(w.ctx)
+	}
+	return w.dst.Write(b)
 }
 
 // fileOf says what opens a file of a message.

@@ -2,6 +2,7 @@ package clientlib
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,7 +22,7 @@ type row struct {
 	flying bool // an APPEND of it is under way on this connection
 	stale  bool // refused: its epoch's writer key is no longer the queue's
 
-	uploading bool // its file is on its way
+	uploading context.CancelFunc // its file is on its way; nil if not
 }
 
 // sendAhead is how many messages of a group may be under way at once. They share one
@@ -60,7 +61,7 @@ func (e *engine) flush(l *link, g *group) {
 		}
 		switch {
 		case r.flying:
-		case e.target(r) == g && !r.rec.File.in(g.rec.Queue):
+		case e.carries(g, r) && !r.rec.File.in(g.rec.Queue):
 			// Its file goes first, and others do not wait for it. After two groups became one
 			// it goes to the other queue too.
 			e.uploadFile(l, g, r)
@@ -321,6 +322,7 @@ func (e *engine) sendAgain(tx *state.Tx, g *group) error {
 			continue
 		}
 		r.rec.State, r.rec.RequestID, r.rec.At = rowSealed, newIdempotencyID(), relay.Position{}
+		r.rec.File.lost()
 		if err := e.saveRow(tx, r); err != nil {
 			return err
 		}
@@ -335,6 +337,9 @@ func (e *engine) forgetRow(tx *state.Tx, r *row) error {
 		}
 	}
 	e.rows = slices.DeleteFunc(e.rows, func(o *row) bool { return o == r })
+	if r.uploading != nil {
+		r.uploading()
+	}
 	if f := r.rec.File; f != nil {
 		e.after(0, func() { e.dropFile(f.Hash) }) // once the transaction stands
 	}

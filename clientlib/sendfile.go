@@ -76,12 +76,19 @@ func (c *Client) SendFile(ctx context.Context, id ConversationID, caption string
 	return message, err
 }
 
+// carries reports whether a row goes out in this group, or goes out there again. One that is
+// sealed for another group may be in that one's log.
+func (e *engine) carries(g *group, r *row) bool {
+	return r.rec.State == rowQueued && e.target(r) == g || r.rec.State == rowSealed && r.rec.Group == g.id
+}
+
 // uploadFile brings a row's file to the queue that the row goes out in.
 func (e *engine) uploadFile(l *link, g *group, r *row) {
-	if r.uploading {
+	if r.uploading != nil {
 		return
 	}
-	r.uploading = true
+	ctx, end := context.WithCancel(e.ctx)
+	r.uploading = end
 	queue := g.rec.Queue
 	up := transfer.Upload{
 		Dial: func(ctx context.Context) (*relayclient.Conn, error) {
@@ -91,24 +98,42 @@ func (e *engine) uploadFile(l *link, g *group, r *row) {
 		Info:     sealedfile.Info{Hash: r.rec.File.Hash, Plain: r.rec.File.Plain},
 		Progress: e.tell(Progress{Conversation: r.rec.Conversation, Message: r.rec.ID, Upload: true}),
 	}
-	e.spawn(func(ctx context.Context) {
+	e.spawn(func(context.Context) {
+		defer end()
 		err := e.files.Upload(ctx, up)
 		e.post(func() {
-			r.uploading = false
-			if ctx.Err() != nil || !slices.Contains(e.rows, r) {
-				return
-			}
-			if err != nil {
-				why := "the relay does not take the file: " + refusalName(err)
-				_ = e.update(func(tx *state.Tx) error { return e.dropRow(tx, r, why) })
-				return
-			}
-			r.rec.File.Stored, r.rec.File.Queue = true, queue
-			if e.update(func(tx *state.Tx) error { return e.saveRow(tx, r) }) == nil {
-				e.advance(g)
-			}
+			r.uploading = nil
+			e.uploaded(g, r, queue, err)
 		})
 	})
+}
+
+// uploaded goes on with a row when an upload of its file has ended.
+func (e *engine) uploaded(g *group, r *row, queue relay.QueueID, err error) {
+	switch {
+	case e.ctx.Err() != nil:
+		return
+	case !slices.Contains(e.rows, r):
+		e.dropFile(r.rec.File.Hash) // given up meanwhile; until now it was being moved
+		return
+	case err == nil:
+		r.rec.File.Stored, r.rec.File.Queue = true, queue
+		if e.update(func(tx *state.Tx) error { return e.saveRow(tx, r) }) != nil {
+			return
+		}
+	case r.rec.State != rowQueued:
+		// The log may have the message by now, so it is not given up.
+		e.after(retryLongest, func() { e.advance(g) })
+		return
+	case e.target(r) == g:
+		why := "the relay does not take the file: " + refusalName(err)
+		_ = e.update(func(tx *state.Tx) error { return e.dropRow(tx, r, why) })
+		return
+	}
+	if t := e.target(r); t != nil {
+		e.advance(t) // which may be another group by now
+	}
+	e.advance(g)
 }
 
 // tell returns a function that passes a transfer's progress on to the app.
@@ -120,15 +145,16 @@ func (e *engine) tell(p Progress) func(done, size int64) {
 	}
 }
 
-// dropFile removes a file of the folder that no row of the outbox names.
+// dropFile removes a file of the folder that no row of the outbox and no SaveFile needs.
 func (e *engine) dropFile(hash relay.Hash) {
-	if !slices.ContainsFunc(e.rows, func(r *row) bool { return r.rec.File != nil && r.rec.File.Hash == hash }) {
+	if e.saving[hash] == 0 &&
+		!slices.ContainsFunc(e.rows, func(r *row) bool { return r.rec.File != nil && r.rec.File.Hash == hash }) {
 		e.removeFile(hash)
 	}
 }
 
 func (e *engine) removeFile(hash relay.Hash) {
-	if err := e.files.Remove(hash); err != nil {
+	if err := e.files.Remove(hash); err != nil && !errors.Is(err, transfer.ErrBusy) { // who moves it removes it
 		e.log.Warn("removing a sealed file failed") // it goes at the next start
 	}
 }
