@@ -60,7 +60,7 @@ func cost(f relay.Frame) int {
 	case *relay.Knock:
 		return base + len(f.Envelope)
 	case *relay.PutBlob:
-		return base + len(f.Data)
+		return base + putCost*len(f.Data) // it stays in memory until the disk has it
 	case *relay.Create, *relay.Configure:
 		return 4 * base
 	}
