@@ -24,6 +24,10 @@ type branch struct {
 	sealed *session.Session
 	name   [16]byte
 	wake   chan struct{} // cap 1: there is something to look at
+
+	// Used by the branch's goroutine.
+	larger bool // what comes next is an entry larger than a turn
+	alone  bool // of all branches of the session, this one may send such an entry now
 }
 
 func (b *branch) signal() {
@@ -91,10 +95,18 @@ func (p *peer) writeBranch(a *attachment) bool {
 		if p.isDraining() {
 			frames = p.drop(a, relay.DetachDraining)
 		} else {
-			frames, bytes = p.deliver(a, p.srv.kept.room(branchTurn))
+			frames, bytes = p.deliver(a, p.srv.kept.room(maxBranches*branchTurn)/maxBranches)
+		}
+		var err error
+		if len(frames) > 0 {
+			err = p.writeCounted(b.sealed, frames, bytes)
+		}
+		if b.alone {
+			b.alone = false
+			<-p.large
 		}
 		if n := len(frames); n > 0 {
-			if p.writeCounted(b.sealed, frames, bytes) != nil {
+			if err != nil {
 				return false
 			}
 			if _, last := frames[n-1].(*relay.Detached); last {
@@ -102,10 +114,26 @@ func (p *peer) writeBranch(a *attachment) bool {
 			}
 			continue
 		}
-		select {
-		case <-b.wake:
-		case <-p.over:
+		if !p.branchWaits(b) {
 			return true
 		}
 	}
+}
+
+// branchWaits waits until there is something to look at, or the turn of an entry that is larger
+// than a turn: those of a session go one after the other, for a client may leave sixteen of them
+// unread. It returns false when the session is over.
+func (p *peer) branchWaits(b *branch) bool {
+	var large chan<- struct{}
+	if b.larger {
+		large = p.large
+	}
+	select {
+	case <-b.wake:
+	case large <- struct{}{}:
+		b.alone = true
+	case <-p.over:
+		return false
+	}
+	return true
 }

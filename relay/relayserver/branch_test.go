@@ -47,15 +47,22 @@ func (c *client) backlog(q relay.QueueID, entries int) (first relay.Position) {
 // branchOf accepts the branch that s tells of.
 func branchOf(t *testing.T, c *client, wt *webtransport.Session, s *relay.Stream) *client {
 	t.Helper()
+	b, _ := anyBranch(t, c, wt, map[[16]byte]*relay.Stream{s.Name: s})
+	return b
+}
+
+// anyBranch accepts a branch, which is one of those, and returns its name.
+func anyBranch(t *testing.T, c *client, wt *webtransport.Session, all map[[16]byte]*relay.Stream) (*client, [16]byte) {
+	t.Helper()
 	stream, err := wt.AcceptUniStream(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	var name [16]byte
-	if _, err := io.ReadFull(stream, name[:]); err != nil || name != s.Name {
-		t.Fatalf("the stream begins with %x, %v; STREAM said %x", name, err, s.Name)
+	if _, err := io.ReadFull(stream, name[:]); err != nil || all[name] == nil {
+		t.Fatalf("the stream begins with %x, %v, which no STREAM said", name, err)
 	}
-	return &client{t: t, s: c.s.Receive(readOnly{stream}, s.Key)}
+	return &client{t: t, s: c.s.Receive(readOnly{stream}, all[name].Key)}, name
 }
 
 // readOnly is a stream of the server's as package session wants it.

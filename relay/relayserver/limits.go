@@ -62,7 +62,7 @@ const (
 	maxBlobData      = 256 << 10 // bytes of blobs that wait to be written before no more are read (R09); a part may go beyond
 	maxBranches      = 16        // at a time; each has a goroutine, and entries of a turn that wait for the client
 	branchBacklog    = 64        // entries behind the head from which on an attachment gets one: fewer are a turn or two of the writer
-	branchTurn       = 64 << 10  // bytes of entries in one turn of a branch: 16 of them hold what four sessions do
+	branchTurn       = 64 << 10  // bytes of entries in one turn of a branch: 16 of them hold what four sessions do, and one of them a larger entry (R09)
 	maxSignals       = 32        // that wait to be written to a session, of all its attachments (R09)
 	maxBadProofs     = 64        // failed signatures, each a verification, before the session ends
 )

@@ -38,6 +38,7 @@ type peer struct {
 	over     chan struct{}  // closed when the reader has ended
 	brancher brancher       // nil if the client takes no branches, or the carrier has none
 	growing  sync.WaitGroup // one for each branch
+	large    chan struct{}  // cap 1: taken by the branch that sends an entry larger than a turn
 	blobs    *blobs
 
 	// Owned by the reader.
@@ -60,7 +61,7 @@ type peer struct {
 func newPeer(s *Server, sess *session.Session, prefix netip.Prefix) *peer {
 	return &peer{
 		srv: s, session: sess, prefix: prefix, inFlight: newInFlight(),
-		wake: make(chan struct{}, 1), over: make(chan struct{}), blobs: newBlobs(),
+		wake: make(chan struct{}, 1), over: make(chan struct{}), large: make(chan struct{}, 1), blobs: newBlobs(),
 		proofs: make(map[proof]struct{}), attachments: make(map[uint64]*attachment),
 	}
 }

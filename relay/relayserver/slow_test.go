@@ -20,6 +20,7 @@ import (
 	"github.com/quic-go/webtransport-go"
 
 	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/session"
 )
 
 // pipes is a listener whose connections are pipes, for a bubble of testing/synctest.
@@ -236,30 +237,37 @@ var certificate = sync.OnceValues(func() ([]tls.Certificate, *x509.CertPool) {
 // that never touch a socket.
 func webTransportHere(t *testing.T) *webtransport.Session {
 	t.Helper()
+	return webTransportTo(t, openHere(t), &quic.Config{})
+}
+
+// webTransportTo is the same for a server and a client's bounds that the test chooses.
+func webTransportTo(t *testing.T, s *Server, config *quic.Config) *webtransport.Session {
+	t.Helper()
 	certificates, roots := certificate()
 	net4 := &simnet.PerfectRouter{}
 	server := simnet.NewSimConn(&net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 443}, net4)
 	client := simnet.NewSimConn(&net.UDPAddr{IP: net.IPv4(198, 51, 100, 1), Port: 4433}, net4)
-	e := &endpoint{t: t, server: openHere(t)}
+	e := &endpoint{t: t, server: s}
 	e.serveUDP(server, certificates, e.server.ServeWebTransport)
 	via := &quic.Transport{Conn: client}
 	t.Cleanup(func() {
 		_ = via.Close()
 		_ = client.Close()
 	})
+	config.EnableDatagrams, config.EnableStreamResetPartialDelivery = true, true
+	config.MaxIdleTimeout, config.KeepAlivePeriod = time.Hour, 10*time.Second
 	dialer := &webtransport.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "example.com", NextProtos: []string{http3.NextProtoH3}},
-		QUICConfig: &quic.Config{EnableDatagrams: true, EnableStreamResetPartialDelivery: true,
-			MaxIdleTimeout: time.Hour, KeepAlivePeriod: 10 * time.Second},
+		QUICConfig:      config,
 		DialAddr: func(ctx context.Context, _ string, c *tls.Config, q *quic.Config) (*quic.Conn, error) {
 			return via.Dial(ctx, server.LocalAddr(), c, q)
 		},
 	}
-	_, s, err := dialer.Dial(t.Context(), "https://example.com"+relay.Path, nil)
+	_, session, err := dialer.Dial(t.Context(), "https://example.com"+relay.Path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return session
 }
 
 // TestR10_SlowWebTransport: QUIC's own packets go on all the time, which keeps nobody in.
@@ -301,13 +309,13 @@ func TestR10_SlowWebTransport(t *testing.T) {
 	}
 }
 
-func sessionOn(t *testing.T, s *webtransport.Session) *client {
+func sessionOn(t *testing.T, s *webtransport.Session, features ...session.Feature) *client {
 	t.Helper()
 	stream, err := s.OpenStream()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := newClient(t, &wtClient{stream, s})
+	c, err := newClient(t, &wtClient{stream, s}, features...)
 	if err != nil {
 		t.Fatal(err)
 	}

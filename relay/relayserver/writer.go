@@ -154,7 +154,8 @@ func (p *peer) deliveries() (frames []relay.Frame, sum int) {
 }
 
 // deliver returns the next frames of a, with at most room bytes of entries or a single
-// entry. It returns none while the window is full.
+// entry, which on a branch has to have its turn if it is larger. It returns none while the
+// window is full.
 func (p *peer) deliver(a *attachment, room int) (frames []relay.Frame, bytes int) {
 	p.mu.Lock()
 	window, asked := a.window-a.unacked, a.asked
@@ -176,7 +177,11 @@ func (p *peer) deliver(a *attachment, room int) (frames []relay.Frame, bytes int
 		p.signalled(a) // too late when there is room again
 		return nil, 0  // ACK looks again
 	}
-	b, err := a.source.Next(min(window, room))
+	next := a.source.Next
+	if a.branch != nil && !a.branch.alone {
+		next = a.source.NextWithin
+	}
+	b, err := next(min(window, room))
 	if err != nil {
 		p.srv.log.Error("reading a queue failed", "err", err)
 		return p.drop(a, relay.DetachFailed), 0
@@ -202,7 +207,10 @@ func (p *peer) deliver(a *attachment, room int) (frames []relay.Frame, bytes int
 		frames = append(frames, &relay.End{Attachment: a.id, Position: *b.End})
 		return append(frames, p.drop(a, relay.DetachRemoved)...), bytes
 	}
-	if bytes == 0 {
+	if a.branch != nil {
+		a.branch.larger = b.Larger
+	}
+	if bytes == 0 && !b.Larger {
 		frames = p.signalled(a) // behind all entries
 	}
 	return frames, bytes

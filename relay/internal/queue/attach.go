@@ -39,6 +39,7 @@ type Batch struct {
 	Chain   relay.Hash // after the last entry
 	Gap     *relay.Gap // Attachment is left 0
 	End     *relay.Position
+	Larger  bool // from NextWithin: what comes next is an entry that is larger
 }
 
 // Attach opens the log for reader after pos, or, if pos is nil, from where the reader was

@@ -14,7 +14,13 @@ const entryOverhead = 8 + 1 + 1 + 32 + 2 + 4
 // Next returns what comes next, at most about max bytes of entries but always one; an empty
 // Batch means that there is nothing new, or that the attachment has ended. It never blocks
 // for new entries. An error (BUSY) means that reading failed; try again later.
-func (a *Attachment) Next(max int) (Batch, error) {
+func (a *Attachment) Next(max int) (Batch, error) { return a.next(max, false) }
+
+// NextWithin is Next, but leaves an entry of more than max bytes where it is: then Larger is all
+// that the Batch says.
+func (a *Attachment) NextWithin(max int) (Batch, error) { return a.next(max, true) }
+
+func (a *Attachment) next(max int, within bool) (Batch, error) {
 	if _, ended := a.Ended(); ended {
 		return Batch{}, nil
 	}
@@ -30,7 +36,7 @@ func (a *Attachment) Next(max int) (Batch, error) {
 			out.End = new(a.at)
 			return nil
 		}
-		return a.fill(&out, b, p, end, max)
+		return a.fill(&out, b, p, end, max, within)
 	})
 	switch {
 	case errors.Is(err, relay.ErrUnknown) && exists:
@@ -56,8 +62,8 @@ func (a *Attachment) Next(max int) (Batch, error) {
 }
 
 // fill reads on from a.at up to end: entries until a gap or the bound, or the gap that
-// comes first.
-func (a *Attachment) fill(out *Batch, b *books, p reader, end uint64, max int) error {
+// comes first. within says that the bound holds for a first entry, too.
+func (a *Attachment) fill(out *Batch, b *books, p reader, end uint64, max int, within bool) error {
 	if a.at.Seq < p.Start {
 		return a.fillStart(out, b, p, relay.GapAcked)
 	}
@@ -75,7 +81,8 @@ func (a *Attachment) fill(out *Batch, b *books, p reader, end uint64, max int) e
 			return false
 		}
 		size := len(e.Envelope) + len(e.Blobs)*sha256.Size + entryOverhead
-		if len(out.Entries) > 0 && bytes+size > max {
+		if bytes+size > max && (within || len(out.Entries) > 0) {
+			out.Larger = len(out.Entries) == 0
 			return false
 		}
 		bytes += size
