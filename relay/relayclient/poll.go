@@ -3,6 +3,7 @@
 package relayclient
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -77,6 +78,9 @@ func (p *poll) Write(b []byte) (int, error) {
 		p.sent = int64(len(b))
 		return len(b), nil
 	}
+	// net/http may read a body for some time after it has given the request up, and the caller
+	// uses its buffer again: what a late request brings must be what it brought at first.
+	b = bytes.Clone(b)
 	written := 0
 	for written < len(b) {
 		part := b[written:min(len(b), written+max(p.part, leastPart))]

@@ -5,9 +5,11 @@ package relayclient
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -54,8 +56,30 @@ type requester struct {
 func newRequester(addr relay.Address, opt Options) *requester {
 	r := &requester{base: "https://" + addr.Host + pollPath}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	r.http = &http.Client{Transport: httpTransport(r.ctx, addr, opt), CheckRedirect: noRedirect}
+	t := httpTransport(r.ctx, addr, opt)
+	t.IdleConnTimeout = 2 * pingEvery // the connection of the POSTs lives on from PING to PING
+	dial := t.DialTLSContext
+	t.DialTLSContext = func(ctx context.Context, network, hostport string) (net.Conn, error) {
+		conn, err := dial(ctx, network, hostport)
+		if err != nil {
+			return nil, err
+		}
+		return endingConn{conn, context.AfterFunc(r.ctx, func() { conn.(*tls.Conn).NetConn().Close() })}, nil
+	}
+	r.http = &http.Client{Transport: t, CheckRedirect: noRedirect}
 	return r
+}
+
+// endingConn ends with its requester, also if net/http has just lost sight of it: a connection
+// that was made for a request which is over is kept for the next.
+type endingConn struct {
+	net.Conn
+	stop func() bool
+}
+
+func (c endingConn) Close() error {
+	c.stop()
+	return c.Conn.Close()
 }
 
 // end cuts off what is under way. Safe to call many times.

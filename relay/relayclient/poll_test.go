@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,11 +28,14 @@ func polling(t *testing.T, test func(t *testing.T, p *peer, conn *Conn)) {
 func TestPollSurvivesCuts(t *testing.T) {
 	bubbleOf(t, []Transport{LongPolling}, func(t *testing.T, p *peer) {
 		dial, dials := p.opt.DialNet, 0
+		var mu sync.Mutex
 		seed := rand.New(rand.NewPCG(1, 2))
 		p.opt.DialNet = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := dial(ctx, network, addr)
 			c := &cutConn{Conn: conn}
 			c.left.Store(1 << 20)
+			mu.Lock()
+			defer mu.Unlock()
 			if dials++; dials > 1 { // the first carries the opening, which is not repeated
 				c.left.Store(4000 + seed.Int64N(12000))
 			}
@@ -50,7 +54,7 @@ func TestPollSurvivesCuts(t *testing.T) {
 		for seq := uint64(0); seq < n+3; {
 			e, open := <-s.Events()
 			if !open {
-				t.Fatalf("after %d connections: %v", dials, s.Err())
+				t.Fatalf("the session ended: %v", s.Err())
 			}
 			for _, entry := range e.(Delivery).Entries {
 				if seq++; entry.Position.Seq != seq {
@@ -64,10 +68,12 @@ func TestPollSurvivesCuts(t *testing.T) {
 				t.Errorf("call %d: %v, %v", i, pos, err)
 			}
 		}
+		conn.Close()
+		mu.Lock()
+		defer mu.Unlock()
 		if dials < 5 {
 			t.Errorf("%d connections: nothing was cut", dials)
 		}
-		conn.Close()
 	}, honest)
 }
 
