@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"github.com/sealpost/sealpost/clientlib/internal/sealedfile"
 	"github.com/sealpost/sealpost/relay"
@@ -97,8 +98,10 @@ func (f *Folder) fetch(ctx context.Context, d Download, progress *meter) error {
 		if err := f.settle(name, d.Info.Hash); err != nil {
 			return fmt.Errorf("transfer: %w", err)
 		}
-	case errors.Is(err, sealedfile.ErrDamaged):
-		_ = f.root.Remove(name) // of no use; Remove tries again
+	case errors.Is(err, sealedfile.ErrDamaged), errors.Is(err, syscall.ENOSPC):
+		// Of no use, or in the way: on a full disk nothing else can be written, the device's state
+		// above all. Remove tries again.
+		_ = f.root.Remove(name)
 	}
 	return err
 }

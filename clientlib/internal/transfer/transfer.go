@@ -15,7 +15,8 @@
 //	                 it, which the hash finds, and then all of it is fetched again
 //	<hash>.sealed    a whole file: staged and synced, or downloaded, verified and synced
 //
-// Nothing in the folder goes away by itself: [Folder.Files] lists it, [Folder.Remove] removes.
+// Nothing else in the folder goes away by itself, but the beginning of a download that found the
+// disk full: [Folder.Files] lists it, [Folder.Remove] removes.
 // Out of scope: which file belongs to which message, and how long to keep it.
 //
 // All methods are safe for concurrent use. One process may have a folder open.
