@@ -35,7 +35,8 @@ const (
 	// breaks its own chain; Evidence holds the two positions.
 	EventRollback EventKind = 9
 	// EventCannotFollow: a commit counts that this device cannot open: it hears nothing
-	// until a member replaces it.
+	// until a member replaces it. Or the relay withholds a large commit, as Detail says: then
+	// until it gives it.
 	EventCannotFollow EventKind = 10
 	// EventFailed: a message (Message set) or a change of members was given up; Detail says why.
 	EventFailed EventKind = 11
