@@ -20,6 +20,7 @@ import (
 const (
 	reservedFiles    = 512     // for the stores' tables and logs
 	connsPerNetwork  = 2048    // of one IPv4 /24 or IPv6 /56: the relay's 1,024 sessions, and as many requests
+	networksPerSite  = 4       // of an IPv6 /48, which many hosters and tunnel brokers give to whoever asks: it has 256 networks
 	connsPerLoopback = 4096    // programs on this machine, and a proxy that forwards TLS
 	maxConns         = 1 << 18 // where the system sets no limit: about 4 GiB of TLS state
 )
@@ -50,11 +51,12 @@ type Counter struct {
 	mu        sync.Mutex
 	open      int                  // guarded by mu
 	byNetwork map[netip.Prefix]int // guarded by mu; no entry is zero
+	bySite    map[netip.Prefix]int // the same
 }
 
 // New returns a Counter that has let in nobody.
 func New(limits Limits) *Counter {
-	return &Counter{limits: limits, byNetwork: make(map[netip.Prefix]int)}
+	return &Counter{limits: limits, byNetwork: make(map[netip.Prefix]int), bySite: make(map[netip.Prefix]int)}
 }
 
 // Limits returns what New was given.
@@ -102,17 +104,19 @@ type Place struct {
 // is room for it. A place that found none is still to be released.
 func (p *Place) Claim(remote net.Addr) bool {
 	network := networkOf(remote.String())
-	most := p.counter.limits.Network
+	site := siteOf(network)
+	most, mostOfSite := p.counter.limits.Network, p.counter.limits.site()
 	if network.Addr().IsLoopback() {
-		most = p.counter.limits.Loopback
+		most, mostOfSite = p.counter.limits.Loopback, p.counter.limits.Loopback
 	}
 	p.counter.mu.Lock()
 	defer p.counter.mu.Unlock()
-	if p.released || p.network != nil || p.counter.byNetwork[network] >= most {
+	if p.released || p.network != nil || p.counter.byNetwork[network] >= most || p.counter.bySite[site] >= mostOfSite {
 		return false
 	}
 	p.network = &network
 	p.counter.byNetwork[network]++
+	p.counter.bySite[site]++
 	return true
 }
 
@@ -131,6 +135,24 @@ func (p *Place) Release() {
 	if p.counter.byNetwork[*p.network]--; p.counter.byNetwork[*p.network] == 0 {
 		delete(p.counter.byNetwork, *p.network) // else the map grows with every network ever seen
 	}
+	site := siteOf(*p.network)
+	if p.counter.bySite[site]--; p.counter.bySite[site] == 0 {
+		delete(p.counter.bySite, site)
+	}
+}
+
+// site returns how many connections an IPv6 /48 may have: no more than a quarter of all, as
+// one network.
+func (l Limits) site() int { return max(l.Network, min(networksPerSite*l.Network, l.Total/4)) }
+
+// siteOf returns what one holder may have of IPv6: the /48 around a network. Others are sites
+// of their own.
+func siteOf(network netip.Prefix) netip.Prefix {
+	if !network.Addr().Is6() || network.Addr().IsLoopback() {
+		return network
+	}
+	site, _ := network.Addr().Prefix(48) // in range
+	return site
 }
 
 // networkOf returns what of a remote address counts: an IPv4 /24 or IPv6 /56, or the whole

@@ -2,6 +2,7 @@ package connlimit
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -53,7 +54,7 @@ func TestR11_ListenerClosesWhatIsOverItsLimits(t *testing.T) {
 	turnedAway()
 	second.Close()
 	third.Close()
-	if counter.Open() != 0 || len(counter.byNetwork) != 0 {
+	if counter.Open() != 0 || len(counter.byNetwork)+len(counter.bySite) != 0 {
 		t.Errorf("%d connections of %d networks are counted after all were closed", counter.Open(), len(counter.byNetwork))
 	}
 }
@@ -84,6 +85,33 @@ func TestOneNetworkDoesNotFillTheServer(t *testing.T) {
 	places[0].Release()
 	if c.Admit(at("[::1]:1")) == nil {
 		t.Error("there is room, and loopback is not let in")
+	}
+}
+
+// Whoever has a /48 of IPv6 has 256 networks, and never more than a quarter of what there is.
+func TestR11_OneSiteDoesNotFillTheServer(t *testing.T) {
+	c := New(Limits{Total: 100, Network: 5, Loopback: 50})
+	var places []*Place
+	for i := range 256 {
+		p := c.Admit(at(fmt.Sprintf("[2001:db8:1:%x00::1]:1", i)))
+		if (p != nil) != (len(places) < 20) {
+			t.Errorf("after %d of the site another is let in: %v", len(places), p != nil)
+		}
+		if p != nil {
+			places = append(places, p)
+		}
+	}
+	if c.Admit(at("[2001:db8:2::1]:1")) == nil || c.Admit(at("192.0.2.1:1")) == nil {
+		t.Error("others pay for this site")
+	}
+	for _, p := range places {
+		p.Release()
+	}
+	if c.Open() != 2 || len(c.byNetwork) != 2 || len(c.bySite) != 2 {
+		t.Errorf("%d connections of %d networks and %d sites are counted", c.Open(), len(c.byNetwork), len(c.bySite))
+	}
+	if most := (Limits{Total: 10, Network: 2}).site(); most != 2 {
+		t.Errorf("of few places a site gets %d", most)
 	}
 }
 

@@ -9,11 +9,11 @@ import (
 // Limits are the operator's. A zero field takes its default.
 type Limits struct {
 	Sessions          int // in all; default 20,000
-	SessionsPerPrefix int // from one address prefix (IPv4 /24, IPv6 /56); default 1,024
+	SessionsPerPrefix int // from one address prefix (IPv4 /24, IPv6 /56; four times as many from an IPv6 /48); default 1,024
 	Backlog           int // bytes of entries that clients are slow to take, of all sessions; above it each holds little; default 256 MiB
 	// ReconnectsPerSecond is how many clients a drain asks back in each second; default 500.
 	ReconnectsPerSecond int
-	CreateBurst         int           // CREATEs at once from one address prefix; default 256
+	CreateBurst         int           // CREATEs at once from one IPv4 /24 or IPv6 /48; default 256
 	CreateEvery         time.Duration // one more CREATE after this long; default 5 s
 }
 
@@ -93,7 +93,9 @@ const fairShare = 64 << 10
 // each with a thread of its own.
 const maxDisk = 16
 
-// Bounds on memory in which addresses are counted.
+// Bounds on what is counted by address.
 const (
 	maxPrefixes = 1 << 16 // token buckets; beyond it, new prefixes share one (R32)
+
+	prefixesPerSite = 4 // of an IPv6 /48, whose 256 prefixes may have so many times the sessions of one (R11)
 )

@@ -25,6 +25,16 @@ func prefixOf(remote string) netip.Prefix {
 	return p
 }
 
+// siteOf returns what one holder may have around a prefix: many hosters and tunnel brokers give
+// a /48 of IPv6, which has 256 of our prefixes, to whoever asks. Others are sites of their own.
+func siteOf(p netip.Prefix) netip.Prefix {
+	if !p.Addr().Is6() || p.Addr().IsLoopback() {
+		return p
+	}
+	site, _ := p.Addr().Prefix(48) // in range
+	return site
+}
+
 // buckets holds a token bucket for each address prefix that used one lately. It lives in
 // memory only: no address is ever stored (DESIGN section 3).
 type buckets struct {

@@ -75,6 +75,7 @@ type Server struct {
 	draining bool
 	open     int // sessions, from admission on
 	byPrefix map[netip.Prefix]int
+	bySite   map[netip.Prefix]int // see siteOf
 	peers    map[*peer]struct{}
 	polls    map[string]*pollStream // by token
 }
@@ -107,7 +108,7 @@ func Open(cfg Config) (*Server, error) {
 	s := &Server{
 		store: store, blobs: blobs, disk: make(chan struct{}, maxDisk), key: cfg.Key, limits: cfg.Limits.withDefaults(),
 		origins: slices.Clone(cfg.Origins), log: log,
-		byPrefix: make(map[netip.Prefix]int), peers: make(map[*peer]struct{}), polls: make(map[string]*pollStream),
+		byPrefix: make(map[netip.Prefix]int), bySite: make(map[netip.Prefix]int), peers: make(map[*peer]struct{}), polls: make(map[string]*pollStream),
 	}
 	s.kept.most, s.kept.share = s.limits.Backlog, fairShare
 	s.creates = newBuckets(s.limits.CreateBurst, s.limits.CreateEvery)
@@ -132,11 +133,12 @@ func (s *Server) admit(prefix netip.Prefix) error {
 		return errDraining
 	case s.open >= s.limits.Sessions:
 		return errFull
-	case s.byPrefix[prefix] >= s.limits.SessionsPerPrefix:
+	case s.byPrefix[prefix] >= s.limits.SessionsPerPrefix, s.bySite[siteOf(prefix)] >= prefixesPerSite*s.limits.SessionsPerPrefix:
 		return errPrefixFull
 	}
 	s.open++
 	s.byPrefix[prefix]++
+	s.bySite[siteOf(prefix)]++
 	s.sessions.Add(1)
 	return nil
 }
@@ -147,6 +149,10 @@ func (s *Server) release(prefix netip.Prefix) {
 	s.open--
 	if s.byPrefix[prefix]--; s.byPrefix[prefix] == 0 {
 		delete(s.byPrefix, prefix) // else the map grows with every address ever seen
+	}
+	site := siteOf(prefix)
+	if s.bySite[site]--; s.bySite[site] == 0 {
+		delete(s.bySite, site)
 	}
 	s.mu.Unlock()
 	s.sessions.Done()

@@ -151,7 +151,7 @@ func (p *peer) authorise(m relay.Mutation) (queue.Authority, error) {
 		}
 		return queue.Authority{Reader: true}, nil
 	case *relay.Create:
-		if wait, ok := p.srv.creates.take(p.prefix, time.Now()); !ok {
+		if wait, ok := p.srv.creates.take(siteOf(p.prefix), time.Now()); !ok {
 			return queue.Authority{}, &relay.Refusal{
 				Code: relay.CodeLimit, Limit: relay.LimitCreate, RetryAfter: min(wait, retryCreate),
 			}

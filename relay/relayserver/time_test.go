@@ -2,6 +2,7 @@ package relayserver
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -155,4 +156,32 @@ func TestR32_BucketsAreBounded(t *testing.T) {
 func prefixOfBytes(ip []byte) netip.Prefix {
 	addr, _ := netip.AddrFromSlice(ip)
 	return netip.PrefixFrom(addr, 32)
+}
+
+// TestR11_SessionsOfOneSite: an IPv6 /48 has 256 prefixes, and four times the sessions of one.
+func TestR11_SessionsOfOneSite(t *testing.T) {
+	s := open(t, t.TempDir(), func(c *Config) { c.Limits.SessionsPerPrefix = 2 })
+	var in []netip.Prefix
+	for i := range 256 {
+		p := prefixOf(fmt.Sprintf("[2001:db8:1:%x00::1]:1", i))
+		err := s.admit(p)
+		if (err == nil) != (len(in) < 8) {
+			t.Errorf("after %d sessions of the site: %v", len(in), err)
+		}
+		if err == nil {
+			in = append(in, p)
+		}
+	}
+	for _, other := range []string{"[2001:db8:2::1]:1", "192.0.2.1:1", "192.0.2.2:1"} {
+		if err := s.admit(prefixOf(other)); err != nil {
+			t.Fatalf("%s pays for the site: %v", other, err)
+		}
+		s.release(prefixOf(other))
+	}
+	for _, p := range in {
+		s.release(p)
+	}
+	if len(s.byPrefix)+len(s.bySite) != 0 {
+		t.Errorf("%d prefixes and %d sites are kept of nobody", len(s.byPrefix), len(s.bySite))
+	}
 }
