@@ -2,6 +2,7 @@ package relayserver
 
 import (
 	"errors"
+	"time"
 
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/internal/blob"
@@ -42,7 +43,16 @@ func (p *peer) storeBlob(f *relay.StoreBlob, answer func(relay.Frame)) {
 			refuse(&relay.Refusal{Code: relay.CodeLimit, Limit: relay.LimitUploads})
 			return
 		}
+		unused, err := p.addBlob(f)
+		if err != nil {
+			p.blobs.end(u)
+			refuse(err)
+			return
+		}
 		p.srv.store.StoreBlob(f, func(a queue.BlobAnswer) {
+			if !a.New {
+				unused()
+			}
 			if a.Err != nil {
 				p.blobs.end(u)
 				refuse(a.Err)
@@ -52,6 +62,20 @@ func (p *peer) storeBlob(f *relay.StoreBlob, answer func(relay.Frame)) {
 			p.blobs.do(p.srv, job{run: func() { p.begin(u, a.Complete, f.Request, answer) }})
 		})
 	}
+}
+
+// addBlob takes what a new blob counts for of what the client's network adds in a day, and
+// returns what gives it back. What has its room already is gone on with whatever the network
+// added; this machine may be a proxy, and has no bound.
+func (p *peer) addBlob(f *relay.StoreBlob) (unused func(), err error) {
+	site, n := siteOf(p.prefix), int(queue.RoomFor(f.Size))
+	if site.Addr().IsLoopback() || p.srv.store.KnowsBlob(f.Queue, f.Blob) {
+		return func() {}, nil
+	}
+	if wait, ok := p.srv.adds.takeMany(site, n, time.Now()); !ok {
+		return nil, &relay.Refusal{Code: relay.CodeLimit, Limit: relay.LimitUploads, RetryAfter: wait}
+	}
+	return func() { p.srv.adds.give(site, n) }, nil
 }
 
 // begin opens the file of an upload, and puts right what a kill between file and record left.

@@ -97,5 +97,6 @@ const maxDisk = 16
 const (
 	maxPrefixes = 1 << 16 // token buckets; beyond it, new prefixes share one (R32)
 
+	blobShare       = 8 // of the relay's quota of blobs, what one IPv4 /24 or IPv6 /48 adds at once, and in a day: nobody has to send what takes up room (R07)
 	prefixesPerSite = 4 // of an IPv6 /48, whose 256 prefixes may have so many times the sessions of one (R11)
 )

@@ -51,6 +51,11 @@ func newBuckets(burst int, every time.Duration) *buckets {
 
 // take takes one token of p's bucket, or says how long to wait for one.
 func (b *buckets) take(p netip.Prefix, now time.Time) (wait time.Duration, ok bool) {
+	return b.takeMany(p, 1, now)
+}
+
+// takeMany takes n tokens, or none.
+func (b *buckets) takeMany(p netip.Prefix, n int, now time.Time) (wait time.Duration, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if _, known := b.full[p]; !known && len(b.full) >= maxPrefixes {
@@ -63,12 +68,22 @@ func (b *buckets) take(p netip.Prefix, now time.Time) (wait time.Duration, ok bo
 	if full.Before(now) {
 		full = now
 	}
-	full = full.Add(b.every)
+	full = full.Add(time.Duration(n) * b.every)
 	if over := full.Sub(now) - time.Duration(b.burst)*b.every; over > 0 {
 		return over, false
 	}
 	b.full[p] = full
 	return 0, true
+}
+
+// give gives n tokens back that were not needed. Those of a prefix whose bucket was full again
+// meanwhile, or that had found no room, are lost.
+func (b *buckets) give(p netip.Prefix, n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if full, known := b.full[p]; known {
+		b.full[p] = full.Add(-time.Duration(n) * b.every)
+	}
 }
 
 // sweep forgets full buckets: they are what a new one would be.

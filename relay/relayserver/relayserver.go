@@ -65,6 +65,7 @@ type Server struct {
 	origins []string
 	log     *slog.Logger
 	creates *buckets
+	adds    *buckets        // bytes of new blobs
 	ctx     context.Context // ends when draining begins: handshakes under way are given up
 	cancel  context.CancelFunc
 	kept    budget // of what clients are slow to take
@@ -112,6 +113,8 @@ func Open(cfg Config) (*Server, error) {
 	}
 	s.kept.most, s.kept.share = s.limits.Backlog, fairShare
 	s.creates = newBuckets(s.limits.CreateBurst, s.limits.CreateEvery)
+	added := int(max(store.RelayBlobs()/blobShare, store.MaxBlob()))
+	s.adds = newBuckets(added, 24*time.Hour/time.Duration(added))
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }

@@ -14,6 +14,7 @@ import (
 type BlobAnswer struct {
 	Name     blob.Name
 	Complete bool
+	New      bool // the record was made, and takes up room
 	Err      *relay.Refusal
 }
 
@@ -40,6 +41,12 @@ func (op *blobOp) Releases() bool { return op.do != blobStore }
 
 // MaxBlob is the size in bytes of the largest blob that the relay takes.
 func (s *Store) MaxBlob() uint64 { return s.machine.limits.MaxBlob }
+
+// RelayBlobs is how many bytes all blobs of the relay may have.
+func (s *Store) RelayBlobs() uint64 { return s.machine.limits.RelayBlobBytes }
+
+// RoomFor is how many bytes a blob of this size counts for.
+func RoomFor(size uint64) uint64 { return blobBytes(size) }
 
 // StoreBlob makes room for a blob, or finds its record, once m.Key's right is checked at this
 // place of the log. The caller has proven m.Key in the session and checked the size. done is
@@ -103,6 +110,16 @@ func (s *Store) FindBlob(q relay.QueueID, hash relay.Hash) (name blob.Name, size
 		return name, 0, refusalFor(err)
 	}
 	return name, size, nil
+}
+
+// KnowsBlob reports whether a blob has a record, complete or not. An error counts as no.
+func (s *Store) KnowsBlob(q relay.QueueID, hash relay.Hash) (known bool) {
+	_ = s.shard.View(func(snap *shard.Snapshot) (err error) {
+		b := &books{rd: snap, namer: s.shard, name: queueName(s.shard, q)}
+		_, known, err = b.blob(b.blobName(hash))
+		return err
+	})
+	return known
 }
 
 // blobs applies an operation on a blob's record.
@@ -188,7 +205,7 @@ func (w *work) storeBlob(m *relay.StoreBlob) BlobAnswer {
 	if !known || rec != before {
 		w.setBlob(name, rec)
 	}
-	return BlobAnswer{Name: name, Complete: rec.State == blobComplete}
+	return BlobAnswer{Name: name, Complete: rec.State == blobComplete, New: !known}
 }
 
 // countLonger has what a contact stored count until a blob is over that it has kept longer.
