@@ -15,8 +15,10 @@
 package wire
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"sync"
 )
 
 // Errors that decoding and encoding end in. All are final: the same bytes never parse.
@@ -42,10 +44,24 @@ type Unmarshaler interface{ UnmarshalWire(r *Reader) }
 
 // Marshal encodes m.
 func Marshal(m Marshaler) ([]byte, error) {
-	var w Writer
+	buf := scratch.Get().(*[]byte)
+	w := Writer{b: (*buf)[:0]}
 	m.MarshalWire(&w)
-	return w.Finish()
+	b, err := w.Finish()
+	b = bytes.Clone(b) // of its exact size: growing one for each value cost more than copying
+	clear(w.b)         // it may have held a secret
+	if cap(w.b) <= keptScratch {
+		*buf = w.b
+	}
+	scratch.Put(buf)
+	return b, err
 }
+
+// scratch lends buffers in which values grow.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+// keptScratch is the largest buffer in bytes that is lent again.
+const keptScratch = 64 << 10
 
 // Unmarshal decodes all of b into u. Byte strings inside u may alias b, so the caller
 // leaves b unchanged for as long as u lives.
