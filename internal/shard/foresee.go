@@ -37,6 +37,9 @@ func (s *Store) foresee(tx *Tx, batch []item) {
 				continue
 			}
 			seen[string(key)] = true
+			if _, ok := tx.writes[string(key)]; ok {
+				continue // by the batch below; what the snapshot has may be older
+			}
 			if _, ok := tx.known(key); !ok {
 				keys = append(keys, key)
 			}

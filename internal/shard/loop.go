@@ -16,73 +16,128 @@ type answer struct {
 	err   error
 }
 
-// run is the storing goroutine: it ends when the queue is closed and drained.
+// staged is a batch that is applied and not on disk yet.
+type staged struct {
+	tx        *Tx
+	batch     []item   // what was applied
+	answers   []answer // of the same length
+	committed func()   // nil, or what the machine does once it is durable and visible
+	stored    chan struct{} // closed when everybody was told
+}
+
+// run is the storing goroutine: it ends when the queue is closed and drained. While a batch
+// is written and synced, the next one is applied on top of it if a full one waits; nothing of
+// that is written, and nobody hears of it, before the batch below it is on disk.
 func (s *Store) run() {
 	defer close(s.stopped)
+	var below *staged // is being stored
 	for {
 		batch := s.queue.take()
+		if below != nil {
+			select {
+			case <-below.stored:
+				s.recent.committed(below.tx)
+				below = nil
+			default:
+			}
+		}
+		var next *staged
+		if len(batch) > 0 {
+			next = s.stage(batch, below)
+		}
+		if below != nil {
+			<-below.stored
+			s.recent.committed(below.tx) // of no use any more if it failed: nothing is read again
+		}
 		if len(batch) == 0 {
 			return
 		}
-		s.store(batch)
+		below = s.storeNext(next)
 	}
 }
 
-// store applies a batch, makes it durable and answers it.
-func (s *Store) store(batch []item) {
-	answers := make([]answer, 0, len(batch))
-	if s.failed {
-		for _, it := range batch {
-			it.done(nil, ErrFailed)
-		}
-		return
+// stage applies a batch on top of the one that is being stored, if there is one.
+func (s *Store) stage(batch []item, below *staged) *staged {
+	next := &staged{answers: make([]answer, 0, len(batch)), stored: make(chan struct{})}
+	if s.failed.Load() {
+		next.batch = batch
+		return next
 	}
 	s.checkSpace()
-	err := s.view(func(snap *Snapshot) error {
-		tx := s.newTx(snap)
+	_ = s.view(func(snap *Snapshot) error { // the error would be this function's
+		tx := s.newTx(snap, below, len(batch))
 		s.foresee(tx, batch)
 		env := s.env()
 		for i, it := range batch {
 			a, fits := s.apply(tx, env, it.op)
-			if !fits && len(answers) > 0 {
+			if !fits && len(next.answers) > 0 {
 				s.queue.untake(batch[i:]) // it may fit a batch that it begins
 				break
 			}
-			answers = append(answers, a)
+			next.answers = append(next.answers, a)
 		}
-		if len(tx.writes) == 0 {
-			return nil // refusals and reads: what they tell is on disk already
-		}
-		if err := s.persist(tx); err != nil {
-			return err
-		}
-		if err := s.writeMark(); err != nil {
-			return err
-		}
-		s.recent.committed(tx)
+		next.tx = tx
 		return nil
 	})
-	if err != nil {
-		s.fail(err, batch[:len(answers)])
-		return
-	}
+	next.batch = batch[:len(next.answers)]
 	if c, ok := s.machine.(Committer); ok {
-		c.Committed()
+		next.committed = c.Applied()
 	}
-	for i, a := range answers {
-		batch[i].done(a.value, a.err)
+	return next
+}
+
+// storeNext begins to store a batch, and returns it while that goes on. What only refuses or
+// reads has nothing to store: what it tells is on disk already.
+func (s *Store) storeNext(next *staged) *staged {
+	switch {
+	case s.failed.Load():
+		next.refuse(ErrFailed)
+		return nil
+	case next.tx.own == 0:
+		next.answer()
+		return nil
+	}
+	s.batch, s.high = next.tx.number, next.tx.high
+	s.queue.setBusy(true)
+	go func() {
+		err := s.persist(next.tx)
+		if err == nil {
+			err = s.writeMark(next.tx.number, next.tx.high)
+		}
+		if err == nil {
+			next.answer()
+		} else {
+			s.fail(err, next)
+		}
+		close(next.stored)
+		s.queue.setBusy(false)
+	}()
+	return next
+}
+
+// answer tells everybody of the batch, which is durable and visible.
+func (b *staged) answer() {
+	if b.committed != nil {
+		b.committed()
+	}
+	for i, a := range b.answers {
+		b.batch[i].done(a.value, a.err)
+	}
+}
+
+func (b *staged) refuse(err error) {
+	for _, it := range b.batch {
+		it.done(nil, err)
 	}
 }
 
 // fail ends the store. Whether the batch is on disk is not known, and a second sync that
 // succeeds would prove nothing about pages that the first one gave up.
-func (s *Store) fail(err error, batch []item) {
-	s.failed = true
+func (s *Store) fail(err error, b *staged) {
+	s.failed.Store(true)
 	close(s.broken)
 	s.log.Error("the store has failed and acknowledges nothing any more", "error", err)
-	for _, it := range batch {
-		it.done(nil, fmt.Errorf("%w: %w", ErrFailed, err))
-	}
+	b.refuse(fmt.Errorf("%w: %w", ErrFailed, err))
 }
 
 // apply runs one operation. fits is false if the batch has no room for what it wrote.
@@ -125,10 +180,19 @@ func (s *Store) env() Env {
 	}}
 }
 
-func (s *Store) newTx(snap *Snapshot) *Tx {
-	tx := &Tx{writes: make(map[string]write), read: make(map[string]found), high: s.high}
+// newTx begins the next batch's transaction, on top of below if that is not on disk yet.
+// It is made for so many operations.
+func (s *Store) newTx(snap *Snapshot, below *staged, operations int) *Tx {
+	writes := 3 * operations // an entry, what is remembered of it, and a header now and then
+	if below != nil {
+		writes += below.tx.own
+	}
+	tx := &Tx{number: s.batch + 1, writes: make(map[string]write, writes), read: make(map[string]found, 2*operations), high: s.high}
 	if snap != nil {
 		tx.snap, tx.recent = *snap, &s.recent
+	}
+	if below != nil {
+		tx.inherit(below.tx)
 	}
 	return tx
 }
@@ -136,10 +200,13 @@ func (s *Store) newTx(snap *Snapshot) *Tx {
 // persist commits tx and its batch record in one Badger transaction and returns when it is
 // synced.
 func (s *Store) persist(tx *Tx) error {
-	batch := s.batch + 1
-	txn := s.db.NewTransactionAt(s.batch, true)
+	batch := tx.number
+	txn := s.db.NewTransactionAt(batch-1, true)
 	defer txn.Discard()
 	for k, w := range tx.writes {
+		if w.inherited {
+			continue
+		}
 		key := []byte(k)
 		var err error
 		if w.delete {
@@ -163,14 +230,13 @@ func (s *Store) persist(tx *Tx) error {
 		return err
 	}
 	s.syncs.Add(commitSyncs)
-	s.batch, s.high = batch, tx.high
 	return nil
 }
 
-// writeMark syncs the high-water mark for the last batch, then makes the batch visible. The
-// first mark of a life goes into both slots, so that none tells of an earlier one.
-func (s *Store) writeMark() error {
-	m := mark{KeyCheck: s.vault.keyCheck, Incarnation: s.Incarnation(), Batch: s.batch, High: s.high}
+// writeMark syncs the high-water mark for a batch that is on disk, then makes the batch
+// visible. The first mark of a life goes into both slots, so that none tells of an earlier one.
+func (s *Store) writeMark(batch, high uint64) error {
+	m := mark{KeyCheck: s.vault.keyCheck, Incarnation: s.Incarnation(), Batch: batch, High: high}
 	times := 1
 	if s.mark.last.Incarnation != m.Incarnation || s.mark.last.Batch == m.Batch {
 		times = 2
@@ -181,6 +247,6 @@ func (s *Store) writeMark() error {
 		}
 		s.syncs.Add(1)
 	}
-	s.show()
+	s.show(batch)
 	return nil
 }

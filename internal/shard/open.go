@@ -112,9 +112,9 @@ func (s *Store) begin(ev evidence, p past, restored bool) error {
 		if ev.damaged || s.batch > ev.newest.Batch {
 			// Mends the torn slot; or a process died between a batch and its mark, and what
 			// is shown from now on may not be lost unnoticed.
-			return s.writeMark()
+			return s.writeMark(s.batch, s.high)
 		}
-		s.show()
+		s.show(s.batch)
 		return nil
 	}
 	// Numbers and batches of the new life lie above all that any evidence tells of.
@@ -148,7 +148,7 @@ func (s *Store) begin(ev evidence, p past, restored bool) error {
 // slots. A crash between leaves a life that nobody was told of; the next start goes on with
 // it or begins another.
 func (s *Store) storeLife() error {
-	tx := s.newTx(nil)
+	tx := s.newTx(nil, nil, 1)
 	list, err := wire.Marshal(&s.lives)
 	if err != nil {
 		return err
@@ -158,11 +158,12 @@ func (s *Store) storeLife() error {
 	if err := s.persist(tx); err != nil {
 		return fmt.Errorf("shard: storing the incarnation: %w", err)
 	}
-	return s.writeMark()
+	s.batch = tx.number
+	return s.writeMark(s.batch, s.high)
 }
 
-// show makes the last committed batch the one that readers see.
-func (s *Store) show() { s.db.SetDiscardTs(s.horizon.advance(s.batch)) }
+// show makes a batch the one that readers see.
+func (s *Store) show(batch uint64) { s.db.SetDiscardTs(s.horizon.advance(batch)) }
 
 // Options are the Badger options of every store, for measuring what Badger does alone. What is
 // written with them is durable only after [Log.Commit].

@@ -16,6 +16,7 @@ type queue struct {
 	filled sync.Cond // waits in take
 	items  []item    // guarded by mu, as all below
 	bytes  int
+	busy   bool // a batch is being stored
 	closed bool
 }
 
@@ -42,11 +43,13 @@ func (q *queue) put(it item) error {
 }
 
 // take returns the next batch: everything that waits, up to the limits of a batch and at
-// least one operation. It returns nil once the queue is closed and drained.
+// least one operation. While a batch is being stored it waits for a full one, or for that to
+// end: smaller batches would cost more syncs, and gain nothing. It returns nil once the queue
+// is closed and drained.
 func (q *queue) take() []item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.items) == 0 && !q.closed {
+	for !q.full() && (q.busy || len(q.items) == 0 && !q.closed) {
 		q.filled.Wait()
 	}
 	n, bytes := 0, 0
@@ -65,6 +68,17 @@ func (q *queue) take() []item {
 	q.bytes -= bytes
 	q.room.Broadcast()
 	return batch
+}
+
+// full reports whether a full batch waits. The caller holds mu.
+func (q *queue) full() bool { return len(q.items) >= maxBatchOps || q.bytes >= maxBatchBytes }
+
+// setBusy says whether a batch is being stored.
+func (q *queue) setBusy(busy bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.busy = busy
+	q.filled.Signal()
 }
 
 // untake puts operations back in front: those that no longer fitted their batch.

@@ -50,7 +50,7 @@ func (r *recent) committed(tx *Tx) {
 	}
 	for key, w := range tx.writes {
 		switch _, known := r.get(key); {
-		case !known:
+		case !known, w.inherited: // the batch below brought it
 		case w.delete:
 			r.forget(key)
 		default:

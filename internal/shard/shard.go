@@ -5,7 +5,8 @@
 // Start with [Open] and [Store.Submit]. A batch has no fixed delay: it holds whatever
 // gathered while the batch before it was being synced, up to 256 operations or 2 MiB. The
 // order is always the same: Badger committed and synced, then the high-water mark written
-// and synced, then readers ([Store.View]) see the batch, then the answers.
+// and synced, then readers ([Store.View]) see the batch, then the answers. Under load the
+// next batch is applied meanwhile, in memory; if the one below it fails, so does it.
 //
 // The mark is a small file beside Badger and the store's own evidence. Badger drops what
 // follows a damaged record of its write-ahead log without a word; the mark, and a ring of
@@ -38,11 +39,13 @@ type Machine interface {
 	Apply(tx *Tx, env Env, op Op) (answer any)
 }
 
-// A Committer is a Machine that wants to know when a batch is durable and visible:
-// Committed is called on the storing goroutine after both syncs and before the answers.
+// A Committer is a Machine that wants to know when a batch is durable and visible. Applied is
+// called on the storing goroutine after the last operation of a batch; what it returns is
+// called once, on another goroutine, after both syncs and before the answers. By then the next
+// batch may be being applied. If the batch fails it is never called.
 type Committer interface {
 	Machine
-	Committed()
+	Applied() (committed func())
 }
 
 // An Op is one operation. Size is about what it adds to a batch, in bytes.
@@ -114,7 +117,7 @@ type Incarnation struct {
 // queue is full. done is called exactly once: with the answer after both syncs, or with
 // ErrClosed, ErrFailed, ErrFull, ErrTooLarge or ErrCorrupt. An operation that got an error
 // other than ErrFailed left no trace; one that got ErrFailed may or may not be on disk,
-// which only the next start tells. done runs on the storing goroutine (on the caller's own
+// which only the next start tells. done runs on a goroutine of the store (on the caller's own
 // when the store is closed already), so it must not block nor call Submit itself. Safe for
 // concurrent use; operations of one goroutine keep their order.
 func (s *Store) Submit(op Op, done func(answer any, err error)) {

@@ -73,9 +73,10 @@ func (m *notebook) Apply(tx *Tx, env Env, op Op) any {
 	return nil
 }
 
-func (m *notebook) Committed() {
-	m.batches = append(m.batches, m.inBatch)
+func (m *notebook) Applied() func() {
+	n := m.inBatch
 	m.inBatch = 0
+	return func() { m.batches = append(m.batches, n) }
 }
 
 func openNotebook(t testing.TB, dir string, change ...func(*Config)) (*Store, *notebook) {

@@ -27,6 +27,7 @@ type Store struct {
 	broken  chan struct{} // closed when the store has failed
 
 	horizon horizon
+	failed  atomic.Bool   // a batch failed: nothing is stored any more
 	syncs   atomic.Uint64 // what Syncs returns
 
 	mu     sync.Mutex
@@ -38,7 +39,6 @@ type Store struct {
 	batch  uint64 // the last batch committed
 	high   uint64 // the largest number raised
 	recent recent
-	failed bool
 	full   bool // the disk was nearly full at the last batch
 
 	// What the storing goroutine calls; tests put failing ones in their place.

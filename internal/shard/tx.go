@@ -7,17 +7,19 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// A Tx is the state as one operation sees it: what was committed, plus what earlier
-// operations of the same batch wrote, plus its own writes. It is used by the storing
-// goroutine only and ends with Apply.
+// A Tx is the state as one operation sees it: what was committed, plus what the batch wrote
+// that is just being stored, plus what earlier operations of the same batch wrote, plus its own
+// writes. It is used by the storing goroutine only and ends with Apply.
 type Tx struct {
-	snap   Snapshot // the state of the batch before
+	number uint64   // of its batch
+	snap   Snapshot // the state of the batch before, or of the one before that (see inherit)
 	recent *recent
 	read   map[string]found // what snap holds, as far as it was asked for
 	writes map[string]write
 	sorted []string // keys of writes in order, as of the last scan; replaced, never changed
 	fresh  []string // keys written since
-	bytes  int      // what writes costs Badger, about
+	own    int      // writes that are not inherited
+	bytes  int      // what they cost Badger, about
 	high   uint64   // the largest mark raised in this batch
 
 	// The operation being applied.
@@ -26,14 +28,28 @@ type Tx struct {
 }
 
 type write struct {
-	value  []byte
-	delete bool
+	value     []byte
+	delete    bool
+	inherited bool // by the batch below, which stores it
+}
+
+// inherit makes what below writes part of the state, as long as the snapshot may not show it.
+// What below itself inherited is on disk and shown: batches are stored one after the other.
+func (tx *Tx) inherit(below *Tx) {
+	for key, w := range below.writes {
+		if !w.inherited {
+			w.inherited = true
+			tx.writes[key] = w
+			tx.fresh = append(tx.fresh, key)
+		}
+	}
 }
 
 type undo struct {
 	key   string
 	prev  write
 	known bool // there was a write before
+	own   int
 	bytes int
 	high  uint64
 }
@@ -101,7 +117,7 @@ func (tx *Tx) Delete(key []byte) error { return tx.put(key, write{delete: true})
 // that follows a loss counts above the largest of them.
 func (tx *Tx) RaiseMark(n uint64) {
 	if n > tx.high {
-		tx.undo = append(tx.undo, undo{bytes: tx.bytes, high: tx.high})
+		tx.undo = append(tx.undo, undo{own: tx.own, bytes: tx.bytes, high: tx.high})
 		tx.high = n
 	}
 }
@@ -112,16 +128,19 @@ func (tx *Tx) put(key []byte, w write) error {
 	}
 	k := string(key)
 	prev, known := tx.writes[k]
-	tx.undo = append(tx.undo, undo{key: k, prev: prev, known: known, bytes: tx.bytes, high: tx.high})
-	if known {
+	tx.undo = append(tx.undo, undo{key: k, prev: prev, known: known, own: tx.own, bytes: tx.bytes, high: tx.high})
+	if known && !prev.inherited {
 		tx.bytes -= len(prev.value)
 	} else {
+		tx.own++
 		tx.bytes += len(k) + writeOverhead
+	}
+	if !known {
 		tx.fresh = append(tx.fresh, k)
 	}
 	tx.bytes += len(w.value)
 	tx.writes[k] = w
-	if tx.bytes > maxWriteBytes || len(tx.writes) > maxWrites {
+	if tx.bytes > maxWriteBytes || tx.own > maxWrites {
 		return tx.fail(ErrTooLarge)
 	}
 	return nil
@@ -137,7 +156,7 @@ func (tx *Tx) rollback() {
 		default:
 			delete(tx.writes, u.key) // its name may stay among the sorted ones: scans ask the map
 		}
-		tx.bytes, tx.high = u.bytes, u.high
+		tx.own, tx.bytes, tx.high = u.own, u.bytes, u.high
 	}
 	tx.undo = tx.undo[:0]
 }

@@ -21,10 +21,11 @@ type mutation struct {
 	name   []byte // of the queue
 	memory []byte // of the answer that is remembered
 	clock  *meta  // the machine's, as Foresee finds it
+	past   *past  // likewise
 }
 
 func (s *Store) newMutation(m relay.Mutation, a Authority) *mutation {
-	op := &mutation{m: m, authority: a, digest: m.Digest(), size: 512, clock: &s.machine.time}
+	op := &mutation{m: m, authority: a, digest: m.Digest(), size: 512, clock: &s.machine.time, past: &s.machine.past}
 	_, op.queue, op.key, op.id = m.Header()
 	op.name = queueName(s.shard, op.queue)
 	op.memory = s.shard.Name('I', op.queue[:], op.key[:], op.id[:])[1:]
@@ -58,6 +59,9 @@ func (op *mutation) Foresee() [][]byte {
 	keys := [][]byte{b.key(kindHeader), b.key(kindAuthority)}
 	kind, periods := memoryKind(op.m)
 	for back := range min(periods, op.clock.Period) + 1 {
+		if op.past.empty(kind, op.clock.Period, back) {
+			continue
+		}
 		keys = append(keys, memoryKey(kind, op.clock.Period-back, op.memory))
 	}
 	return keys
@@ -120,7 +124,8 @@ func memoryKind(m relay.Mutation) (kind byte, periods uint32) {
 }
 
 func memoryKey(kind byte, period uint32, name []byte) []byte {
-	return append(binary.BigEndian.AppendUint32([]byte{kind}, period), name...)
+	key := append(make([]byte, 0, 1+4+len(name)), kind)
+	return append(binary.BigEndian.AppendUint32(key, period), name...)
 }
 
 // recall looks for the first answer to the same id under the same key. The table is cut by
@@ -143,6 +148,10 @@ func (w *work) recall(op *mutation) (Answer, bool) {
 
 func (w *work) recallFrom(kind byte, periods uint32, name []byte, digest relay.Hash) (Answer, bool) {
 	for back := range min(periods, w.period) + 1 {
+		w.m.past.look(w.tx, kind, w.period, back)
+		if w.m.past.empty(kind, w.period, back) {
+			continue
+		}
 		var rec memory
 		ok, err := w.get(memoryKey(kind, w.period-back, name), &rec)
 		switch {

@@ -162,8 +162,9 @@ type machine struct {
 	limits    Limits
 	readers   *readers
 	rates     *rates
-	time      meta            // as of batch timeBatch
-	timeBatch uint64          // 0: not read yet
+	time      meta   // as of batch timeBatch
+	timeBatch uint64 // 0: not read yet
+	past      past
 	touched   map[string]bool // names of queues that this batch changed
 	refused   map[string]full // by queue name: what a quota refused last
 	walks     int             // searches for room over quota
@@ -194,13 +195,16 @@ func (m *machine) Apply(tx *shard.Tx, env shard.Env, op shard.Op) any {
 	return nil
 }
 
-// Committed implements [shard.Committer]: attached readers learn of a batch when it is on
-// disk and visible.
-func (m *machine) Committed() {
-	for name := range m.touched {
-		m.readers.wake(name)
+// Applied implements [shard.Committer]: attached readers learn of a batch when it is on disk
+// and visible.
+func (m *machine) Applied() (committed func()) {
+	touched := m.touched
+	m.touched = nil
+	return func() {
+		for name := range touched {
+			m.readers.wake(name)
+		}
 	}
-	clear(m.touched)
 }
 
 func (m *machine) touch(name []byte) {
