@@ -19,9 +19,9 @@ type answer struct {
 // staged is a batch that is applied and not on disk yet.
 type staged struct {
 	tx        *Tx
-	batch     []item   // what was applied
-	answers   []answer // of the same length
-	committed func()   // nil, or what the machine does once it is durable and visible
+	batch     []item        // what was applied
+	answers   []answer      // of the same length
+	committed func()        // nil, or what the machine does once it is durable and visible
 	stored    chan struct{} // closed when everybody was told
 }
 
