@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dgraph-io/badger/v4"
 	"pgregory.net/rapid"
 )
 
@@ -139,4 +140,86 @@ func checkState(r *rapid.T, rd Reader, want map[string]string, prefix, from stri
 	if !slices.Equal(got, keys) {
 		r.Errorf("Scan(%q, %q) = %q, want %q", prefix, from, got, keys)
 	}
+}
+
+// TestTxOnTopOfABatchBeingStored: the same for batches that are applied while the one below is
+// on its way to the disk, has just become visible, or was there before; nothing of a batch is
+// stored with another.
+func TestTxOnTopOfABatchBeingStored(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		s, err := Open(Config{Dir: t.TempDir(), Key: Key{3}, Machine: scripted{}, MinFree: 1})
+		if err != nil {
+			r.Fatal(err)
+		}
+		defer s.Close()
+		var gate chan struct{}
+		defer func() {
+			if gate != nil {
+				select {
+				case <-gate:
+				default:
+					close(gate)
+				}
+			}
+		}()
+		s.recent.most = rapid.SampledFrom([]int{0, 100, 300, 700, maxRecent}).Draw(r, "kept")
+		commit := s.commit
+		s.commit = func(txn *badger.Txn, batch uint64) error {
+			<-gate
+			return commit(txn, batch)
+		}
+		key := rapid.StringMatching(`k[abc]{0,2}`)
+		model, lower := make(map[string]string), make(map[string]string) // lower is without the batch that is being stored
+		var below *staged
+		// What run does, one step after the other: nothing is submitted, so it sleeps.
+		for range rapid.IntRange(1, 12).Draw(r, "batches") {
+			var items []item
+			for range rapid.IntRange(1, 4).Draw(r, "ops") {
+				op := foreseeing{script: drawOp(r, model, key)}
+				for _, k := range rapid.SliceOfN(key, 0, 8).Draw(r, "foreseen") {
+					op.keys = append(op.keys, []byte(k))
+				}
+				items = append(items, item{op, func(any, error) {}})
+			}
+			if below != nil && rapid.Bool().Draw(r, "visible before") {
+				close(gate)
+				<-below.stored
+			} else {
+				_ = s.View(func(v *Snapshot) error { checkState(r, v, lower, "", ""); return nil })
+			}
+			next := s.stage(items, below)
+			if below != nil {
+				select {
+				case <-below.stored:
+				default:
+					close(gate)
+					<-below.stored
+				}
+				s.recent.committed(below.tx)
+			}
+			gate = make(chan struct{})
+			below = s.storeNext(next)
+			lower = stateBefore(s, r)
+		}
+		if below != nil {
+			close(gate)
+			<-below.stored
+		}
+		_ = s.View(func(v *Snapshot) error { checkState(r, v, model, "", ""); return nil })
+	})
+}
+
+// stateBefore returns what is visible now.
+func stateBefore(s *Store, r *rapid.T) map[string]string {
+	state := make(map[string]string)
+	err := s.View(func(v *Snapshot) error {
+		return v.Scan([]byte("k"), nil, func(key, value []byte) bool {
+			state[string(key)] = string(value)
+			return true
+		})
+	})
+	if err != nil {
+		r.Fatal(err)
+	}
+	return state
 }
