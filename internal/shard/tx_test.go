@@ -212,3 +212,35 @@ func TestTxOnTopOfABatchBeingStored(t *testing.T) {
 		_ = s.View(func(v *Snapshot) error { checkState(r, v, model, "", ""); return nil })
 	})
 }
+
+// TestForeseenBelow: what is read ahead of a record that the batch below has changed is not what
+// a later batch gets.
+func TestForeseenBelow(t *testing.T) {
+	s, err := Open(Config{Dir: t.TempDir(), Key: Key{3}, Machine: scripted{}, MinFree: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	key := []byte("k")
+	set := func(k, v string) Op { return script(func(tx *Tx) { _ = tx.Set([]byte(k), []byte(v)) }) }
+	runTogether(s, []Op{set("k", "first")})
+	gate, commit := make(chan struct{}), s.commit
+	s.commit = func(txn *badger.Txn, batch uint64) error {
+		<-gate
+		return commit(txn, batch)
+	}
+	stage := func(op Op, below *staged) *staged { return s.stage([]item{{op, func(any, error) {}}}, below) }
+	lower := s.storeNext(stage(set("k", "second"), nil))
+	upper := stage(foreseeing{set("other", "x").(script), [][]byte{key}}, lower)
+	close(gate)
+	<-lower.stored
+	s.recent.committed(lower.tx)
+	upper = s.storeNext(upper)
+	<-upper.stored
+	s.recent.committed(upper.tx)
+	var got []byte
+	runTogether(s, []Op{script(func(tx *Tx) { got, _, _ = tx.Get(key) })})
+	if string(got) != "second" {
+		t.Errorf("a later batch gets %q", got)
+	}
+}
