@@ -31,6 +31,8 @@ func (l *limitsConfig) check() error {
 	switch {
 	case l.Blob > maxBlobLimit:
 		return fmt.Errorf("limits.blob is %d bytes, more than %d", l.Blob, uint64(maxBlobLimit))
+	case queues.MaxBlob > defaultQueueBlobs && queues.QueueBlobBytes == 0:
+		return fmt.Errorf("limits.blob is %d bytes, more than the default of limits.queue-blobs: set that too", l.Blob)
 	case queues.MaxBlob != 0 && queues.QueueBlobBytes != 0 && queues.MaxBlob > queues.QueueBlobBytes:
 		return fmt.Errorf("limits.blob is %d bytes, more than limits.queue-blobs of %d", l.Blob, l.QueueBlobs)
 	case queues.QueueBlobBytes != 0 && queues.RelayBlobBytes != 0 && queues.QueueBlobBytes > queues.RelayBlobBytes:
@@ -38,6 +40,9 @@ func (l *limitsConfig) check() error {
 	}
 	return nil
 }
+
+// defaultQueueBlobs is the default of limits.queue-blobs, in bytes.
+const defaultQueueBlobs = 1 << 30
 
 // maxBlobLimit is what clients' files can have at most.
 const maxBlobLimit = 1 << 40

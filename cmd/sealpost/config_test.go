@@ -58,6 +58,7 @@ func TestBadConfigIsRefused(t *testing.T) {
 		"negative limit":  {"[limits]\nsessions = -1", "limits.sessions is -1"},
 		"negative blob":   {"[limits]\nblob = -1", "blob"},
 		"large blob":      {"[limits]\nblob = 2000\nqueue-blobs = 1000", "more than limits.queue-blobs"},
+		"blob alone":      {"[limits]\nblob = 2000000000", "set that too"},
 		"large queue":     {"[limits]\nqueue-blobs = 2000\nrelay-blobs = 1000", "more than limits.relay-blobs"},
 		"no port":         {`listen = "localhost"`, "is no HOST:PORT"},
 		"all addresses":   {`listen = "0.0.0.0:7443"`, "all addresses"},

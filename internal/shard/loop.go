@@ -109,8 +109,8 @@ func (s *Store) storeNext(next *staged) *staged {
 		} else {
 			s.fail(err, next)
 		}
+		s.queue.setBusy(false) // first: the next batch, which waits for the other, says true
 		close(next.stored)
-		s.queue.setBusy(false)
 	}()
 	return next
 }
