@@ -79,7 +79,7 @@ func (e *engine) newGroup(kind ConversationKind, name string) (*group, error) {
 		Suite: defaultSuite, GroupID: g.id[:], Credential: cred, SignatureKey: key,
 		Extensions:          []mls.Extension{{Type: extensionPolicy, Data: data}},
 		SupportedExtensions: supportedExtensions,
-		Validator:           validator{}, Now: now,
+		Application:         application, Now: now,
 	})
 	if err != nil {
 		return nil, err

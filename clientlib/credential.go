@@ -20,6 +20,9 @@ var _ mls.CommitValidator = validator{}
 // before one proposes, commits or joins.
 type validator struct{}
 
+// application is what every group of this client is given.
+var application = mls.Application{Credentials: validator{}}
+
 func (validator) ValidateCredential(c mls.CredentialCheck) error {
 	cred, err := parseCredential(c.Credential)
 	if err != nil {

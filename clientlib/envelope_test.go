@@ -70,7 +70,7 @@ func (d *testDevice) mlsGroup(t testing.TB, p *policy) *mls.Group {
 	return need[*mls.Group](t)(mls.NewGroup(mls.GroupConfig{
 		Suite: defaultSuite, GroupID: newSecret(), Credential: cred, SignatureKey: key,
 		Extensions:          []mls.Extension{{Type: extensionPolicy, Data: need[[]byte](t)(wire.Marshal(p))}},
-		SupportedExtensions: supportedExtensions, Validator: validator{}, Now: time.Now(),
+		SupportedExtensions: supportedExtensions, Application: application, Now: time.Now(),
 	}))
 }
 

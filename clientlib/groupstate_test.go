@@ -196,7 +196,7 @@ func TestB14_TreeOfAnotherEpoch(t *testing.T) {
 	} {
 		state := need[*sealedState](t)(sealState(c.tree))
 		tree := need[[]byte](t)(serve(state).fetch(t, state))
-		if _, err := mls.Join(welcome, secrets, tree, validator{}, time.Time{}); !errors.Is(err, c.want) {
+		if _, err := mls.Join(welcome, secrets, mls.JoinParams{Tree: tree, Application: application}); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}

@@ -38,7 +38,7 @@ func (u *user) defect(id ConversationID) *defector {
 			return err
 		}
 		d.keys = g.keys
-		d.mls, err = mls.UnmarshalGroup(core, ratchets, nil)
+		d.mls, err = mls.UnmarshalGroup(core, ratchets, mls.Application{})
 		return err
 	}))
 	return d
@@ -129,7 +129,7 @@ func TestB01_GhostOfAnAdmin(t *testing.T) {
 	since := []int{alice.told(), bob.told()}
 	kp, secrets := ghost(t, alice.id)
 	staged := need[*mls.StagedCommit](t)(d.mls.Commit(mls.CommitParams{Add: []*mls.KeyPackage{kp}, Now: time.Now()}))
-	theirs := need[*mls.Group](t)(mls.Join(staged.Welcomes()[0].Message, secrets, staged.Next().RatchetTree(), nil, time.Time{}))
+	theirs := need[*mls.Group](t)(mls.Join(staged.Welcomes()[0].Message, secrets, mls.JoinParams{Tree: staged.Next().RatchetTree()}))
 	keys := need[*epochKeys](t)(newEpochKeys(theirs, d.last.Queue))
 	d.commit(d.keys, staged.Message(), publicKey(keys.writer.signer()))
 	staged = need[*mls.StagedCommit](t)(theirs.Commit(mls.CommitParams{Remove: []mls.LeafIndex{leafOf(t, theirs, bob.id)}, Now: time.Now()}))

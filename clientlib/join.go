@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/sealpost/sealpost/clientlib/internal/state"
 	"github.com/sealpost/sealpost/internal/wire"
@@ -82,7 +81,7 @@ func (e *engine) joinTree(hash [32]byte, v *invitation, tree []byte) {
 	}
 	// Without a time: a member that has not renewed its leaf for long is for the next
 	// committer to evict, and must not keep others from joining until then.
-	joined, err := mls.Join(v.Welcome, keys, tree, validator{}, time.Time{})
+	joined, err := mls.Join(v.Welcome, keys, mls.JoinParams{Tree: tree, Application: application})
 	if err != nil {
 		e.refuseInvitation(hash, err)
 		return

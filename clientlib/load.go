@@ -83,7 +83,7 @@ func (g *group) loadMLS(tx *state.Tx) error {
 	if !ok || !ok2 || !ok3 {
 		return fmt.Errorf("%w: group without its MLS state", state.ErrCorrupt)
 	}
-	if g.mls, err = mls.UnmarshalGroup(core, ratchets, validator{}); err != nil {
+	if g.mls, err = mls.UnmarshalGroup(core, ratchets, application); err != nil {
 		return fmt.Errorf("%w: MLS state: %w", state.ErrCorrupt, err)
 	}
 	if err := wire.Unmarshal(cursor, &g.cursor); err != nil {

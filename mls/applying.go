@@ -6,41 +6,11 @@ import (
 	"math"
 )
 
-// queuedProposal is a proposal that arrived in the current epoch and may be committed by
-// reference. It was checked by itself when it arrived.
-type queuedProposal struct {
-	ref     []byte
-	content *authenticatedContent // of a member
-	said    contentDigest
-	// own proposals: the message's digest until it comes back from the delivery service, and
-	// the keys that an Update brings into force.
-	digest       [32]byte
-	leafKey      *hpkePrivate
-	signatureKey SignaturePrivateKey
-}
-
-func (q *queuedProposal) proposal() *proposal { return q.content.content.proposal }
-func (q *queuedProposal) sender() LeafIndex   { return LeafIndex(q.content.content.sender.index) }
-
-// listed is a proposal of a commit's list, resolved.
-type listed struct {
-	proposal *proposal
-	sender   LeafIndex
-	queued   *queuedProposal // nil for a proposal by value
-	checked  bool            // by itself, in this epoch, although it is by value
-}
-
-// policy is what the application decides about a commit's content.
-type policy struct {
-	validator CredentialValidator
-	psks      pskSource
-}
-
 // plan is the public outcome of a commit: what every member, and everybody who holds no
 // secret at all, computes alike.
 type plan struct {
-	base      *EpochView
-	policy    policy
+	base      *PublicView
+	app       *Application
 	committer LeafIndex
 
 	list         []listed
@@ -53,7 +23,6 @@ type plan struct {
 	joiners []joiner
 	removes []Member
 	updates []LeafIndex
-	ownKeys *queuedProposal // our own Update, if it is among the list
 	psks    []preSharedKeyID
 
 	steps []pathStep    // of the path, if there is one
@@ -68,9 +37,9 @@ type joiner struct {
 
 // apply checks a list of proposals and applies it to a copy of the tree (RFC 9420 sections
 // 12.2 and 12.3). What depends on the finished tree is checked by finish.
-func (e *EpochView) apply(list []listed, committer LeafIndex, pol policy) (*plan, error) {
+func (e *PublicView) apply(list []listed, committer LeafIndex, app *Application) (*plan, error) {
 	p := &plan{
-		base: e, policy: pol, committer: committer, list: list,
+		base: e, app: app, committer: committer, list: list,
 		tree: e.tree.clone(), extensions: e.ctx.extensions, added: map[LeafIndex]bool{},
 	}
 	if err := p.checkList(); err != nil {
@@ -84,11 +53,8 @@ func (e *EpochView) apply(list []listed, committer LeafIndex, pol policy) (*plan
 	}
 	for _, l := range list {
 		if l.proposal.kind == proposalUpdate {
-			p.tree.update(l.sender, l.proposal.update)
-			p.updates = append(p.updates, l.sender)
-			if l.sender == e.own {
-				p.ownKeys = l.queued
-			}
+			p.tree.update(l.from.leaf(), l.proposal.update)
+			p.updates = append(p.updates, l.from.leaf())
 		}
 	}
 	for _, l := range list {
@@ -122,19 +88,20 @@ func (p *plan) checkList() error {
 	psks := map[string]bool{}
 	for _, l := range p.list {
 		if l.queued == nil && !l.checked {
-			if err := p.base.checkProposal(l.proposal, l.sender, p.policy); err != nil {
+			if err := p.base.checkProposal(l.proposal, l.from, p.app); err != nil {
 				return err
 			}
 		}
 		switch l.proposal.kind {
 		case proposalUpdate:
-			if l.sender == p.committer {
-				return broken("proposals.own-update", "committer %d updates itself by proposal", l.sender)
+			at := l.from.leaf()
+			if at == p.committer {
+				return broken("proposals.own-update", "committer %d updates itself by proposal", at)
 			}
-			if touched[l.sender] {
-				return broken("proposals.same-leaf", "leaf %d is changed twice", l.sender)
+			if touched[at] {
+				return broken("proposals.same-leaf", "leaf %d is changed twice", at)
 			}
-			touched[l.sender] = true
+			touched[at] = true
 		case proposalRemove:
 			if l.proposal.remove == p.committer {
 				return broken("proposals.own-remove", "committer %d removes itself", p.committer)
@@ -161,7 +128,7 @@ func (p *plan) checkList() error {
 
 // checkProposal verifies one proposal by itself (section 12.1) against the current epoch.
 // The clock has no part in it: lifetimes are for whoever adds.
-func (e *EpochView) checkProposal(p *proposal, from LeafIndex, pol policy) error {
+func (e *PublicView) checkProposal(p *proposal, from sender, app *Application) error {
 	switch p.kind {
 	case proposalAdd:
 		if p.add.suite != e.suite.id {
@@ -170,21 +137,21 @@ func (e *EpochView) checkProposal(p *proposal, from LeafIndex, pol policy) error
 		if err := p.add.check(); err != nil {
 			return err
 		}
-		return p.add.leaf.judge(pol.validator, CredentialAdd, e.suite, nil)
+		return p.add.leaf.judge(app.Credentials, CredentialAdd, e.suite, nil)
 	case proposalUpdate:
 		if p.update.source != sourceUpdate {
 			return broken("update.source", "leaf node source %d", p.update.source)
 		}
-		return e.checkReplacement(p.update, from, pol.validator, CredentialUpdate)
+		return e.checkReplacement(p.update, from.leaf(), app.Credentials, CredentialUpdate)
 	case proposalRemove:
 		if e.tree.leaf(p.remove) == nil {
 			return broken("remove.blank", "leaf %d is not a member", p.remove)
 		}
 		return nil
 	case proposalGroupExtensions:
-		return e.checkExtensions(p.extensions, pol.validator)
+		return e.checkExtensions(p.extensions, app.Credentials)
 	case proposalPSK:
-		if pol.psks != nil {
+		if app.PSKs != nil {
 			return e.suite.checkPSK(p.psk)
 		}
 	case proposalExternalInit:
@@ -195,7 +162,7 @@ func (e *EpochView) checkProposal(p *proposal, from LeafIndex, pol policy) error
 
 // checkReplacement verifies a leaf that is to replace the one at l: of an Update or a
 // commit's path (section 7.3).
-func (e *EpochView) checkReplacement(leaf *leafNode, l LeafIndex, v CredentialValidator, event CredentialEvent) error {
+func (e *PublicView) checkReplacement(leaf *leafNode, l LeafIndex, v CredentialValidator, event CredentialEvent) error {
 	old := e.tree.leaf(l)
 	if old == nil {
 		return broken("leaf.blank", "leaf %d is not a member", l)
@@ -217,7 +184,7 @@ func (e *EpochView) checkReplacement(leaf *leafNode, l LeafIndex, v CredentialVa
 
 // checkExtensions verifies a new list of group context extensions by itself; whether the
 // members support it shows in the finished tree.
-func (e *EpochView) checkExtensions(extensions []Extension, v CredentialValidator) error {
+func (e *PublicView) checkExtensions(extensions []Extension, v CredentialValidator) error {
 	if err := checkUniqueExtensions(extensions); err != nil {
 		return err
 	}

@@ -8,38 +8,11 @@ import (
 	"github.com/sealpost/sealpost/internal/wire"
 )
 
-// Member is one leaf of an epoch. It is a copy; changing it changes nothing.
-type Member struct {
-	Leaf          LeafIndex
-	Credential    Credential
-	SignatureKey  SignaturePublicKey
-	EncryptionKey []byte
-	Extensions    []Extension // of the leaf
-	// Lifetime is that of the KeyPackage the leaf came with, nil once the member has updated
-	// its leaf or committed with a path.
-	Lifetime *Lifetime
-}
-
-func newMember(l LeafIndex, leaf *leafNode) Member {
-	m := Member{
-		Leaf: l, Credential: leaf.credential.clone(), SignatureKey: bytes.Clone(leaf.signatureKey),
-		EncryptionKey: bytes.Clone(leaf.encryptionKey), Extensions: cloneExtensions(leaf.extensions),
-	}
-	if leaf.source == sourceKeyPackage {
-		m.Lifetime = new(leaf.lifetime.public())
-	}
-	return m
-}
-
 // EpochView is one epoch as one member sees it: the public state and this member's secrets,
 // without the message keys. It never changes, and does not become another epoch when the
 // group moves on. It cannot be printed.
 type EpochView struct {
-	suite           *suite
-	ctx             *groupContext
-	tree            *ratchetTree // all hashes cached, so that readers only read
-	confirmationTag []byte
-	interim         []byte // interim transcript hash
+	*PublicView
 
 	own          LeafIndex
 	held         privateTree
@@ -53,44 +26,8 @@ func (*EpochView) Format(f fmt.State, _ rune) { printRedacted(f) }
 // LogValue returns "redacted".
 func (*EpochView) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// ID is the group id.
-func (e *EpochView) ID() []byte { return bytes.Clone(e.ctx.groupID) }
-
-// Epoch is the epoch's number.
-func (e *EpochView) Epoch() uint64 { return e.ctx.epoch }
-
 // OwnLeaf is this member's place.
 func (e *EpochView) OwnLeaf() LeafIndex { return e.own }
-
-// Members lists the leaves that are not blank, in ascending order.
-func (e *EpochView) Members() []Member {
-	var out []Member
-	for l, leaf := range e.tree.members {
-		out = append(out, newMember(l, leaf))
-	}
-	return out
-}
-
-// Member returns the member at a leaf; false if the leaf is blank.
-func (e *EpochView) Member(l LeafIndex) (Member, bool) {
-	leaf := e.tree.leaf(l)
-	if leaf == nil {
-		return Member{}, false
-	}
-	return newMember(l, leaf), true
-}
-
-// Extensions lists the group context's extensions.
-func (e *EpochView) Extensions() []Extension { return cloneExtensions(e.ctx.extensions) }
-
-// GroupContextExtension returns one extension of the group context.
-func (e *EpochView) GroupContextExtension(t ExtensionType) ([]byte, bool) {
-	data, ok := findExtension(e.ctx.extensions, t)
-	return bytes.Clone(data), ok
-}
-
-// TreeHash is the hash of the ratchet tree, as the group context holds it.
-func (e *EpochView) TreeHash() []byte { return bytes.Clone(e.ctx.treeHash) }
 
 // EpochAuthenticator is equal for two members exactly when they are in the same epoch of the
 // same history (RFC 9420 section 8.7). It may be shown to others.
@@ -104,10 +41,6 @@ func (e *EpochView) Export(label string, context []byte, length int) ([]byte, er
 	}
 	return e.suite.export(e.secrets.exporter, label, context, length), nil
 }
-
-// RatchetTree is the public tree in the form of the ratchet_tree extension, as [Join] takes
-// it. It holds no secrets, but names every member.
-func (e *EpochView) RatchetTree() []byte { return encode(e.tree, writeRatchetTree) }
 
 // GroupInfo is an MLSMessage with a GroupInfo that this member signed, without the tree and
 // without an external key.
@@ -132,12 +65,6 @@ func (e *EpochView) begin(epochSecret secret) *secretTree {
 	return newSecretTree(e.suite, e.tree.leaves(), encryption)
 }
 
-// confirm sets the confirmation tag and, with it, the interim transcript hash.
-func (e *EpochView) confirm(tag []byte) {
-	e.confirmationTag = tag
-	e.interim = e.suite.interimTranscriptHash(e.ctx.confirmedTranscriptHash, tag)
-}
-
 func writeEpochView(w *wire.Writer, e *EpochView) {
 	writeGroupContext(w, e.ctx)
 	w.Nested(func(w *wire.Writer) { writeRatchetTree(w, e.tree) })
@@ -151,7 +78,7 @@ func writeEpochView(w *wire.Writer, e *EpochView) {
 
 // readEpochView decodes a view and verifies that its parts belong together.
 func readEpochView(r *wire.Reader) (*EpochView, error) {
-	e := &EpochView{ctx: readGroupContext(r)}
+	e := &EpochView{PublicView: &PublicView{ctx: readGroupContext(r)}}
 	if err := r.Err(); err != nil {
 		return nil, err
 	}

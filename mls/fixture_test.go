@@ -103,7 +103,7 @@ func add(t tb, g *Group, others []*Group, p CommitParams, names ...string) []*Gr
 	}
 	var joined []*Group
 	for i, s := range secrets {
-		joined = append(joined, must(Join(c.Welcomes()[i].Message, s, g.RatchetTree(), nil, testNow))(t))
+		joined = append(joined, must(Join(c.Welcomes()[i].Message, s, JoinParams{Tree: g.RatchetTree(), Now: testNow}))(t))
 	}
 	return joined
 }
@@ -156,7 +156,7 @@ func say(t tb, from *Group, to []*Group, text string) {
 func reload(t tb, g *Group) *Group {
 	t.Helper()
 	core, ratchets := must(g.MarshalBinary())(t), must(g.MarshalRatchets())(t)
-	again := must(UnmarshalGroup(core, ratchets, g.validator))(t)
+	again := must(UnmarshalGroup(core, ratchets, g.app))(t)
 	if !bytes.Equal(must(again.MarshalBinary())(t), core) || !bytes.Equal(must(again.MarshalRatchets())(t), ratchets) {
 		t.Fatalf("leaf %d differs after being stored", g.OwnLeaf())
 	}

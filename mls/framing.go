@@ -12,6 +12,12 @@ type sender struct {
 	index uint32 // leaf or external sender
 }
 
+// fromMember is the sender of a message by the member at l.
+func fromMember(l LeafIndex) sender { return sender{kind: senderMember, index: uint32(l)} }
+
+// leaf is a member's place. For anybody else it means nothing.
+func (s sender) leaf() LeafIndex { return LeafIndex(s.index) }
+
 func writeSender(w *wire.Writer, s sender) {
 	w.Uint8(s.kind)
 	if s.kind == senderMember || s.kind == senderExternal {

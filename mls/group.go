@@ -14,18 +14,15 @@ import (
 // proposals that wait for a commit. It is not safe for concurrent use, and cannot be
 // printed.
 type Group struct {
-	at        *EpochView // immutable, shared with clones
-	validator CredentialValidator
-	keys      *secretTree
-	queue     []*queuedProposal   // in order of arrival
-	sent      []*queuedProposal   // own, not back from the delivery service yet
-	commits   [][sha256.Size]byte // digests of the commits that this member made in this epoch
-	signed    []signedDigest      // content that this member has signed in this epoch
-	removed   bool
-	psks      pskSource // nil but for vectors
+	at      *EpochView // immutable, shared with clones
+	app     Application
+	keys    *secretTree
+	queue   proposalQueue
+	sent    []*queuedProposal   // own, not back from the delivery service yet
+	commits [][sha256.Size]byte // digests of the commits that this member made in this epoch
+	signed  []signedDigest      // content that this member has signed in this epoch
+	removed bool
 }
-
-func (g *Group) policy() policy { return policy{validator: g.validator, psks: g.psks} }
 
 // GroupConfig is what a group begins with.
 type GroupConfig struct {
@@ -37,8 +34,8 @@ type GroupConfig struct {
 	// LeafExtensions and SupportedExtensions are as in [KeyPackageConfig].
 	LeafExtensions      []Extension
 	SupportedExtensions []ExtensionType
-	Validator           CredentialValidator // nil accepts every credential
-	Now                 time.Time           // begins the lifetime of the creator's leaf
+	Application         Application
+	Now                 time.Time // begins the lifetime of the creator's leaf
 }
 
 // creatorSkew is how long before Now the creator's leaf is valid already, for members whose
@@ -74,13 +71,13 @@ func NewGroup(cfg GroupConfig) (*Group, error) {
 	}
 	tree := newRatchetTree(s, leaf)
 	e := &EpochView{
-		suite: s, tree: tree, held: privateTree{0: leafKey}, signatureKey: cfg.SignatureKey,
-		ctx: &groupContext{
+		PublicView: &PublicView{suite: s, tree: tree, ctx: &groupContext{
 			suite: s.id, groupID: bytes.Clone(cfg.GroupID), treeHash: tree.rootHash(),
 			confirmedTranscriptHash: []byte{}, extensions: cloneExtensions(cfg.Extensions),
-		},
+		}},
+		held: privateTree{0: leafKey}, signatureKey: cfg.SignatureKey,
 	}
-	if err := e.checkExtensions(e.ctx.extensions, cfg.Validator); err != nil {
+	if err := e.checkExtensions(e.ctx.extensions, cfg.Application.Credentials); err != nil {
 		return nil, err
 	}
 	if err := tree.checkMembers(e.ctx.extensions); err != nil {
@@ -90,7 +87,7 @@ func NewGroup(cfg GroupConfig) (*Group, error) {
 	_, _ = rand.Read(epochSecret) // never fails, by the documentation of crypto/rand
 	keys := e.begin(epochSecret)
 	e.confirm(s.mac(e.secrets.confirmationKey, e.ctx.confirmedTranscriptHash))
-	return &Group{at: e, validator: cfg.Validator, keys: keys}, nil
+	return &Group{at: e, app: cfg.Application, keys: keys}, nil
 }
 
 // Format prints "redacted" for every verb.
@@ -200,7 +197,7 @@ const maxContent = 1 << 28
 func (g *Group) content(contentType uint8, aad []byte) *framedContent {
 	return &framedContent{
 		groupID: g.at.ctx.groupID, epoch: g.at.ctx.epoch,
-		sender:            sender{kind: senderMember, index: uint32(g.at.own)},
+		sender:            fromMember(g.at.own),
 		authenticatedData: aad, contentType: contentType,
 	}
 }

@@ -61,7 +61,7 @@ func (g *Group) Commit(p CommitParams) (*StagedCommit, error) {
 		return nil, fmt.Errorf("%w: aad of more than %d bytes", ErrLimit, maxContent)
 	}
 	for _, kp := range p.Add {
-		if err := kp.Verify(p.Now, g.validator); err != nil {
+		if err := kp.Verify(p.Now, g.app.Credentials); err != nil {
 			return nil, err
 		}
 	}
@@ -76,7 +76,7 @@ func (g *Group) Commit(p CommitParams) (*StagedCommit, error) {
 // requested is the list of proposals by value.
 func (g *Group) requested(p *CommitParams) []listed {
 	var list []listed
-	add := func(q *proposal) { list = append(list, listed{proposal: q, sender: g.at.own}) }
+	add := func(q *proposal) { list = append(list, listed{proposal: q, from: fromMember(g.at.own)}) }
 	if p.Extensions != nil {
 		add(&proposal{kind: proposalGroupExtensions, extensions: cloneExtensions(*p.Extensions)})
 	}
@@ -93,7 +93,7 @@ func (g *Group) requested(p *CommitParams) []listed {
 func (g *Group) choose(p *CommitParams) (*plan, error) {
 	list := g.requested(p)
 	try := func(list []listed) (*plan, error) {
-		pl, err := g.at.apply(list, g.at.own, g.policy())
+		pl, err := g.at.apply(list, g.at.own, &g.app)
 		if err != nil {
 			return nil, err
 		}
@@ -152,10 +152,11 @@ func (g *Group) pending(list []listed, now time.Time) []listed {
 	for _, q := range slices.Backward(g.queue) {
 		switch p := q.proposal(); p.kind {
 		case proposalUpdate:
-			if taken[q.sender()] || removed[q.sender()] {
+			at := q.from().leaf()
+			if taken[at] || removed[at] {
 				continue
 			}
-			taken[q.sender()] = true
+			taken[at] = true
 		case proposalRemove:
 			if taken[p.remove] {
 				continue
@@ -171,7 +172,7 @@ func (g *Group) pending(list []listed, now time.Time) []listed {
 				continue
 			}
 		}
-		out = append(out, listed{proposal: q.proposal(), sender: q.sender(), queued: q})
+		out = append(out, listed{proposal: q.proposal(), from: q.from(), queued: q})
 	}
 	slices.Reverse(out)
 	return out
@@ -244,7 +245,7 @@ func (b *commitBuilder) renew() error {
 	if err := leaf.sign(g.at.suite, b.signatureKey, g.at.ctx.groupID, g.at.own); err != nil {
 		return err
 	}
-	if err := g.at.checkReplacement(leaf, g.at.own, g.validator, CredentialCommit); err != nil {
+	if err := g.at.checkReplacement(leaf, g.at.own, g.app.Credentials, CredentialCommit); err != nil {
 		return err
 	}
 	pl.tree.set(g.at.own.node(), &node{leaf: leaf})
@@ -292,8 +293,8 @@ func (b *commitBuilder) seal(commitSecret secret) (*StagedCommit, error) {
 	}
 	psk := s.pskSecret(nil, nil)
 	next := &EpochView{
-		suite: s, tree: pl.tree, ctx: pl.nextContext(a),
-		own: g.at.own, held: b.held, signatureKey: b.signatureKey,
+		PublicView: &PublicView{suite: s, tree: pl.tree, ctx: pl.nextContext(a)},
+		own:        g.at.own, held: b.held, signatureKey: b.signatureKey,
 	}
 	joinerSecret := s.joinerSecret(g.at.secrets.init, commitSecret, next.ctx)
 	keys := next.begin(s.epochSecret(joinerSecret, psk, next.ctx))

@@ -1,7 +1,6 @@
 package mls
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,11 +12,11 @@ func (g *Group) processCommit(a *authenticatedContent, msg []byte) (*StagedCommi
 	if len(a.auth.confirmationTag) != g.at.suite.nh {
 		return nil, broken("commit.confirmation-tag", "tag of %d bytes", len(a.auth.confirmationTag))
 	}
-	list, err := g.resolve(a)
+	list, err := g.queue.resolve(a)
 	if err != nil {
 		return nil, err
 	}
-	pl, err := g.at.checkCommit(a, list, g.policy())
+	pl, err := g.at.checkCommit(a, list, &g.app)
 	if err != nil {
 		return nil, err
 	}
@@ -31,39 +30,11 @@ func (g *Group) processCommit(a *authenticatedContent, msg []byte) (*StagedCommi
 	return c, nil
 }
 
-// resolve turns a commit's list into proposals. Those by value are the committer's, those by
-// reference must have arrived in this epoch.
-func (g *Group) resolve(a *authenticatedContent) ([]listed, error) {
-	var list []listed
-	seen := map[string]bool{}
-	for _, p := range a.content.commit.proposals {
-		if p.proposal != nil {
-			list = append(list, listed{proposal: p.proposal, sender: LeafIndex(a.content.sender.index)})
-			continue
-		}
-		if seen[string(p.ref)] {
-			return nil, broken("commit.reference", "a proposal is referred to twice")
-		}
-		seen[string(p.ref)] = true
-		var found *queuedProposal
-		for _, q := range g.queue {
-			if bytes.Equal(q.ref, p.ref) {
-				found = q
-			}
-		}
-		if found == nil {
-			return nil, broken("commit.reference", "a proposal is referred to that never came")
-		}
-		list = append(list, listed{proposal: found.proposal(), sender: found.sender(), queued: found})
-	}
-	return list, nil
-}
-
 // checkCommit is the public part of processing a commit (RFC 9420 section 12.4.2): proposals,
 // path, tree and parent hashes, policy. The message's signature was verified before.
-func (e *EpochView) checkCommit(a *authenticatedContent, list []listed, pol policy) (*plan, error) {
-	committer, path := LeafIndex(a.content.sender.index), a.content.commit.path
-	pl, err := e.apply(list, committer, pol)
+func (e *PublicView) checkCommit(a *authenticatedContent, list []listed, app *Application) (*plan, error) {
+	committer, path := a.content.sender.leaf(), a.content.commit.path
+	pl, err := e.apply(list, committer, app)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +47,7 @@ func (e *EpochView) checkCommit(a *authenticatedContent, list []listed, pol poli
 	if path.leaf.source != sourceCommit {
 		return nil, broken("path.source", "leaf node source %d", path.leaf.source)
 	}
-	if err := e.checkReplacement(path.leaf, committer, pol.validator, CredentialCommit); err != nil {
+	if err := e.checkReplacement(path.leaf, committer, app.Credentials, CredentialCommit); err != nil {
 		return nil, err
 	}
 	pl.steps = pl.tree.filteredPath(committer)
@@ -103,15 +74,16 @@ var errConfirmation = errors.New("confirmation tag differs")
 func (e *EpochView) follow(pl *plan, a *authenticatedContent) (*EpochView, *secretTree, error) {
 	s := e.suite
 	next := &EpochView{
-		suite: s, tree: pl.tree, ctx: pl.nextContext(a), own: e.own, signatureKey: e.signatureKey,
+		PublicView: &PublicView{suite: s, tree: pl.tree, ctx: pl.nextContext(a)},
+		own:        e.own, signatureKey: e.signatureKey,
 	}
 	held := e.held
-	if pl.ownKeys != nil {
-		if pl.ownKeys.leafKey == nil {
+	if update, ok := pl.updateOf(e.own); ok {
+		if update.queued == nil || update.queued.leafKey == nil {
 			return nil, nil, errors.New("update of our leaf that we do not remember")
 		}
-		held = privateTree{e.own.node(): pl.ownKeys.leafKey}
-		next.signatureKey = pl.ownKeys.signatureKey
+		held = privateTree{e.own.node(): update.queued.leafKey}
+		next.signatureKey = update.queued.signatureKey
 	}
 	next.held = held.prune(pl.tree)
 	commitSecret := make(secret, s.nh)
@@ -123,7 +95,7 @@ func (e *EpochView) follow(pl *plan, a *authenticatedContent) (*EpochView, *secr
 		maps.Copy(next.held, fresh)
 		commitSecret = secret
 	}
-	psk, err := pl.policy.psks.find(s, pl.psks)
+	psk, err := findPSKs(s, pl.app.PSKs, pl.psks)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -134,4 +106,14 @@ func (e *EpochView) follow(pl *plan, a *authenticatedContent) (*EpochView, *secr
 	}
 	next.confirm(a.auth.confirmationTag)
 	return next, keys, nil
+}
+
+// updateOf finds the Update of a member's own leaf.
+func (p *plan) updateOf(l LeafIndex) (listed, bool) {
+	for _, one := range p.list {
+		if one.proposal.kind == proposalUpdate && one.from == fromMember(l) {
+			return one, true
+		}
+	}
+	return listed{}, false
 }

@@ -161,7 +161,7 @@ func (g *Group) processPublic(m *publicMessage, msg []byte) (Received, error) {
 		return nil, classify(err, m.content.contentType)
 	}
 	switch {
-	case LeafIndex(a.content.sender.index) == g.at.own:
+	case a.content.sender.leaf() == g.at.own:
 		return g.processOwn(a, msg)
 	case m.content.contentType == contentCommit:
 		return g.receiveCommit(a, msg)
@@ -183,7 +183,7 @@ func (g *Group) openPublic(m *publicMessage) (*authenticatedContent, error) {
 	if err != nil {
 		return nil, err
 	}
-	leaf := g.at.tree.leaf(LeafIndex(m.content.sender.index))
+	leaf := g.at.tree.leaf(m.content.sender.leaf())
 	if leaf == nil {
 		return nil, broken("framing.sender", "leaf %d is not a member", m.content.sender.index)
 	}
@@ -193,41 +193,24 @@ func (g *Group) openPublic(m *publicMessage) (*authenticatedContent, error) {
 // processProposal queues a proposal that is valid by itself; used is called when it is.
 func (g *Group) processProposal(a *authenticatedContent, used func()) (Received, error) {
 	q := &queuedProposal{ref: a.proposalRef(g.at.suite), content: a, said: a.said(g.at.ctx)}
-	if err := g.at.checkProposal(q.proposal(), q.sender(), g.policy()); err != nil {
+	if err := g.at.checkProposal(q.proposal(), q.from(), &g.app); err != nil {
 		return nil, err
 	}
-	if err := g.enqueue(q); err != nil {
+	var err error
+	if g.queue, err = g.queue.with(q); err != nil {
 		return nil, err
 	}
 	used()
 	return q.describe(false), nil
 }
 
-// enqueue appends to the queue, within its bounds.
-func (g *Group) enqueue(q *queuedProposal) error {
-	fromSender := 0
-	for _, other := range g.queue {
-		if other.said == q.said {
-			return fmt.Errorf("%w: proposal is queued already", ErrConsumed)
-		}
-		if other.sender() == q.sender() {
-			fromSender++
-		}
-	}
-	if len(g.queue) >= maxPending || fromSender >= maxPendingPerSender {
-		return fmt.Errorf("%w: too many proposals wait", ErrLimit)
-	}
-	g.queue = append(slices.Clip(g.queue), q)
-	return nil
-}
-
 func (q *queuedProposal) describe(own bool) *QueuedProposal {
-	out := &QueuedProposal{Sender: q.sender(), Own: own, AAD: bytes.Clone(q.content.content.authenticatedData)}
+	out := &QueuedProposal{Sender: q.from().leaf(), Own: own, AAD: bytes.Clone(q.content.content.authenticatedData)}
 	switch p := q.proposal(); p.kind {
 	case proposalAdd:
 		out.Add = p.add
 	case proposalUpdate:
-		out.Update = new(newMember(q.sender(), p.update))
+		out.Update = new(newMember(q.from().leaf(), p.update))
 	case proposalRemove:
 		out.Remove = new(p.remove)
 	case proposalGroupExtensions:

@@ -42,7 +42,7 @@ func (g *Group) Propose(p ProposalParams) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := g.at.checkProposal(prop, g.at.own, g.policy()); err != nil {
+	if err := g.at.checkProposal(prop, fromMember(g.at.own), &g.app); err != nil {
 		return nil, err
 	}
 	c := g.content(contentProposal, slices.Clone(p.AAD))
@@ -73,7 +73,7 @@ func (g *Group) propose(p *ProposalParams, q *queuedProposal) (*proposal, error)
 	}
 	switch {
 	case p.Add != nil:
-		return &proposal{kind: proposalAdd, add: p.Add}, p.Add.Verify(p.Now, g.validator)
+		return &proposal{kind: proposalAdd, add: p.Add}, p.Add.Verify(p.Now, g.app.Credentials)
 	case p.Remove != nil:
 		return &proposal{kind: proposalRemove, remove: *p.Remove}, nil
 	case p.Extensions != nil:
@@ -97,9 +97,11 @@ func (g *Group) propose(p *ProposalParams, q *queuedProposal) (*proposal, error)
 func (g *Group) ownProposal(q *queuedProposal, came *authenticatedContent) (Received, error) {
 	back := *q
 	back.content, back.ref = came, came.proposalRef(g.at.suite)
-	if err := g.enqueue(&back); err != nil {
+	queue, err := g.queue.with(&back)
+	if err != nil {
 		return nil, err
 	}
+	g.queue = queue
 	g.sent = slices.DeleteFunc(slices.Clone(g.sent), func(s *queuedProposal) bool { return s == q })
 	return back.describe(true), nil
 }

@@ -37,12 +37,11 @@ func (g *Group) MarshalRatchets() ([]byte, error) {
 	})
 }
 
-// UnmarshalGroup is the inverse of [Group.MarshalBinary] and [Group.MarshalRatchets]; v takes
-// the place of the validator that the group had. What does not decode, or halves of
-// different epochs, is [ErrCorrupt]. That the halves are the newest the caller ever stored,
+// UnmarshalGroup is the inverse of [Group.MarshalBinary] and [Group.MarshalRatchets]; app
+// takes the place of what the group had. What does not decode, or halves of different epochs, is [ErrCorrupt]. That the halves are the newest the caller ever stored,
 // this function cannot know: older ratchets would use keys twice.
-func UnmarshalGroup(core, ratchets []byte, v CredentialValidator) (*Group, error) {
-	g := &Group{validator: v}
+func UnmarshalGroup(core, ratchets []byte, app Application) (*Group, error) {
+	g := &Group{app: app}
 	err := openState(stateCore, core, func(r *wire.Reader) error {
 		var err error
 		if g.at, err = readEpochView(r); err != nil {

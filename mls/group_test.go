@@ -216,7 +216,7 @@ func proposals(t *testing.T, id Suite) {
 	if err := groups[0].Merge(c); err != nil {
 		t.Fatal(err)
 	}
-	groups = append(groups, must(Join(c.Welcomes()[0].Message, secrets, groups[0].RatchetTree(), nil, testNow))(t))
+	groups = append(groups, must(Join(c.Welcomes()[0].Message, secrets, JoinParams{Tree: groups[0].RatchetTree(), Now: testNow}))(t))
 	agree(t, groups)
 	m, _ := groups[1].Member(2)
 	if string(m.Credential.Identity) != "c2" || !bytes.Equal(m.SignatureKey, newKey.Public()) {
@@ -270,7 +270,7 @@ func TestNewLeavesGetNoPathSecret(t *testing.T) {
 	if err := a.Merge(c); err != nil {
 		t.Fatal(err)
 	}
-	groups = append(groups, must(Join(c.Welcomes()[0].Message, secrets, a.RatchetTree(), nil, testNow))(t))
+	groups = append(groups, must(Join(c.Welcomes()[0].Message, secrets, JoinParams{Tree: a.RatchetTree(), Now: testNow}))(t))
 	agree(t, groups)
 }
 

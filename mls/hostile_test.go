@@ -71,7 +71,7 @@ func publicCommit(t tb, g *Group) []byte {
 func hack(t tb, g *Group, list []*proposal, edit func(*commitBuilder), format uint16, retag func([]byte) []byte) ([]byte, error) {
 	t.Helper()
 	p := &CommitParams{Path: true, Now: testNow}
-	pl := must(g.at.apply(nil, g.at.own, policy{}))(t)
+	pl := must(g.at.apply(nil, g.at.own, &Application{}))(t)
 	b := &commitBuilder{group: g, plan: pl, params: p, commit: new(commit)}
 	commitSecret := must(b.assemble())(t)
 	for _, q := range list {
@@ -87,7 +87,7 @@ func hack(t tb, g *Group, list []*proposal, edit func(*commitBuilder), format ui
 	if err := a.sign(s, g.at.signatureKey, g.at.ctx); err != nil {
 		return nil, err
 	}
-	next := &EpochView{suite: s, tree: pl.tree, ctx: pl.nextContext(a)}
+	next := &EpochView{PublicView: &PublicView{suite: s, tree: pl.tree, ctx: pl.nextContext(a)}}
 	joiner := s.joinerSecret(g.at.secrets.init, commitSecret, next.ctx)
 	next.begin(s.epochSecret(joiner, s.pskSecret(nil, nil), next.ctx))
 	a.auth.confirmationTag = s.mac(next.secrets.confirmationKey, next.ctx.confirmedTranscriptHash)
@@ -110,16 +110,16 @@ func TestDamagedWelcomeAndTree(t *testing.T) {
 	c := must(a.Commit(CommitParams{Add: []*KeyPackage{kp}, Now: testNow, Path: true}))(t)
 	welcome, tree := c.Welcomes()[0].Message, c.Next().RatchetTree()
 	eachDamage(welcome, func(what string, at int, damaged []byte) {
-		if _, err := Join(damaged, secrets, tree, nil, testNow); err == nil {
+		if _, err := Join(damaged, secrets, JoinParams{Tree: tree, Now: testNow}); err == nil {
 			t.Errorf("Welcome with %s at %d was accepted", what, at)
 		}
 	})
 	eachDamage(tree, func(what string, at int, damaged []byte) {
-		if _, err := Join(welcome, secrets, damaged, nil, testNow); !errors.Is(err, ErrTreeMismatch) {
+		if _, err := Join(welcome, secrets, JoinParams{Tree: damaged, Now: testNow}); !errors.Is(err, ErrTreeMismatch) {
 			t.Errorf("tree with %s at %d: %v, want ErrTreeMismatch", what, at, err)
 		}
 	})
-	must(Join(welcome, secrets, tree, nil, testNow))(t)
+	must(Join(welcome, secrets, JoinParams{Tree: tree, Now: testNow}))(t)
 }
 
 // TestB14_TreeOfAnotherEpoch: a server that hands out an older, other or no tree is found out.
@@ -132,11 +132,11 @@ func TestB14_TreeOfAnotherEpoch(t *testing.T) {
 	for name, tree := range map[string][]byte{
 		"older": old, "another group's": newGroup(t, "x").RatchetTree(), "none": nil, "empty": {},
 	} {
-		if _, err := Join(welcome, secrets, tree, nil, testNow); !errors.Is(err, ErrTreeMismatch) {
+		if _, err := Join(welcome, secrets, JoinParams{Tree: tree, Now: testNow}); !errors.Is(err, ErrTreeMismatch) {
 			t.Errorf("%s tree: %v, want ErrTreeMismatch", name, err)
 		}
 	}
-	must(Join(welcome, secrets, c.Next().RatchetTree(), nil, testNow))(t)
+	must(Join(welcome, secrets, JoinParams{Tree: c.Next().RatchetTree(), Now: testNow}))(t)
 }
 
 func TestWelcomeForAnotherDevice(t *testing.T) {
@@ -144,7 +144,7 @@ func TestWelcomeForAnotherDevice(t *testing.T) {
 	kp, _ := keyPackage(t, "b")
 	_, others := keyPackage(t, "c")
 	c := must(a.Commit(CommitParams{Add: []*KeyPackage{kp}, Now: testNow}))(t)
-	if _, err := Join(c.Welcomes()[0].Message, others, c.Next().RatchetTree(), nil, testNow); !errors.Is(err, ErrNotForUs) {
+	if _, err := Join(c.Welcomes()[0].Message, others, JoinParams{Tree: c.Next().RatchetTree(), Now: testNow}); !errors.Is(err, ErrNotForUs) {
 		t.Errorf("a stranger joins: %v, want ErrNotForUs", err)
 	}
 }
@@ -170,7 +170,7 @@ func treeInGroupInfo(t *testing.T, id Suite) {
 	ct := must(s.encryptWithLabel(kp.initKey, "Welcome", m.encryptedGroupInfo, encode(opened, writeGroupSecrets)))(t)
 	m.secrets = []encryptedGroupSecrets{{newMember: kp.Ref(), secrets: ct}}
 	msg := encode(&message{wireFormat: wireFormatWelcome, welcome: m}, writeMessage)
-	g := must(Join(msg, secrets, nil, nil, testNow))(t)
+	g := must(Join(msg, secrets, JoinParams{Now: testNow}))(t)
 	if !bytes.Equal(g.EpochAuthenticator(), c.Next().EpochAuthenticator()) {
 		t.Error("joined another epoch")
 	}
@@ -315,7 +315,7 @@ func TestClockDoesNotDecide(t *testing.T) {
 	expired := *kp
 	expired.leaf = &stale
 	expired.signature = must(groups[0].at.suite.signWithLabel(secrets.signatureKey, "KeyPackageTBS", expired.tbs()))(t)
-	pl := must(groups[0].at.apply([]listed{{proposal: &proposal{kind: proposalAdd, add: &expired}}}, 0, policy{}))(t)
+	pl := must(groups[0].at.apply([]listed{{proposal: &proposal{kind: proposalAdd, add: &expired}}}, 0, &Application{}))(t)
 	b := &commitBuilder{group: groups[0], plan: pl, params: &CommitParams{}, commit: new(commit)}
 	c := must(b.build())(t)
 	deliver(t, c.Message(), groups[1:])
@@ -324,10 +324,10 @@ func TestClockDoesNotDecide(t *testing.T) {
 	}
 	agree(t, groups)
 	secrets.kp = &expired
-	if _, err := Join(c.Welcomes()[0].Message, secrets, groups[0].RatchetTree(), nil, testNow); !errors.Is(err, ErrExpired) {
+	if _, err := Join(c.Welcomes()[0].Message, secrets, JoinParams{Tree: groups[0].RatchetTree(), Now: testNow}); !errors.Is(err, ErrExpired) {
 		t.Errorf("joining with a clock: %v, want ErrExpired", err)
 	}
-	must(Join(c.Welcomes()[0].Message, secrets, groups[0].RatchetTree(), nil, time.Time{}))(t)
+	must(Join(c.Welcomes()[0].Message, secrets, JoinParams{Tree: groups[0].RatchetTree()}))(t)
 }
 
 // TestC25_ProposalFlood: bounded for one sender and for all.
@@ -393,7 +393,7 @@ func forgedMessage(t *testing.T, id Suite) {
 	groups := trioOf(t, id)
 	insider := groups[0].Clone()
 	insider.at = &EpochView{
-		suite: insider.at.suite, ctx: insider.at.ctx, tree: insider.at.tree, secrets: insider.at.secrets,
+		PublicView: insider.at.PublicView, secrets: insider.at.secrets,
 		own: 1, signatureKey: insider.at.signatureKey,
 	}
 	msg := must(insider.Encrypt([]byte("I am leaf 1"), nil))(t)

@@ -6,24 +6,27 @@ import (
 	"time"
 )
 
+// JoinParams is what one joins with besides the Welcome.
+type JoinParams struct {
+	// Tree is the ratchet tree as [PublicView.RatchetTree] gives it, from any source: it is
+	// checked against the hash in the Welcome. It may be nil if the Welcome itself holds the
+	// tree, which then goes first.
+	Tree []byte
+	// Application is asked about every member, and for pre-shared keys.
+	Application Application
+	// Now must lie in the lifetime of every member that has not updated its leaf since it was
+	// added. With the zero time lifetimes are not looked at, and [Member.Lifetime] lets the
+	// caller deal with those who are overdue.
+	Now time.Time
+}
+
 // Join enters a group with a Welcome (an MLSMessage) that was made for the KeyPackage of
 // secrets (RFC 9420 section 12.4.3.1).
-//
-// The tree is the ratchet tree as [EpochView.RatchetTree] gives it, from any source: it is
-// checked against the hash in the Welcome. It may be nil if the Welcome itself holds the
-// tree, which then goes first. v is asked about every member. Unless now is the zero time,
-// the lifetime of every member that has not updated its leaf since it was added must contain
-// it; with the zero time lifetimes are not looked at, and [Member.Lifetime] lets the caller
-// deal with those who are overdue.
 //
 // The caller makes sure that it is in no group of this id yet, and deletes secrets once the
 // new group is stored. Errors: [ErrNotForUs], [ErrTreeMismatch], [ErrInvalid],
 // [ErrMalformed], [ErrExpired], [ErrUnsupported].
-func Join(welcomeMessage []byte, secrets *KeyPackageSecrets, tree []byte, v CredentialValidator, now time.Time) (*Group, error) {
-	return join(welcomeMessage, secrets, tree, policy{validator: v}, now)
-}
-
-func join(welcomeMessage []byte, secrets *KeyPackageSecrets, tree []byte, pol policy, now time.Time) (*Group, error) {
+func Join(welcomeMessage []byte, secrets *KeyPackageSecrets, p JoinParams) (*Group, error) {
 	m, err := parse(bytes.Clone(welcomeMessage), readMessage)
 	if err != nil {
 		return nil, err
@@ -38,21 +41,21 @@ func join(welcomeMessage []byte, secrets *KeyPackageSecrets, tree []byte, pol po
 	if err != nil {
 		return nil, err
 	}
-	opened, info, err := openWelcome(s, m.welcome, secrets.kp.Ref(), secrets.initKey, pol.psks)
+	opened, info, err := openWelcome(s, m.welcome, secrets.kp.Ref(), secrets.initKey, p.Application.PSKs)
 	if err != nil {
 		return nil, err
 	}
 	if info.context.suite != s.id {
 		return nil, broken("groupinfo.suite", "suite %d in a Welcome of suite %d", info.context.suite, s.id)
 	}
-	t, err := receivedTree(s, info, bytes.Clone(tree))
+	t, err := receivedTree(s, info, bytes.Clone(p.Tree))
 	if err != nil {
 		return nil, err
 	}
-	if err := checkJoin(t, info, pol.validator, now); err != nil {
+	if err := checkJoin(t, info, p.Application.Credentials, p.Now); err != nil {
 		return nil, err
 	}
-	e := &EpochView{suite: s, ctx: info.context, tree: t, signatureKey: secrets.signatureKey}
+	e := &EpochView{PublicView: &PublicView{suite: s, ctx: info.context, tree: t}, signatureKey: secrets.signatureKey}
 	if e.own, err = findLeaf(t, secrets.kp.leaf); err != nil {
 		return nil, err
 	}
@@ -64,7 +67,7 @@ func join(welcomeMessage []byte, secrets *KeyPackageSecrets, tree []byte, pol po
 		return nil, broken("groupinfo.confirmation-tag", "tag does not verify")
 	}
 	e.confirm(info.confirmationTag)
-	return &Group{at: e, validator: pol.validator, psks: pol.psks, keys: keys}, nil
+	return &Group{at: e, app: p.Application, keys: keys}, nil
 }
 
 // receivedTree decodes the tree and compares its hash with the Welcome's: whoever stores

@@ -80,7 +80,7 @@ func (w *world) commit(t *rapid.T) {
 	w.groups = slices.DeleteFunc(w.groups, (*Group).Removed)
 	for i, s := range secrets {
 		s = must(UnmarshalKeyPackageSecrets(must(s.MarshalBinary())(t)))(t)
-		w.groups = append(w.groups, must(Join(c.Welcomes()[i].Message, s, g.RatchetTree(), nil, testNow))(t))
+		w.groups = append(w.groups, must(Join(c.Welcomes()[i].Message, s, JoinParams{Tree: g.RatchetTree(), Now: testNow}))(t))
 	}
 }
 

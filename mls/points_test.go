@@ -159,9 +159,9 @@ func inWelcomes(t *testing.T, groups []*Group, name string, key []byte) {
 	m := must(parse(c.Welcomes()[0].Message, readMessage))(t)
 	m.welcome.secrets[0].secrets.kemOutput = key
 	before := must(secrets.MarshalBinary())(t)
-	_, err := Join(encode(m, writeMessage), secrets, c.Next().RatchetTree(), nil, testNow)
+	_, err := Join(encode(m, writeMessage), secrets, JoinParams{Tree: c.Next().RatchetTree(), Now: testNow})
 	wantRule(t, name+" in a Welcome", err, "welcome.secrets")
-	must(Join(c.Welcomes()[0].Message, secrets, c.Next().RatchetTree(), nil, testNow))(t)
+	must(Join(c.Welcomes()[0].Message, secrets, JoinParams{Tree: c.Next().RatchetTree(), Now: testNow}))(t)
 	if !bytes.Equal(must(secrets.MarshalBinary())(t), before) {
 		t.Errorf("%s in a Welcome changed the secrets", name)
 	}

@@ -3,9 +3,8 @@ package mls
 // CommitCheck is what a [CommitValidator] judges: a commit and the epoch that it ends. It
 // must not be changed or kept.
 type CommitCheck struct {
-	// Before is the epoch that the commit ends. An answer may rest on what is alike for all
-	// members, such as Members and Extensions, and not on OwnLeaf.
-	Before *EpochView
+	// Before is the epoch that the commit ends.
+	Before *PublicView
 	Sender Member // as it is in Before
 	// Adds and Updates are members as they will be, Removes as they are; Updates holds the
 	// sender too if the commit has a path. As of a [StagedCommit].
@@ -33,7 +32,7 @@ type CommitValidator interface {
 // judge asks the application about a plan. Its tree is as the commit leaves it, but for the
 // committer's leaf while an own commit is being chosen.
 func (p *plan) judge(withPath bool) error {
-	v, ok := p.policy.validator.(CommitValidator)
+	v, ok := p.app.Credentials.(CommitValidator)
 	if !ok {
 		return nil
 	}

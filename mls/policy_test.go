@@ -35,16 +35,16 @@ func quartet(t *testing.T) []*Group {
 	}
 	for _, i := range []int{0, 2} {
 		core, ratchets := must(groups[i].MarshalBinary())(t), must(groups[i].MarshalRatchets())(t)
-		groups[i] = must(UnmarshalGroup(core, ratchets, policyOf(onlyLeaf0Removes)))(t)
+		groups[i] = must(UnmarshalGroup(core, ratchets, Application{Credentials: policyOf(onlyLeaf0Removes)}))(t)
 	}
-	return append(groups, must(Join(c.Welcomes()[0].Message, secrets, groups[0].RatchetTree(), policyOf(onlyLeaf0Removes), testNow))(t))
+	return append(groups, must(Join(c.Welcomes()[0].Message, secrets, JoinParams{Tree: groups[0].RatchetTree(), Application: Application{Credentials: policyOf(onlyLeaf0Removes)}, Now: testNow}))(t))
 }
 
 // removal is a valid commit of g that removes a leaf, with every path secret damaged.
 func removal(t *testing.T, g *Group, leaf LeafIndex) []byte {
 	t.Helper()
 	g = g.Clone()
-	pl := must(g.at.apply([]listed{{proposal: &proposal{kind: proposalRemove, remove: leaf}, sender: g.at.own}}, g.at.own, policy{}))(t)
+	pl := must(g.at.apply([]listed{{proposal: &proposal{kind: proposalRemove, remove: leaf}, from: fromMember(g.at.own)}}, g.at.own, &Application{}))(t)
 	b := &commitBuilder{group: g, plan: pl, params: new(CommitParams), commit: new(commit)}
 	commitSecret := must(b.assemble())(t)
 	for _, n := range b.commit.path.nodes {
@@ -75,7 +75,7 @@ func TestPolicyIsAPublicCheck(t *testing.T) {
 	}
 	// The broken path is broken indeed, and what the policy allows passes.
 	free := groups[2].Clone()
-	free.validator = nil
+	free.app = Application{}
 	if err := untouched(t, "broken path", free, removal(t, rogue, 3)); !errors.Is(err, ErrCannotFollow) {
 		t.Errorf("broken path without a policy: %v, want ErrCannotFollow", err)
 	}
@@ -113,7 +113,7 @@ func TestProposalsDoNotMultiplyWork(t *testing.T) {
 		must(groups[0].Process(must(g.Propose(ProposalParams{Add: twice, Now: testNow}))(t)))(t)
 	}
 	r := new(recorder)
-	groups[0].validator = r
+	groups[0].app.Credentials = r
 	kp, _ := keyPackage(t, "d")
 	c := must(groups[0].Commit(CommitParams{Add: []*KeyPackage{kp}, IncludePending: true, Now: testNow}))(t)
 	adds := 0
@@ -133,7 +133,7 @@ func TestPolicySeesTheCommit(t *testing.T) {
 	groups := quartet(t)
 	var seen []CommitCheck
 	for _, g := range groups {
-		g.validator = policyOf(func(c CommitCheck) error {
+		g.app.Credentials = policyOf(func(c CommitCheck) error {
 			seen = append(seen, c)
 			return nil
 		})

@@ -1,7 +1,7 @@
 package mls
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
 
 	"github.com/sealpost/sealpost/internal/wire"
@@ -49,10 +49,31 @@ func readPreSharedKeyID(r *wire.Reader) preSharedKeyID {
 	return p
 }
 
-// pskSource looks up a pre-shared key; nil for one that it does not have. A nil source means
-// that pre-shared keys are not supported: groups of the public API have none, so that all
-// members refuse alike. The vector runner has one, to follow recorded groups.
-type pskSource func(preSharedKeyID) []byte
+// PSKID names a pre-shared key (RFC 9420 section 8.4): an external one by its id, or the
+// resumption secret of an epoch of a group. One of the two is set.
+type PSKID struct {
+	External   []byte
+	Resumption *ResumptionID
+}
+
+// ResumptionID names the resumption secret of one epoch of a group.
+type ResumptionID struct {
+	GroupID []byte
+	Epoch   uint64
+}
+
+// PSKSource finds pre-shared keys. It returns a copy, or an error for one that it does not
+// have: who lacks a key cannot follow the commit that names it.
+type PSKSource interface {
+	PSK(id PSKID) ([]byte, error)
+}
+
+func (p preSharedKeyID) public() PSKID {
+	if p.kind == pskResumption {
+		return PSKID{Resumption: &ResumptionID{GroupID: bytes.Clone(p.groupID), Epoch: p.epoch}}
+	}
+	return PSKID{External: bytes.Clone(p.id)}
+}
 
 // checkPSK verifies a PreSharedKey proposal by itself (section 12.1.4).
 func (s *suite) checkPSK(id preSharedKeyID) error {
@@ -66,15 +87,16 @@ func (s *suite) checkPSK(id preSharedKeyID) error {
 	return nil
 }
 
-// find looks up every key of a list and folds them into psk_secret.
-func (source pskSource) find(s *suite, ids []preSharedKeyID) (secret, error) {
+// findPSKs looks up every key of a list and folds them into psk_secret.
+func findPSKs(s *suite, source PSKSource, ids []preSharedKeyID) (secret, error) {
 	psks := make([][]byte, len(ids))
 	for i, id := range ids {
 		if source == nil {
 			return nil, fmt.Errorf("%w: pre-shared keys", ErrUnsupported)
 		}
-		if psks[i] = source(id); psks[i] == nil {
-			return nil, errors.New("mls: pre-shared key is unknown")
+		var err error
+		if psks[i], err = source.PSK(id.public()); err != nil {
+			return nil, err
 		}
 	}
 	return s.pskSecret(ids, psks), nil

@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestEveryRuleIsListed: the table in VALIDATION.md names every rule of the code, and only
@@ -202,7 +201,7 @@ func groupInfoRules(t *testing.T, id Suite) {
 		m := &welcome{suite: s.id, encryptedGroupInfo: must(s.aeadSeal(k.key, k.nonce, nil, encode(info, writeGroupInfo)))(t)}
 		ct := must(s.encryptWithLabel(kp.initKey, "Welcome", m.encryptedGroupInfo, encode(opened, writeGroupSecrets)))(t)
 		m.secrets = []encryptedGroupSecrets{{newMember: kp.Ref(), secrets: ct}}
-		_, err = Join(encode(&message{wireFormat: wireFormatWelcome, welcome: m}, writeMessage), secrets, tree, nil, time.Time{})
+		_, err = Join(encode(&message{wireFormat: wireFormatWelcome, welcome: m}, writeMessage), secrets, JoinParams{Tree: tree})
 		if e.rule == "" {
 			if err != nil {
 				t.Errorf("%s: %v", e.name, err)
@@ -221,7 +220,7 @@ func groupInfoRules(t *testing.T, id Suite) {
 	}
 	stranger, _ := keyPackageOf(t, id, "stranger")
 	wantRule(t, "stranger", second(findLeaf(c.Next().tree, stranger.leaf)), "welcome.own-leaf")
-	self := &EpochView{suite: s, tree: c.Next().tree, own: 0}
+	self := &EpochView{PublicView: &PublicView{suite: s, tree: c.Next().tree}, own: 0}
 	wantRule(t, "signed by ourselves", self.holdWelcome(&groupSecrets{}, 0, nil), "groupinfo.signer")
 }
 
@@ -239,12 +238,22 @@ func pskRules(t *testing.T, id Suite) {
 	short.nonce = make([]byte, s.nh-1)
 	wantRule(t, "short nonce", s.checkPSK(short), "psk.nonce")
 	wantRule(t, "branch", s.checkPSK(branch), "psk.usage")
-	pol := policy{psks: func(preSharedKeyID) []byte { return []byte("key") }}
+	app := &Application{PSKs: knownPSKs{"id": []byte("key")}}
 	one := listed{proposal: &proposal{kind: proposalPSK, psk: good}}
-	must(groups[0].at.apply([]listed{one}, 0, pol))(t)
-	_, err := groups[0].at.apply([]listed{one, one}, 0, pol)
+	must(groups[0].at.apply([]listed{one}, 0, app))(t)
+	_, err := groups[0].at.apply([]listed{one, one}, 0, app)
 	wantRule(t, "a key twice", err, "proposals.psk")
-	if _, err := pskSource(func(preSharedKeyID) []byte { return nil }).find(s, []preSharedKeyID{good}); err == nil {
+	if _, err := findPSKs(s, knownPSKs{}, []preSharedKeyID{good}); err == nil {
 		t.Error("an unknown key is found")
 	}
+}
+
+// knownPSKs are external pre-shared keys by id.
+type knownPSKs map[string][]byte
+
+func (k knownPSKs) PSK(id PSKID) ([]byte, error) {
+	if psk, ok := k[string(id.External)]; ok {
+		return psk, nil
+	}
+	return nil, errors.New("unknown pre-shared key")
 }

@@ -25,8 +25,8 @@ func TestDamagedState(t *testing.T) {
 		b    []byte
 		load func([]byte) error
 	}{
-		"core":     {core, func(b []byte) error { return second(UnmarshalGroup(b, ratchets, nil)) }},
-		"ratchets": {ratchets, func(b []byte) error { return second(UnmarshalGroup(core, b, nil)) }},
+		"core":     {core, func(b []byte) error { return second(UnmarshalGroup(b, ratchets, Application{})) }},
+		"ratchets": {ratchets, func(b []byte) error { return second(UnmarshalGroup(core, b, Application{})) }},
 		"secrets":  {stored, func(b []byte) error { return second(UnmarshalKeyPackageSecrets(b)) }},
 		"staged":   {staged, func(b []byte) error { return second(UnmarshalStagedCommit(b)) }},
 	} {
@@ -42,7 +42,7 @@ func TestDamagedState(t *testing.T) {
 	if err := groups[0].Merge(c); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := UnmarshalGroup(must(groups[0].MarshalBinary())(t), ratchets, nil); !errors.Is(err, ErrCorrupt) {
+	if _, err := UnmarshalGroup(must(groups[0].MarshalBinary())(t), ratchets, Application{}); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("old ratchets with a new core: %v, want ErrCorrupt", err)
 	}
 }

@@ -355,7 +355,7 @@ func (r *recorder) take() []CredentialEvent {
 func TestCredentialEvents(t *testing.T) {
 	groups := trio(t)
 	r := new(recorder)
-	groups[1].validator = r
+	groups[1].app.Credentials = r
 	expect := func(what string, want ...CredentialEvent) {
 		t.Helper()
 		if got := r.take(); !slices.Equal(got, want) {
@@ -383,9 +383,11 @@ func TestCredentialEvents(t *testing.T) {
 	refused("KeyPackage", CredentialKeyPackage, func() error { return kp.Verify(testNow, r) })
 
 	tree := c.Next().RatchetTree()
-	must(Join(c.Welcomes()[0].Message, secrets, tree, r, testNow))(t)
+	must(Join(c.Welcomes()[0].Message, secrets, JoinParams{Tree: tree, Application: Application{Credentials: r}, Now: testNow}))(t)
 	expect("join", CredentialJoin, CredentialJoin, CredentialJoin, CredentialJoin)
-	refused("Join", CredentialJoin, func() error { return second(Join(c.Welcomes()[0].Message, secrets, tree, r, testNow)) })
+	refused("Join", CredentialJoin, func() error {
+		return second(Join(c.Welcomes()[0].Message, secrets, JoinParams{Tree: tree, Application: Application{Credentials: r}, Now: testNow}))
+	})
 
 	update := must(groups[2].Propose(ProposalParams{Update: true, NewCredential: new(basic("c2"))}))(t)
 	refused("Update", CredentialUpdate, func() error { return second(groups[1].Process(update)) })

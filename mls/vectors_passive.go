@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // passiveVector is a recorded group of another implementation, which a client joins and
@@ -41,7 +40,7 @@ func checkPassive(s *suite, v *passiveVector) error {
 		tree = *v.RatchetTree
 	}
 	v.resumption = map[uint64]secret{}
-	g, err := join(v.Welcome, secrets, tree, policy{psks: v.findPSK}, time.Time{})
+	g, err := Join(v.Welcome, secrets, JoinParams{Tree: tree, Application: Application{PSKs: v}})
 	if err != nil {
 		return err
 	}
@@ -82,16 +81,17 @@ func (v *passiveVector) secrets(s *suite) (*KeyPackageSecrets, error) {
 	)
 }
 
-func (v *passiveVector) findPSK(id preSharedKeyID) []byte {
-	if id.kind == pskResumption {
-		return v.resumption[id.epoch]
+// PSK makes the vector a [PSKSource].
+func (v *passiveVector) PSK(id PSKID) ([]byte, error) {
+	if id.Resumption != nil {
+		return v.resumption[id.Resumption.Epoch], nil
 	}
 	for _, p := range v.ExternalPSKs {
-		if bytes.Equal(p.ID, id.id) {
-			return p.PSK
+		if bytes.Equal(p.ID, id.External) {
+			return p.PSK, nil
 		}
 	}
-	return nil
+	return nil, errors.New("no such pre-shared key in the vector")
 }
 
 // followEpoch takes the epoch's proposals and its commit. The recorded groups hold more

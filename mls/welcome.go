@@ -74,7 +74,7 @@ func (s *suite) groupInfoKey(welcomeSecret secret) messageKey {
 
 // openWelcome decrypts the secrets meant for the KeyPackage of that reference, and with them
 // the GroupInfo. Neither is verified yet.
-func openWelcome(s *suite, m *welcome, ref []byte, initKey *hpkePrivate, psks pskSource) (*groupSecrets, *groupInfo, error) {
+func openWelcome(s *suite, m *welcome, ref []byte, initKey *hpkePrivate, psks PSKSource) (*groupSecrets, *groupInfo, error) {
 	var entry *encryptedGroupSecrets
 	for i := range m.secrets {
 		if string(m.secrets[i].newMember) == string(ref) {
@@ -93,7 +93,7 @@ func openWelcome(s *suite, m *welcome, ref []byte, initKey *hpkePrivate, psks ps
 	if err != nil {
 		return nil, nil, err
 	}
-	if secrets.pskSecret, err = psks.find(s, secrets.psks); err != nil {
+	if secrets.pskSecret, err = findPSKs(s, psks, secrets.psks); err != nil {
 		return nil, nil, brokenBy("welcome.psk", err, "%d pre-shared keys", len(secrets.psks))
 	}
 	k := s.groupInfoKey(s.welcomeSecret(secrets.joinerSecret, secrets.pskSecret))

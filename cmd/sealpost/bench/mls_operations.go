@@ -62,7 +62,7 @@ func found(s mls.Suite, members int) (*founded, error) {
 }
 
 func (f *founded) join() (*mls.Group, error) {
-	return mls.Join(f.welcome.Message, f.secrets, f.group.RatchetTree(), nil, f.now)
+	return mls.Join(f.welcome.Message, f.secrets, mls.JoinParams{Tree: f.group.RatchetTree(), Now: f.now})
 }
 
 func commitOperation(s mls.Suite) (operation, error) {
