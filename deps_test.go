@@ -216,6 +216,9 @@ var rules = map[string]rule{
 		ban: pureBan,
 		why: "Sealpost's own vectors, and whom to ask about each file; its generator is in its tests and imports none of them",
 	},
+	"interop/tsmls": {
+		why: "tests of mls against an implementation by others, in a process of its own",
+	},
 	"cmd/sealpost/demo": {
 		may: []string{
 			"clientlib", "clientlib/content", "clientlib/history", "keyserver", "relay", "relay/relayclient", "internal/shard",

@@ -41,7 +41,8 @@ func (s source) test() bool { return strings.HasSuffix(s.path, "_test.go") }
 
 func (s source) line(p token.Pos) int { return s.fset.Position(p).Line }
 
-// files returns the checkout's files that keep accepts, without hidden and data folders.
+// files returns the checkout's files that keep accepts, without hidden and data folders and
+// what others wrote.
 func files(t *testing.T, keep func(path string) bool) []string {
 	t.Helper()
 	var found []string
@@ -49,7 +50,7 @@ func files(t *testing.T, keep func(path string) bool) []string {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && path != "." && (strings.HasPrefix(d.Name(), ".") && d.Name() != ".ci" || d.Name() == "testdata") {
+		if d.IsDir() && path != "." && (strings.HasPrefix(d.Name(), ".") && d.Name() != ".ci" || d.Name() == "testdata" || d.Name() == "node_modules") {
 			return fs.SkipDir
 		}
 		if d.Type().IsRegular() && keep(path) {

@@ -1,0 +1,141 @@
+// A member of one group: its KeyPackage, its state, and a commit that waits to be accepted.
+
+import * as mls from "ts-mls"
+import * as convert from "./convert.mjs"
+import { proposal } from "./proposal.mjs"
+import { signatureKeys, suite } from "./suite.mjs"
+import { renewed } from "./update.mjs"
+
+const { bytes, hex } = convert
+
+export class Member {
+  static operations = ["keyPackage", "found", "join", "propose", "commit", "merge", "drop", "process", "encrypt", "know", "view"]
+
+  // create makes a client with a signature key of its own. It understands the extension types
+  // of supports; notBefore and notAfter, in seconds, are its packages' lifetime.
+  static async create({ suite: id, credential, supports = [], notBefore, notAfter }) {
+    const m = new Member()
+    m.suite = await suite(id)
+    m.keys = await signatureKeys(m.suite)
+    m.credential = credential.certificates
+      ? { credentialType: "x509", certificates: credential.certificates.map(bytes) }
+      : { credentialType: "basic", identity: bytes(credential.identity) }
+    m.capabilities = mls.defaultCapabilities()
+    m.capabilities.extensions.push(...supports)
+    m.lifetime = { notBefore: BigInt(notBefore), notAfter: BigInt(notAfter) }
+    m.psks = {}
+    return m
+  }
+
+  async keyPackage() {
+    this.package = await mls.generateKeyPackageWithKey(this.credential, this.capabilities, this.lifetime, [], this.keys, this.suite)
+    return { keyPackage: convert.encodedKeyPackage(this.package.publicPackage) }
+  }
+
+  async found({ group, extensions }) {
+    await this.keyPackage()
+    const { publicPackage, privatePackage } = this.package
+    this.state = await mls.createGroup(bytes(group), publicPackage, privatePackage, convert.extensions(extensions), this.suite)
+  }
+
+  async join({ welcome, tree }) {
+    const m = convert.message(welcome)
+    if (m.wireformat !== "mls_welcome") throw new Error("no Welcome")
+    const { publicPackage, privatePackage } = this.package
+    const given = tree ? convert.tree(tree) : undefined
+    this.state = await mls.joinGroup(m.welcome, publicPackage, privatePackage, this.pskIndex(), this.suite, given)
+  }
+
+  // know makes a pre-shared key known to this member.
+  know({ psk, secret }) {
+    this.psks[mls.bytesToBase64(bytes(psk))] = bytes(secret)
+  }
+
+  pskIndex() {
+    return mls.makePskIndex(this.state, this.psks)
+  }
+
+  async propose({ what, publicly = false, aad = "" }) {
+    const asked = await proposal(this, what)
+    const r = await mls.createProposal(this.state, publicly, asked, this.suite, bytes(aad))
+    this.advance(r)
+    const { wireformat, ...content } = r.message
+    return { message: convert.encodedMessage(wireformat, content) }
+  }
+
+  // commit takes the proposals that wait, all of them, and those that are asked for. The new
+  // state comes with merge.
+  async commit({ proposals = [], publicly = false, treeInside = false, aad = "" }) {
+    const extraProposals = []
+    for (const p of proposals) extraProposals.push(await proposal(this, p))
+    const r = await mls.createCommit(
+      { state: this.state, pskIndex: this.pskIndex(), cipherSuite: this.suite },
+      { extraProposals, wireAsPublicMessage: publicly, ratchetTreeExtension: treeInside, authenticatedData: bytes(aad) },
+    )
+    this.pending = r
+    const { wireformat, ...content } = r.commit
+    const reply = { message: convert.encodedMessage(wireformat, content) }
+    if (r.welcome) reply.welcome = convert.encodedMessage("mls_welcome", { welcome: r.welcome })
+    return reply
+  }
+
+  merge() {
+    if (this.pending === undefined) throw new Error("no commit waits")
+    this.advance(this.pending)
+    this.pending = this.update = undefined
+  }
+
+  drop() {
+    this.pending = undefined
+  }
+
+  // advance goes on to the state of a result and deletes the secrets that are used up.
+  advance({ newState, consumed }) {
+    this.state = newState
+    consumed.forEach(mls.zeroOutUint8Array)
+  }
+
+  async process({ message }) {
+    const m = convert.message(message)
+    const epoch = this.state.groupContext.epoch
+    const r = await renewed(this, (state) => this.open(state, m))
+    this.advance(r)
+    const aad = hex((m.privateMessage ?? m.publicMessage.content).authenticatedData)
+    if (r.kind === "applicationMessage") return { kind: "application", data: hex(r.message), aad }
+    const removed = this.state.groupActiveState.kind === "removedFromGroup"
+    if (!removed && this.state.groupContext.epoch === epoch) return { kind: "proposal", aad }
+    this.pending = undefined
+    return { kind: "commit", removed, aad }
+  }
+
+  async open(state, m) {
+    switch (m.wireformat) {
+      case "mls_private_message":
+        return mls.processPrivateMessage(state, m.privateMessage, this.pskIndex(), this.suite)
+      case "mls_public_message":
+        return mls.processPublicMessage(state, m.publicMessage, this.pskIndex(), this.suite)
+    }
+    throw new Error(`a message of kind ${m.wireformat}`)
+  }
+
+  async encrypt({ data, aad = "" }) {
+    const r = await mls.createApplicationMessage(this.state, bytes(data), this.suite, bytes(aad))
+    this.advance(r)
+    return { message: convert.encodedMessage("mls_private_message", { privateMessage: r.privateMessage }) }
+  }
+
+  // view is what all members of an epoch must see alike.
+  async view({ label, context, length }) {
+    const { groupContext, keySchedule, privatePath, ratchetTree } = this.state
+    const exported = await mls.mlsExporter(keySchedule.exporterSecret, label, bytes(context), length, this.suite)
+    return {
+      epoch: Number(groupContext.epoch),
+      leaf: privatePath.leafIndex,
+      authenticator: hex(keySchedule.epochAuthenticator),
+      exported: hex(exported),
+      treeHash: hex(groupContext.treeHash),
+      tree: convert.encodedTree(ratchetTree),
+      extensions: convert.encodedExtensions(groupContext.extensions),
+    }
+  }
+}

@@ -1,0 +1,206 @@
+package tsmls
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sealpost/sealpost/mls"
+)
+
+// session is a group and everybody in it. Its methods fail the test when somebody refuses
+// what another sent, or when two members differ after it.
+type session struct {
+	t       *testing.T
+	peer    *peer
+	suite   mls.Suite
+	now     time.Time
+	made    int // members, for names that are used once
+	members map[string]member
+	waiting map[string]newcomer // by KeyPackageRef: offered and not in the group yet
+}
+
+type newcomer struct {
+	name string
+	member
+}
+
+// newSession founds a group. A member's name says its library: "go…" is package mls, "ts…"
+// is ts-mls.
+func newSession(t *testing.T, p *peer, suite mls.Suite, founder string) *session {
+	t.Helper()
+	s := &session{t: t, peer: p, suite: suite, now: time.Now(), members: map[string]member{}, waiting: map[string]newcomer{}}
+	m := s.client(founder)
+	s.ok(founder, m.found([]byte(t.Name()), []mls.Extension{{Type: understood, Data: []byte("first")}}))
+	s.members[founder] = m
+	return s
+}
+
+func (s *session) ok(who string, err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatalf("%s: %v", who, err)
+	}
+}
+
+func (s *session) client(name string) member {
+	s.t.Helper()
+	var m member
+	var err error
+	if strings.HasPrefix(name, "go") {
+		m, err = newOurs(name, s.suite, s.now)
+	} else {
+		m, err = newTheirs(s.peer, name, s.suite, s.now)
+	}
+	s.ok(name, err)
+	return m
+}
+
+// add has a client of that name offer a KeyPackage.
+func (s *session) add(name string) change {
+	s.t.Helper()
+	m := s.client(name)
+	b, err := m.keyPackage()
+	s.ok(name, err)
+	kp, err := mls.ParseKeyPackage(b)
+	s.ok(name, err)
+	s.ok(name, kp.Verify(s.now, nil))
+	s.waiting[string(kp.Ref())] = newcomer{name, m}
+	return change{add: b}
+}
+
+func (s *session) remove(name string) change {
+	s.t.Helper()
+	leaf := s.view(name).Leaf
+	return change{remove: &leaf}
+}
+
+func update() change { return change{update: true} }
+
+func extend(data string) change {
+	return change{extensions: &[]mls.Extension{{Type: understood, Data: []byte(data)}}}
+}
+
+func (s *session) view(name string) view {
+	s.t.Helper()
+	v, err := s.members[name].view()
+	s.ok(name, err)
+	return v
+}
+
+func (s *session) names() []string { return slices.Sorted(maps.Keys(s.members)) }
+
+func (s *session) others(name string) []string {
+	return slices.DeleteFunc(s.names(), func(n string) bool { return n == name })
+}
+
+// propose has one member propose and all others take it.
+func (s *session) propose(by string, what change) {
+	s.t.Helper()
+	aad := []byte("proposed by " + by)
+	msg, err := s.members[by].propose(what, manner{aad: aad})
+	s.ok(by, err)
+	for _, name := range s.others(by) {
+		r, err := s.members[name].process(msg)
+		s.ok(name+" takes the proposal of "+by, err)
+		if r.kind != "proposal" || !bytes.Equal(r.aad, aad) {
+			s.t.Fatalf("%s: a proposal of %s came out as %+v", name, by, r)
+		}
+	}
+}
+
+// commit has one member commit to what waits and what is given, and delivers it.
+func (s *session) commit(by string, how manner, what ...change) {
+	s.t.Helper()
+	how.aad = []byte("committed by " + by)
+	c, err := s.members[by].commit(what, how)
+	s.ok(by, err)
+	s.deliver(by, how, c)
+}
+
+// deliver has a commit count: all others take it, its maker merges it, those it adds join.
+// Whoever is not named any more by the others has been told so.
+func (s *session) deliver(by string, how manner, c committed) {
+	s.t.Helper()
+	for _, name := range s.others(by) {
+		r, err := s.members[name].process(c.message)
+		s.ok(name+" takes the commit of "+by, err)
+		if r.kind != "commit" || !bytes.Equal(r.aad, how.aad) {
+			s.t.Fatalf("%s: a commit of %s came out as %+v", name, by, r)
+		}
+		if r.removed {
+			delete(s.members, name)
+		}
+	}
+	s.ok(by, s.members[by].merge())
+	for ref, n := range s.waiting {
+		welcome := c.welcome
+		if c.welcomes != nil {
+			welcome = c.welcomes[ref]
+		}
+		if welcome == nil {
+			continue // offered for a later commit
+		}
+		var tree []byte
+		if !how.treeInside {
+			tree = s.view(by).Tree
+		}
+		s.ok(n.name+" joins by "+by, n.join(welcome, tree))
+		s.members[n.name] = n.member
+		delete(s.waiting, ref)
+	}
+	s.agree()
+}
+
+// agree compares what every member sees.
+func (s *session) agree() {
+	s.t.Helper()
+	var first view
+	leaves := map[mls.LeafIndex]string{}
+	for i, name := range s.names() {
+		v := s.view(name)
+		if other, taken := leaves[v.Leaf]; taken {
+			s.t.Fatalf("%s and %s are both at leaf %d", other, name, v.Leaf)
+		}
+		leaves[v.Leaf] = name
+		if v.Leaf = 0; i == 0 {
+			first = v
+		}
+		if a, b := fmt.Sprintf("%x", first), fmt.Sprintf("%x", v); a != b {
+			s.t.Fatalf("%s and %s differ:\n%s\n%s", s.names()[0], name, a, b)
+		}
+	}
+}
+
+// say has one member write to all others.
+func (s *session) say(by string) {
+	s.t.Helper()
+	s.sayInOrder(by, 0)
+}
+
+// sayInOrder has one member write as many messages as there are places, which all others get
+// in that order.
+func (s *session) sayInOrder(by string, order ...int) {
+	s.t.Helper()
+	aad := []byte("written by " + by)
+	var messages [][]byte
+	text := func(i int) []byte { return fmt.Appendf(nil, "message %d of %s", i, by) }
+	for i := range order {
+		msg, err := s.members[by].encrypt(text(i), aad)
+		s.ok(by, err)
+		messages = append(messages, msg)
+	}
+	for _, name := range s.others(by) {
+		for _, i := range order {
+			r, err := s.members[name].process(messages[i])
+			s.ok(fmt.Sprintf("%s takes message %d of %s", name, i, by), err)
+			if r.kind != "application" || !bytes.Equal(r.data, text(i)) || !bytes.Equal(r.aad, aad) {
+				s.t.Fatalf("%s: message %d of %s came out as %+v", name, i, by, r)
+			}
+		}
+	}
+}
