@@ -1,5 +1,10 @@
 package mls
 
+import (
+	"cmp"
+	"time"
+)
+
 // Application is what a group asks of the program around it. It is not part of any stored
 // state: whoever loads a group gives it again. The zero value accepts every credential and
 // knows no pre-shared keys.
@@ -9,4 +14,13 @@ type Application struct {
 	Credentials CredentialValidator
 	// PSKs finds pre-shared keys; nil knows none.
 	PSKs PSKSource
+	// MaxLifetime is the longest lifetime of a KeyPackage that this member adds; zero is
+	// [MaxLifetime], below zero is no limit. It judges no commit that was received, and no
+	// tree: what others have added is in the group.
+	MaxLifetime time.Duration
+}
+
+// verify is [KeyPackage.Verify] within the application's limit.
+func (app *Application) verify(kp *KeyPackage, now time.Time) error {
+	return kp.verify(now, app.Credentials, cmp.Or(app.MaxLifetime, MaxLifetime))
 }

@@ -61,7 +61,7 @@ func (g *Group) Commit(p CommitParams) (*StagedCommit, error) {
 		return nil, fmt.Errorf("%w: aad of more than %d bytes", ErrLimit, maxContent)
 	}
 	for _, kp := range p.Add {
-		if err := kp.Verify(p.Now, g.app.Credentials); err != nil {
+		if err := g.app.verify(kp, p.Now); err != nil {
 			return nil, err
 		}
 	}

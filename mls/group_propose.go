@@ -73,7 +73,7 @@ func (g *Group) propose(p *ProposalParams, q *queuedProposal) (*proposal, error)
 	}
 	switch {
 	case p.Add != nil:
-		return &proposal{kind: proposalAdd, add: p.Add}, p.Add.Verify(p.Now, g.app.Credentials)
+		return &proposal{kind: proposalAdd, add: p.Add}, g.app.verify(p.Add, p.Now)
 	case p.Remove != nil:
 		return &proposal{kind: proposalRemove, remove: *p.Remove}, nil
 	case p.Extensions != nil:

@@ -102,6 +102,10 @@ func (kp *KeyPackage) Supports(t ExtensionType) bool { return kp.leaf.capabiliti
 // the leaf, the keys, the lifetime at now, and the credential by v (nil judges none). An
 // error matches [ErrInvalid], or [ErrExpired] for the lifetime alone.
 func (kp *KeyPackage) Verify(now time.Time, v CredentialValidator) error {
+	return kp.verify(now, v, MaxLifetime)
+}
+
+func (kp *KeyPackage) verify(now time.Time, v CredentialValidator, longest time.Duration) error {
 	if err := kp.check(); err != nil {
 		return err
 	}
@@ -112,7 +116,7 @@ func (kp *KeyPackage) Verify(now time.Time, v CredentialValidator) error {
 	if err := kp.leaf.judge(v, CredentialKeyPackage, s, nil); err != nil {
 		return err
 	}
-	if err := kp.leaf.lifetime.checkLength(); err != nil {
+	if err := kp.leaf.lifetime.checkLength(longest); err != nil {
 		return err
 	}
 	return kp.leaf.lifetime.check(now)
@@ -193,7 +197,7 @@ func NewKeyPackage(cfg KeyPackageConfig) (*KeyPackage, *KeyPackageSecrets, error
 		lifetime:     lifetime{notBefore: uint64(cfg.NotBefore.Unix()), notAfter: uint64(cfg.NotAfter.Unix())},
 		extensions:   cloneExtensions(cfg.LeafExtensions),
 	}
-	if err := leaf.lifetime.checkLength(); err != nil {
+	if err := leaf.lifetime.checkLength(MaxLifetime); err != nil {
 		return nil, nil, err
 	}
 	if err := leaf.sign(s, cfg.SignatureKey, nil, 0); err != nil {

@@ -36,13 +36,13 @@ func (l lifetime) check(now time.Time) error {
 	return nil
 }
 
-// checkLength verifies that l is no longer than [MaxLifetime].
-func (l lifetime) checkLength() error {
+// checkLength verifies that l is no longer than that; below zero nothing is too long.
+func (l lifetime) checkLength(longest time.Duration) error {
 	if l.notAfter < l.notBefore {
 		return fmt.Errorf("%w: lifetime ends before it begins", ErrExpired)
 	}
-	if l.notAfter-l.notBefore > uint64(MaxLifetime/time.Second) {
-		return fmt.Errorf("%w: lifetime is longer than %v", ErrExpired, MaxLifetime)
+	if longest >= 0 && l.notAfter-l.notBefore > uint64(longest/time.Second) {
+		return fmt.Errorf("%w: lifetime is longer than %v", ErrExpired, longest)
 	}
 	return nil
 }

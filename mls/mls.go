@@ -57,7 +57,8 @@ const (
 	maxExportHashes = 255
 )
 
-// MaxLifetime is the longest lifetime that [KeyPackage.Verify] and [NewKeyPackage] accept:
+// MaxLifetime is the longest lifetime that [KeyPackage.Verify] and [NewKeyPackage] accept, and
+// a group too unless its [Application] says otherwise:
 // 28 days and a day for clocks that disagree. A stolen package that was never used is
 // worthless afterwards.
 const MaxLifetime = 29 * 24 * time.Hour

@@ -1,6 +1,11 @@
 package mls
 
-import "github.com/sealpost/sealpost/internal/wire"
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/sealpost/sealpost/internal/wire"
+)
 
 // groupSecrets is GroupSecrets (RFC 9420 section 12.4.3.1).
 type groupSecrets struct {
@@ -62,6 +67,34 @@ func readWelcome(r *wire.Reader) *welcome {
 		suite: Suite(r.Uint16()), secrets: wire.Vector(r, readEncryptedGroupSecrets),
 		encryptedGroupInfo: r.Bytes(),
 	}
+}
+
+// CombineWelcomes makes one Welcome for all members that a commit adds out of those that it
+// has for each of them, for a delivery service that hands out one. It holds the GroupInfo once,
+// and names every KeyPackage. Without any it is nil; invitations of several commits, or bytes
+// that are none, are [ErrMalformed].
+func CombineWelcomes(ws []Welcome) ([]byte, error) {
+	if len(ws) == 0 {
+		return nil, nil
+	}
+	var all *welcome
+	for _, w := range ws {
+		m, err := parse(w.Message, readMessage)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case m.welcome == nil:
+			return nil, fmt.Errorf("%w: wire format %d is no Welcome", ErrMalformed, m.wireFormat)
+		case all == nil:
+			all = m.welcome
+		case !bytes.Equal(all.encryptedGroupInfo, m.welcome.encryptedGroupInfo):
+			return nil, fmt.Errorf("%w: Welcomes of several commits", ErrMalformed)
+		default:
+			all.secrets = append(all.secrets, m.welcome.secrets...)
+		}
+	}
+	return encode(&message{wireFormat: wireFormatWelcome, welcome: all}, writeMessage), nil
 }
 
 // groupInfoKey derives welcome_key and welcome_nonce.
