@@ -2,6 +2,7 @@ package tsmls
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,9 +20,9 @@ type session struct {
 	peer    *peer
 	suite   mls.Suite
 	now     time.Time
-	made    int // members, for names that are used once
 	members map[string]member
 	waiting map[string]newcomer // by KeyPackageRef: offered and not in the group yet
+	leaving map[string]bool     // removed by the next commit
 }
 
 type newcomer struct {
@@ -33,12 +34,17 @@ type newcomer struct {
 // is ts-mls.
 func newSession(t *testing.T, p *peer, suite mls.Suite, founder string) *session {
 	t.Helper()
-	s := &session{t: t, peer: p, suite: suite, now: time.Now(), members: map[string]member{}, waiting: map[string]newcomer{}}
+	s := &session{
+		t: t, peer: p, suite: suite, now: time.Now(),
+		members: map[string]member{}, waiting: map[string]newcomer{}, leaving: map[string]bool{},
+	}
 	m := s.client(founder)
 	s.ok(founder, m.found([]byte(t.Name()), []mls.Extension{{Type: understood, Data: []byte("first")}}))
 	s.members[founder] = m
 	return s
 }
+
+func isOurs(name string) bool { return strings.HasPrefix(name, "go") }
 
 func (s *session) ok(who string, err error) {
 	s.t.Helper()
@@ -51,7 +57,7 @@ func (s *session) client(name string) member {
 	s.t.Helper()
 	var m member
 	var err error
-	if strings.HasPrefix(name, "go") {
+	if isOurs(name) {
 		m, err = newOurs(name, s.suite, s.now)
 	} else {
 		m, err = newTheirs(s.peer, name, s.suite, s.now)
@@ -76,6 +82,7 @@ func (s *session) add(name string) change {
 func (s *session) remove(name string) change {
 	s.t.Helper()
 	leaf := s.view(name).Leaf
+	s.leaving[name] = true
 	return change{remove: &leaf}
 }
 
@@ -123,20 +130,24 @@ func (s *session) commit(by string, how manner, what ...change) {
 }
 
 // deliver has a commit count: all others take it, its maker merges it, those it adds join.
-// Whoever is not named any more by the others has been told so.
 func (s *session) deliver(by string, how manner, c committed) {
 	s.t.Helper()
 	for _, name := range s.others(by) {
 		r, err := s.members[name].process(c.message)
+		if s.leaving[name] && errors.Is(err, errPeer) && s.refilled(c) {
+			continue
+		}
 		s.ok(name+" takes the commit of "+by, err)
-		if r.kind != "commit" || !bytes.Equal(r.aad, how.aad) {
+		if r.kind != "commit" || !bytes.Equal(r.aad, how.aad) || r.removed != s.leaving[name] {
 			s.t.Fatalf("%s: a commit of %s came out as %+v", name, by, r)
 		}
-		if r.removed {
-			delete(s.members, name)
-		}
 	}
+	for name := range s.leaving {
+		delete(s.members, name)
+	}
+	clear(s.leaving)
 	s.ok(by, s.members[by].merge())
+	var absent []string
 	for ref, n := range s.waiting {
 		welcome := c.welcome
 		if c.welcomes != nil {
@@ -149,12 +160,44 @@ func (s *session) deliver(by string, how manner, c committed) {
 		if !how.treeInside {
 			tree = s.view(by).Tree
 		}
-		s.ok(n.name+" joins by "+by, n.join(welcome, tree))
-		s.members[n.name] = n.member
 		delete(s.waiting, ref)
+		err := n.join(welcome, tree)
+		if errors.Is(err, errPeer) && strings.Contains(err.Error(), unmergedLeaves) {
+			absent = append(absent, n.name)
+			continue
+		}
+		s.ok(n.name+" joins by "+by, err)
+		s.members[n.name] = n.member
 	}
 	s.agree()
+	s.expel(absent)
 }
+
+// unmergedLeaves is ts-mls' word for trees that RFC 9420 section 12.4.3.1 allows: it wants
+// all nodes above an unmerged leaf to have the same list, not just those below the node whose
+// list it is on to have the leaf on theirs.
+const unmergedLeaves = "must list leaf node in its unmerged_leaves"
+
+// expel removes members who could not join.
+func (s *session) expel(names []string) {
+	s.t.Helper()
+	if len(names) == 0 {
+		return
+	}
+	s.t.Logf("%v cannot join: %s", names, unmergedLeaves)
+	by := s.names()[slices.IndexFunc(s.names(), isOurs)]
+	var what []change
+	for _, m := range s.members[by].(*ours).group.Members() {
+		if slices.Contains(names, string(m.Credential.Identity)) {
+			what = append(what, change{remove: &m.Leaf})
+		}
+	}
+	s.commit(by, manner{}, what...)
+}
+
+// refilled tells whether a commit adds somebody too. ts-mls looks for its own leaf only after
+// the Adds, which may have given it to another, and does not see then that it was removed.
+func (s *session) refilled(c committed) bool { return c.welcome != nil || len(c.welcomes) > 0 }
 
 // agree compares what every member sees.
 func (s *session) agree() {
