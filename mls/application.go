@@ -14,6 +14,8 @@ type Application struct {
 	Credentials CredentialValidator
 	// PSKs finds pre-shared keys; nil knows none.
 	PSKs PSKSource
+	// AppData applies AppDataUpdate proposals; nil refuses them.
+	AppData AppDataLogic
 	// MaxLifetime is the longest lifetime of a KeyPackage that this member adds; zero is
 	// [MaxLifetime], below zero is no limit. It judges no commit that was received, and no
 	// tree: what others have added is in the group.

@@ -25,6 +25,9 @@ type plan struct {
 	updates []LeafIndex
 	psks    []preSharedKeyID
 
+	ephemerals []ComponentData
+	custom     []CustomProposal
+
 	steps []pathStep    // of the path, if there is one
 	ctx   *groupContext // provisional: with the old confirmed transcript hash
 }
@@ -58,10 +61,13 @@ func (e *PublicView) apply(list []listed, committer LeafIndex, app *Application)
 		}
 	}
 	for _, l := range list {
-		if l.proposal.kind == proposalRemove {
-			p.removes = append(p.removes, newMember(l.proposal.remove, e.tree.leaf(l.proposal.remove)))
-			p.tree.remove(l.proposal.remove)
+		if at, ok := l.removed(); ok {
+			p.removes = append(p.removes, newMember(at, e.tree.leaf(at)))
+			p.tree.remove(at)
 		}
+	}
+	if err := p.checkSupport(); err != nil {
+		return nil, err
 	}
 	if len(p.removes) > 0 {
 		p.tree.truncate()
@@ -77,7 +83,19 @@ func (e *PublicView) apply(list []listed, committer LeafIndex, app *Application)
 		p.added[at] = true
 		p.joiners = append(p.joiners, joiner{leaf: at, kp: l.proposal.add})
 	}
-	return p, nil
+	p.collectData()
+	return p, p.applyAppData()
+}
+
+// removed is the leaf that a Remove or SelfRemove names.
+func (l listed) removed() (LeafIndex, bool) {
+	switch l.proposal.kind {
+	case proposalRemove:
+		return l.proposal.remove, true
+	case ProposalSelfRemove:
+		return l.from.leaf(), true
+	}
+	return 0, false
 }
 
 // checkList verifies the rules among proposals (section 12.2), and those by value by
@@ -102,14 +120,18 @@ func (p *plan) checkList() error {
 				return broken("proposals.same-leaf", "leaf %d is changed twice", at)
 			}
 			touched[at] = true
-		case proposalRemove:
-			if l.proposal.remove == p.committer {
+		case proposalRemove, ProposalSelfRemove:
+			at, _ := l.removed()
+			if l.proposal.kind == ProposalSelfRemove && l.queued == nil {
+				return broken("self-remove.by-value", "SelfRemove is in the commit itself")
+			}
+			if at == p.committer {
 				return broken("proposals.own-remove", "committer %d removes itself", p.committer)
 			}
-			if touched[l.proposal.remove] {
-				return broken("proposals.same-leaf", "leaf %d is changed twice", l.proposal.remove)
+			if touched[at] {
+				return broken("proposals.same-leaf", "leaf %d is changed twice", at)
 			}
-			touched[l.proposal.remove] = true
+			touched[at] = true
 		case proposalGroupExtensions:
 			if extensions++; extensions > 1 {
 				return broken("proposals.extensions", "several GroupContextExtensions")
@@ -156,6 +178,16 @@ func (e *PublicView) checkProposal(p *proposal, from sender, app *Application) e
 		}
 	case proposalExternalInit:
 		return brokenBy("proposals.external-init", ErrUnsupported, "ExternalInit by a member")
+	case ProposalSelfRemove:
+		if from.kind != senderMember {
+			return broken("self-remove.sender", "SelfRemove by sender type %d", from.kind)
+		}
+		return nil
+	case ProposalAppDataUpdate, ProposalAppEphemeral:
+		return nil // by the finished list: support, and what the application says
+	}
+	if p.kind.isCustom() {
+		return nil
 	}
 	return brokenBy("proposals.type", ErrUnsupported, "proposal type %d", p.kind)
 }

@@ -12,7 +12,7 @@ type capabilities struct {
 	versions    []uint16
 	suites      []Suite
 	extensions  []ExtensionType
-	proposals   []uint16
+	proposals   []ProposalType
 	credentials []CredentialType
 }
 
@@ -20,7 +20,7 @@ func writeCapabilities(w *wire.Writer, c capabilities) {
 	wire.WriteVector(w, c.versions, writeUint[uint16])
 	wire.WriteVector(w, c.suites, writeUint[Suite])
 	wire.WriteVector(w, c.extensions, writeUint[ExtensionType])
-	wire.WriteVector(w, c.proposals, writeUint[uint16])
+	wire.WriteVector(w, c.proposals, writeUint[ProposalType])
 	wire.WriteVector(w, c.credentials, writeUint[CredentialType])
 }
 
@@ -29,7 +29,7 @@ func readCapabilities(r *wire.Reader) capabilities {
 		versions:    wire.Vector(r, readUint[uint16]),
 		suites:      wire.Vector(r, readUint[Suite]),
 		extensions:  wire.Vector(r, readUint[ExtensionType]),
-		proposals:   wire.Vector(r, readUint[uint16]),
+		proposals:   wire.Vector(r, readUint[ProposalType]),
 		credentials: wire.Vector(r, readUint[CredentialType]),
 	}
 }
@@ -43,17 +43,25 @@ func grease() uint16 {
 	return (n|0x0a)<<8 | n | 0x0a
 }
 
+func isGrease(v uint16) bool { return v&0x0f0f == 0x0a0a && v>>8 == v&0xff }
+
 // newCapabilities lists what this package does and what the application says it does: the
-// extension types that it understands, in leaves, KeyPackages and group contexts.
-func newCapabilities(supported []ExtensionType, used ...[]Extension) capabilities {
+// extension types that it understands, in leaves, KeyPackages and group contexts, and types of
+// proposals beyond those of RFC 9420.
+func newCapabilities(supported []ExtensionType, proposals []ProposalType, used ...[]Extension) capabilities {
 	c := capabilities{
 		versions:    []uint16{versionMLS10},
 		suites:      append(Suites(), Suite(grease())),
 		credentials: []CredentialType{CredentialBasic, CredentialX509, CredentialType(grease())},
-		proposals:   []uint16{grease()},
 	}
+	for _, t := range proposals {
+		if !t.isDefault() && !isGrease(uint16(t)) && !slices.Contains(c.proposals, t) {
+			c.proposals = append(c.proposals, t)
+		}
+	}
+	c.proposals = append(c.proposals, ProposalType(grease()))
 	add := func(t ExtensionType) {
-		if !t.isDefault() && !slices.Contains(c.extensions, t) {
+		if !t.isDefault() && !isGrease(uint16(t)) && !slices.Contains(c.extensions, t) {
 			c.extensions = append(c.extensions, t)
 		}
 	}
@@ -73,8 +81,8 @@ func (c capabilities) hasExtension(t ExtensionType) bool {
 	return t.isDefault() || slices.Contains(c.extensions, t)
 }
 
-func (c capabilities) hasProposal(t uint16) bool {
-	return t >= proposalAdd && t <= proposalGroupExtensions || slices.Contains(c.proposals, t)
+func (c capabilities) hasProposal(t ProposalType) bool {
+	return t.isDefault() || slices.Contains(c.proposals, t)
 }
 
 func (c capabilities) hasCredential(t CredentialType) bool {

@@ -67,6 +67,10 @@ func samples(t tb, id Suite) map[string][][]byte {
 		{kind: proposalReInit, reInit: reInit{groupID: []byte("g"), version: 1, suite: id, extensions: []Extension{{Type: 9}}}},
 		{kind: proposalExternalInit, externalInit: []byte("kem")},
 		{kind: proposalGroupExtensions, extensions: []Extension{{Type: 1, Data: []byte("x")}}},
+		{kind: ProposalAppDataUpdate, appData: AppDataUpdate{Component: 7, Update: []byte("new")}},
+		{kind: ProposalAppDataUpdate, appData: AppDataUpdate{Component: 7, Remove: true}},
+		{kind: ProposalAppEphemeral, component: ComponentData{Component: 7, Data: []byte("data")}},
+		{kind: ProposalSelfRemove}, {kind: 0xf0b1, custom: []byte("own kind")},
 	} {
 		out["proposal"] = append(out["proposal"], encode(p, writeProposal))
 	}

@@ -67,7 +67,7 @@ func cloneExtensions(es []Extension) []Extension {
 // requiredCapabilities is RequiredCapabilities (section 11.1).
 type requiredCapabilities struct {
 	extensions  []ExtensionType
-	proposals   []uint16
+	proposals   []ProposalType
 	credentials []CredentialType
 }
 
@@ -80,7 +80,7 @@ func parseRequiredCapabilities(data []byte) (requiredCapabilities, error) {
 	r := wire.NewReader(data)
 	rc := requiredCapabilities{
 		extensions:  wire.Vector(r, readUint[ExtensionType]),
-		proposals:   wire.Vector(r, readUint[uint16]),
+		proposals:   wire.Vector(r, readUint[ProposalType]),
 		credentials: wire.Vector(r, readUint[CredentialType]),
 	}
 	if err := r.Finish(); err != nil {

@@ -31,9 +31,11 @@ type GroupConfig struct {
 	Credential   Credential
 	SignatureKey SignaturePrivateKey
 	Extensions   []Extension // of the group context
-	// LeafExtensions and SupportedExtensions are as in [KeyPackageConfig].
+	// The next four are as in [KeyPackageConfig].
 	LeafExtensions      []Extension
 	SupportedExtensions []ExtensionType
+	SupportedProposals  []ProposalType
+	Components          []ComponentID
 	Application         Application
 	Now                 time.Time // begins the lifetime of the creator's leaf
 }
@@ -58,10 +60,13 @@ func NewGroup(cfg GroupConfig) (*Group, error) {
 	}
 	leaf := &leafNode{
 		encryptionKey: leafKey.pub, signatureKey: cfg.SignatureKey.Public(), credential: cfg.Credential.clone(),
-		capabilities: newCapabilities(cfg.SupportedExtensions, cfg.Extensions, cfg.LeafExtensions),
+		capabilities: newCapabilities(cfg.SupportedExtensions, cfg.SupportedProposals, cfg.Extensions, cfg.LeafExtensions),
 		source:       sourceKeyPackage,
 		lifetime:     lifetime{notBefore: uint64(begin), notAfter: uint64(begin) + uint64(MaxLifetime/time.Second)},
 		extensions:   cloneExtensions(cfg.LeafExtensions),
+	}
+	if leaf.extensions, err = announceComponents(leaf.extensions, leaf.capabilities.extensions, cfg.Components); err != nil {
+		return nil, err
 	}
 	if err := leaf.sign(s, cfg.SignatureKey, nil, 0); err != nil {
 		return nil, err
@@ -180,6 +185,10 @@ func (g *Group) EncryptPadded(data, aad []byte, padding int) ([]byte, error) {
 	}
 	if padding < 0 || len(data)+len(aad)+padding > maxContent {
 		return nil, fmt.Errorf("%w: message of more than %d bytes", ErrLimit, maxContent)
+	}
+	aad, err := g.at.ctx.frameAAD(aad)
+	if err != nil {
+		return nil, err
 	}
 	c := g.content(contentApplication, aad)
 	c.application = data

@@ -30,6 +30,12 @@ type CommitParams struct {
 	NewLeafExtensions   *[]Extension
 	SupportedExtensions []ExtensionType
 
+	// AppData, Ephemeral and Custom are proposals beyond RFC 9420, by value: every member must
+	// announce their types ([KeyPackageConfig.SupportedProposals]).
+	AppData   []AppDataUpdate
+	Ephemeral []ComponentData
+	Custom    []CustomProposal
+
 	AAD []byte    // travels in the clear, signed
 	Now time.Time // for the lifetimes of what is added
 }
@@ -60,6 +66,10 @@ func (g *Group) Commit(p CommitParams) (*StagedCommit, error) {
 	if len(p.AAD) > maxContent {
 		return nil, fmt.Errorf("%w: aad of more than %d bytes", ErrLimit, maxContent)
 	}
+	var err error
+	if p.AAD, err = g.at.ctx.frameAAD(p.AAD); err != nil {
+		return nil, err
+	}
 	for _, kp := range p.Add {
 		if err := g.app.verify(kp, p.Now); err != nil {
 			return nil, err
@@ -74,7 +84,7 @@ func (g *Group) Commit(p CommitParams) (*StagedCommit, error) {
 }
 
 // requested is the list of proposals by value.
-func (g *Group) requested(p *CommitParams) []listed {
+func (g *Group) requested(p *CommitParams) ([]listed, error) {
 	var list []listed
 	add := func(q *proposal) { list = append(list, listed{proposal: q, from: fromMember(g.at.own)}) }
 	if p.Extensions != nil {
@@ -86,12 +96,28 @@ func (g *Group) requested(p *CommitParams) []listed {
 	for _, kp := range p.Add {
 		add(&proposal{kind: proposalAdd, add: kp})
 	}
-	return list
+	for _, d := range p.Ephemeral {
+		add(&proposal{kind: ProposalAppEphemeral, component: d.clone()})
+	}
+	for _, c := range p.Custom {
+		q, err := c.proposal()
+		if err != nil {
+			return nil, err
+		}
+		add(q)
+	}
+	for _, u := range p.AppData {
+		add(u.proposal())
+	}
+	return list, nil
 }
 
 // choose resolves the list of proposals and applies it.
 func (g *Group) choose(p *CommitParams) (*plan, error) {
-	list := g.requested(p)
+	list, err := g.requested(p)
+	if err != nil {
+		return nil, err
+	}
 	try := func(list []listed) (*plan, error) {
 		pl, err := g.at.apply(list, g.at.own, &g.app)
 		if err != nil {
@@ -135,17 +161,18 @@ func (g *Group) pending(list []listed, now time.Time) []listed {
 	taken := map[LeafIndex]bool{g.at.own: true}
 	extensions := false
 	for _, l := range list {
+		if at, ok := l.removed(); ok {
+			taken[at] = true
+		}
 		switch l.proposal.kind {
-		case proposalRemove:
-			taken[l.proposal.remove] = true
 		case proposalGroupExtensions:
 			extensions = true
 		}
 	}
 	removed := map[LeafIndex]bool{}
 	for _, q := range g.queue {
-		if q.proposal().kind == proposalRemove {
-			removed[q.proposal().remove] = true
+		if at, ok := q.listed().removed(); ok {
+			removed[at] = true
 		}
 	}
 	var out []listed
@@ -157,11 +184,12 @@ func (g *Group) pending(list []listed, now time.Time) []listed {
 				continue
 			}
 			taken[at] = true
-		case proposalRemove:
-			if taken[p.remove] {
+		case proposalRemove, ProposalSelfRemove:
+			at, _ := q.listed().removed()
+			if taken[at] {
 				continue
 			}
-			taken[p.remove] = true
+			taken[at] = true
 		case proposalGroupExtensions:
 			if extensions {
 				continue
@@ -172,7 +200,7 @@ func (g *Group) pending(list []listed, now time.Time) []listed {
 				continue
 			}
 		}
-		out = append(out, listed{proposal: q.proposal(), from: q.from(), queued: q})
+		out = append(out, q.listed())
 	}
 	slices.Reverse(out)
 	return out
@@ -273,10 +301,10 @@ func (g *Group) renewedLeaf(leafKey *hpkePrivate, signatureKey SignaturePrivateK
 		leaf.extensions = cloneExtensions(*extensions)
 	}
 	if supported != nil {
-		leaf.capabilities = newCapabilities(supported, leaf.extensions, g.at.ctx.extensions)
+		leaf.capabilities = newCapabilities(supported, leaf.capabilities.proposals, leaf.extensions, g.at.ctx.extensions)
 	} else if extensions != nil {
 		// Keep what was announced before, and announce what is new.
-		leaf.capabilities = newCapabilities(leaf.capabilities.extensions, leaf.extensions)
+		leaf.capabilities = newCapabilities(leaf.capabilities.extensions, leaf.capabilities.proposals, leaf.extensions)
 	}
 	return &leaf
 }

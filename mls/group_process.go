@@ -22,7 +22,7 @@ type ApplicationMessage struct {
 }
 
 // QueuedProposal is a proposal that was accepted and now waits for a commit. One of Add,
-// Update, Remove and Extensions is set.
+// Update, Remove (a SelfRemove's too), Extensions, AppData, Ephemeral and Custom is set.
 type QueuedProposal struct {
 	Sender     LeafIndex
 	Own        bool // our own, come back
@@ -30,6 +30,9 @@ type QueuedProposal struct {
 	Update     *Member // as it will be
 	Remove     *LeafIndex
 	Extensions *[]Extension
+	AppData    *AppDataUpdate
+	Ephemeral  *ComponentData
+	Custom     *CustomProposal
 	AAD        []byte
 }
 
@@ -145,7 +148,15 @@ func (g *Group) openPrivate(m *privateMessage) (*authenticatedContent, *step, er
 	if err != nil {
 		return nil, nil, err
 	}
-	return a, st, a.verifySignature(s, leaf.signatureKey, g.at.ctx)
+	return a, st, g.at.authenticate(a, leaf)
+}
+
+// authenticate verifies a message's signature, and the frame of its authenticated data.
+func (e *PublicView) authenticate(a *authenticatedContent, leaf *leafNode) error {
+	if err := a.verifySignature(e.suite, leaf.signatureKey, e.ctx); err != nil {
+		return err
+	}
+	return e.ctx.checkSafeAAD(a.content.authenticatedData)
 }
 
 func (g *Group) processPublic(m *publicMessage, msg []byte) (Received, error) {
@@ -187,12 +198,15 @@ func (g *Group) openPublic(m *publicMessage) (*authenticatedContent, error) {
 	if leaf == nil {
 		return nil, broken("framing.sender", "leaf %d is not a member", m.content.sender.index)
 	}
-	return a, a.verifySignature(g.at.suite, leaf.signatureKey, g.at.ctx)
+	return a, g.at.authenticate(a, leaf)
 }
 
 // processProposal queues a proposal that is valid by itself; used is called when it is.
 func (g *Group) processProposal(a *authenticatedContent, used func()) (Received, error) {
 	q := &queuedProposal{ref: a.proposalRef(g.at.suite), content: a, said: a.said(g.at.ctx)}
+	if q.proposal().kind == ProposalSelfRemove && a.wireFormat != wireFormatPublic {
+		return nil, broken("self-remove.wire-format", "SelfRemove that somebody outside could not read")
+	}
 	if err := g.at.checkProposal(q.proposal(), q.from(), &g.app); err != nil {
 		return nil, err
 	}
@@ -211,10 +225,19 @@ func (q *queuedProposal) describe(own bool) *QueuedProposal {
 		out.Add = p.add
 	case proposalUpdate:
 		out.Update = new(newMember(q.from().leaf(), p.update))
-	case proposalRemove:
-		out.Remove = new(p.remove)
+	case proposalRemove, ProposalSelfRemove:
+		at, _ := q.listed().removed()
+		out.Remove = new(at)
 	case proposalGroupExtensions:
 		out.Extensions = new(cloneExtensions(p.extensions))
+	case ProposalAppDataUpdate:
+		out.AppData = new(p.appData.clone())
+	case ProposalAppEphemeral:
+		out.Ephemeral = new(p.component.clone())
+	default:
+		if p.kind.isCustom() {
+			out.Custom = &CustomProposal{Type: p.kind, Data: bytes.Clone(p.custom)}
+		}
 	}
 	return out
 }

@@ -7,12 +7,16 @@ import (
 	"time"
 )
 
-// ProposalParams says what is proposed: exactly one of Add, Update, Remove and Extensions.
+// ProposalParams says what is proposed: exactly one of the first group.
 type ProposalParams struct {
 	Add        *KeyPackage // verified at Now
 	Update     bool        // renews the own leaf
 	Remove     *LeafIndex  // the own leaf too: that is leaving
 	Extensions *[]Extension
+	// These are beyond RFC 9420; every member must announce their types.
+	AppData   *AppDataUpdate
+	Ephemeral *ComponentData
+	Custom    *CustomProposal
 
 	// The next three change the own leaf, with Update; zero values keep what is.
 	NewSignatureKey   SignaturePrivateKey
@@ -36,6 +40,10 @@ func (g *Group) Propose(p ProposalParams) ([]byte, error) {
 	}
 	if len(p.AAD) > maxContent {
 		return nil, fmt.Errorf("%w: aad of more than %d bytes", ErrLimit, maxContent)
+	}
+	var err error
+	if p.AAD, err = g.at.ctx.frameAAD(p.AAD); err != nil {
+		return nil, err
 	}
 	q := new(queuedProposal)
 	prop, err := g.propose(&p, q)
@@ -63,7 +71,10 @@ func (g *Group) Propose(p ProposalParams) ([]byte, error) {
 // propose builds the proposal, and puts an Update's keys into q.
 func (g *Group) propose(p *ProposalParams, q *queuedProposal) (*proposal, error) {
 	chosen := 0
-	for _, set := range []bool{p.Add != nil, p.Update, p.Remove != nil, p.Extensions != nil} {
+	for _, set := range []bool{
+		p.Add != nil, p.Update, p.Remove != nil, p.Extensions != nil,
+		p.AppData != nil, p.Ephemeral != nil, p.Custom != nil,
+	} {
 		if set {
 			chosen++
 		}
@@ -78,6 +89,12 @@ func (g *Group) propose(p *ProposalParams, q *queuedProposal) (*proposal, error)
 		return &proposal{kind: proposalRemove, remove: *p.Remove}, nil
 	case p.Extensions != nil:
 		return &proposal{kind: proposalGroupExtensions, extensions: cloneExtensions(*p.Extensions)}, nil
+	case p.AppData != nil:
+		return p.AppData.proposal(), nil
+	case p.Ephemeral != nil:
+		return &proposal{kind: ProposalAppEphemeral, component: p.Ephemeral.clone()}, nil
+	case p.Custom != nil:
+		return p.Custom.proposal()
 	}
 	leafKey, err := g.at.suite.generateHPKE()
 	if err != nil {

@@ -149,6 +149,9 @@ func (kp *KeyPackage) check() error {
 	if err := checkUniqueExtensions(kp.extensions); err != nil {
 		return err
 	}
+	if err := checkKnownExtensions(kp.extensions); err != nil {
+		return err
+	}
 	for _, e := range kp.extensions {
 		if !kp.leaf.capabilities.hasExtension(e.Type) {
 			return broken("keypackage.extension-support", "type %#04x is not among the capabilities", uint16(e.Type))
@@ -170,6 +173,35 @@ type KeyPackageConfig struct {
 	// SupportedExtensions are further types that the application understands, such as those
 	// it puts into group contexts. Types used above are listed by themselves.
 	SupportedExtensions []ExtensionType
+	// SupportedProposals are the types beyond RFC 9420 that the application understands: its
+	// own and those of draft-ietf-mls-extensions.
+	SupportedProposals []ProposalType
+	// Components are the application's, announced in the leaf if it supports
+	// [ExtensionAppDataDictionary].
+	Components []ComponentID
+	// LastResort marks a package that may be handed out more than once, when all others are
+	// used up.
+	LastResort bool
+}
+
+// markLastResort puts the component last_resort_key_package into a package's dictionary.
+func markLastResort(es []Extension) ([]Extension, error) {
+	list, _, err := dictionary(es)
+	if err != nil {
+		return nil, err
+	}
+	return withDictionary(es, withComponent(list, ComponentData{Component: ComponentLastResort}))
+}
+
+// LastResort reports whether the package may be handed out more than once
+// (draft-ietf-mls-extensions, last_resort_key_package).
+func (kp *KeyPackage) LastResort() bool {
+	list, _, err := dictionary(kp.extensions)
+	if err != nil {
+		return false
+	}
+	_, ok := findComponent(list, ComponentLastResort)
+	return ok
 }
 
 // NewKeyPackage makes a KeyPackage with fresh keys. The secrets belong to this package alone
@@ -182,6 +214,11 @@ func NewKeyPackage(cfg KeyPackageConfig) (*KeyPackage, *KeyPackageSecrets, error
 	if cfg.NotBefore.Unix() < 0 || cfg.NotAfter.Unix() < 0 {
 		return nil, nil, fmt.Errorf("%w: lifetime before 1970", ErrExpired)
 	}
+	if cfg.LastResort {
+		if cfg.Extensions, err = markLastResort(cfg.Extensions); err != nil {
+			return nil, nil, err
+		}
+	}
 	initKey, err := s.generateHPKE()
 	if err != nil {
 		return nil, nil, err
@@ -192,10 +229,13 @@ func NewKeyPackage(cfg KeyPackageConfig) (*KeyPackage, *KeyPackageSecrets, error
 	}
 	leaf := &leafNode{
 		encryptionKey: leafKey.pub, signatureKey: cfg.SignatureKey.Public(), credential: cfg.Credential.clone(),
-		capabilities: newCapabilities(cfg.SupportedExtensions, cfg.Extensions, cfg.LeafExtensions),
+		capabilities: newCapabilities(cfg.SupportedExtensions, cfg.SupportedProposals, cfg.Extensions, cfg.LeafExtensions),
 		source:       sourceKeyPackage,
 		lifetime:     lifetime{notBefore: uint64(cfg.NotBefore.Unix()), notAfter: uint64(cfg.NotAfter.Unix())},
 		extensions:   cloneExtensions(cfg.LeafExtensions),
+	}
+	if leaf.extensions, err = announceComponents(leaf.extensions, leaf.capabilities.extensions, cfg.Components); err != nil {
+		return nil, nil, err
 	}
 	if err := leaf.lifetime.checkLength(MaxLifetime); err != nil {
 		return nil, nil, err

@@ -139,6 +139,9 @@ func (l *leafNode) checkItself(s *suite) error {
 			return broken("leaf.extension-support", "type %#04x is not among the capabilities", uint16(e.Type))
 		}
 	}
+	if err := checkKnownExtensions(l.extensions); err != nil {
+		return err
+	}
 	if !l.capabilities.hasCredential(l.credential.Type) {
 		return broken("leaf.credential-support", "own type %d is not among the capabilities", l.credential.Type)
 	}

@@ -112,3 +112,11 @@ const (
 	extensionExternalPub          ExtensionType = 4
 	ExtensionExternalSenders      ExtensionType = 5
 )
+
+// Extension types of draft-ietf-mls-extensions. A leaf that holds one, or stands in a group
+// whose context does, must announce it.
+const (
+	ExtensionAppDataDictionary    ExtensionType = 6 // see [EncodeComponents]
+	ExtensionSupportedWireFormats ExtensionType = 7 // of leaves; see [EncodeWireFormats]
+	ExtensionRequiredWireFormats  ExtensionType = 8 // of group contexts
+)

@@ -13,6 +13,10 @@ type CommitCheck struct {
 	// the commit sets them, perhaps to what they were.
 	Extensions        []Extension
 	ExtensionsChanged bool
+	// Ephemeral and Custom are what the commit's AppEphemeral and custom proposals say, in
+	// their order.
+	Ephemeral []ComponentData
+	Custom    []CustomProposal
 }
 
 // A CommitValidator is a [CredentialValidator] that also judges what a commit does: the
@@ -41,6 +45,7 @@ func (p *plan) judge(withPath bool) error {
 		Before: p.base, Sender: newMember(p.committer, p.base.tree.leaf(p.committer)),
 		Adds: adds, Removes: p.removes, Updates: updates,
 		Extensions: cloneExtensions(p.extensions), ExtensionsChanged: p.newExtension,
+		Ephemeral: p.ephemerals, Custom: p.custom,
 	})
 	if err != nil {
 		return brokenBy("commit.policy", err, "refused by the application")

@@ -8,7 +8,7 @@ import (
 
 // proposal is Proposal (RFC 9420 section 12.1): the field that kind names is set.
 type proposal struct {
-	kind         uint16
+	kind         ProposalType
 	add          *KeyPackage
 	update       *leafNode
 	remove       LeafIndex
@@ -16,6 +16,9 @@ type proposal struct {
 	reInit       reInit
 	externalInit []byte // kem_output
 	extensions   []Extension
+	appData      AppDataUpdate
+	component    ComponentData // AppEphemeral
+	custom       []byte        // of a type that is the application's
 }
 
 // reInit is ReInit (section 12.1.5).
@@ -38,7 +41,7 @@ func readReInit(r *wire.Reader) reInit {
 }
 
 func writeProposal(w *wire.Writer, p *proposal) {
-	w.Uint16(p.kind)
+	w.Uint16(uint16(p.kind))
 	writeProposalBody(w, p)
 }
 
@@ -58,15 +61,21 @@ func writeProposalBody(w *wire.Writer, p *proposal) {
 		w.Bytes(p.externalInit)
 	case proposalGroupExtensions:
 		writeExtensions(w, p.extensions)
+	case ProposalAppDataUpdate:
+		writeAppDataUpdate(w, p.appData)
+	case ProposalAppEphemeral:
+		writeComponentData(w, p.component)
+	case ProposalSelfRemove:
 	default:
-		w.Fail(fmt.Errorf("%w: proposal type %d", ErrUnsupported, p.kind))
+		w.Bytes(p.custom)
 	}
 }
 
-func readProposal(r *wire.Reader) *proposal { return readProposalBody(r, r.Uint16()) }
+func readProposal(r *wire.Reader) *proposal { return readProposalBody(r, ProposalType(r.Uint16())) }
 
-// readProposalBody fails for unknown types: their length is not on the wire.
-func readProposalBody(r *wire.Reader, kind uint16) *proposal {
+// readProposalBody takes an unknown type for the application's, whose body is an opaque vector:
+// lengths of other shapes are not on the wire. Type 0 is reserved.
+func readProposalBody(r *wire.Reader, kind ProposalType) *proposal {
 	p := &proposal{kind: kind}
 	switch kind {
 	case proposalAdd:
@@ -83,16 +92,24 @@ func readProposalBody(r *wire.Reader, kind uint16) *proposal {
 		p.externalInit = r.Bytes()
 	case proposalGroupExtensions:
 		p.extensions = readExtensions(r)
+	case ProposalAppDataUpdate:
+		p.appData = readAppDataUpdate(r)
+	case ProposalAppEphemeral:
+		p.component = readComponentData(r)
+	case ProposalSelfRemove:
+	case 0:
+		r.Fail(fmt.Errorf("%w: proposal type 0", ErrUnsupported))
 	default:
-		r.Fail(fmt.Errorf("%w: proposal type %d", ErrUnsupported, kind))
+		p.custom = r.Bytes()
 	}
 	return p
 }
 
-// needsPath reports whether a commit with p must have a path (section 12.4).
+// needsPath reports whether a commit with p must have a path (section 12.4). What an
+// application's own proposal does is not known here: it gets one.
 func (p *proposal) needsPath() bool {
 	switch p.kind {
-	case proposalAdd, proposalPSK, proposalReInit:
+	case proposalAdd, proposalPSK, proposalReInit, ProposalAppDataUpdate, ProposalAppEphemeral:
 		return false
 	}
 	return true

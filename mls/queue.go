@@ -22,6 +22,11 @@ type queuedProposal struct {
 func (q *queuedProposal) proposal() *proposal { return q.content.content.proposal }
 func (q *queuedProposal) from() sender        { return q.content.content.sender }
 
+// listed is the proposal as a commit by reference lists it.
+func (q *queuedProposal) listed() listed {
+	return listed{proposal: q.proposal(), from: q.from(), queued: q}
+}
+
 // listed is a proposal of a commit's list, resolved.
 type listed struct {
 	proposal *proposal
@@ -74,7 +79,7 @@ func (queue proposalQueue) resolve(a *authenticatedContent) ([]listed, error) {
 		if found == nil {
 			return nil, broken("commit.reference", "a proposal is referred to that never came")
 		}
-		list = append(list, listed{proposal: found.proposal(), from: found.from(), queued: found})
+		list = append(list, found.listed())
 	}
 	return list, nil
 }

@@ -138,7 +138,7 @@ func TestSenderMustBeMember(t *testing.T) {
 func TestRequiredCapabilities(t *testing.T) {
 	groups := trio(t)
 	for rule, rc := range map[string]requiredCapabilities{
-		"group.proposal-support":   {proposals: []uint16{0xf00d}},
+		"group.proposal-support":   {proposals: []ProposalType{0xf00d}},
 		"group.credential-support": {credentials: []CredentialType{0xf00d}},
 		"group.extension-support":  {extensions: []ExtensionType{0xf00d}},
 	} {
@@ -146,7 +146,7 @@ func TestRequiredCapabilities(t *testing.T) {
 		wantRule(t, rule, second(groups[0].Commit(CommitParams{Extensions: &es})), rule)
 	}
 	es := []Extension{{Type: ExtensionRequiredCapabilities, Data: encodeRequired(requiredCapabilities{
-		extensions: []ExtensionType{testExtension}, proposals: []uint16{proposalAdd}, credentials: []CredentialType{CredentialBasic},
+		extensions: []ExtensionType{testExtension}, proposals: []ProposalType{proposalAdd}, credentials: []CredentialType{CredentialBasic},
 	})}}
 	must(groups[0].Commit(CommitParams{Extensions: &es}))(t)
 }

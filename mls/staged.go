@@ -34,6 +34,8 @@ type StagedCommit struct {
 	updates       []Member
 	extensions    []Extension
 	newExtensions bool
+	ephemeral     []ComponentData
+	custom        []CustomProposal
 
 	next *EpochView  // nil if the commit removes this member
 	keys *secretTree // never written to: Merge takes a copy
@@ -75,6 +77,12 @@ func (c *StagedCommit) Extensions() ([]Extension, bool) {
 	return cloneExtensions(c.extensions), c.newExtensions
 }
 
+// Ephemeral is what the commit's AppEphemeral proposals say to components, in their order.
+func (c *StagedCommit) Ephemeral() []ComponentData { return slices.Clone(c.ephemeral) }
+
+// Custom lists the commit's proposals of the application's own types, in their order.
+func (c *StagedCommit) Custom() []CustomProposal { return slices.Clone(c.custom) }
+
 // SelfRemoved reports whether the commit removes this member.
 func (c *StagedCommit) SelfRemoved() bool { return c.next == nil }
 
@@ -87,6 +95,7 @@ func (p *plan) newStaged(a *authenticatedContent, msg []byte) *StagedCommit {
 		groupID: p.base.ctx.groupID, epoch: p.base.ctx.epoch, baseTag: p.base.confirmationTag,
 		sender: p.committer, message: msg, aad: a.content.authenticatedData,
 		removes: p.removes, extensions: p.extensions, newExtensions: p.newExtension,
+		ephemeral: p.ephemerals, custom: p.custom,
 	}
 	c.adds, c.updates = p.newMembers(a.content.commit.path != nil)
 	return c
@@ -169,6 +178,8 @@ func (c *StagedCommit) MarshalBinary() ([]byte, error) {
 		}
 		w.Bool(c.newExtensions)
 		writeExtensions(w, c.extensions)
+		wire.WriteVector(w, c.ephemeral, writeComponentData)
+		wire.WriteVector(w, c.custom, writeCustomProposal)
 		w.Bool(c.next != nil)
 		if c.next != nil {
 			writeEpochView(w, c.next)
@@ -189,6 +200,7 @@ func UnmarshalStagedCommit(b []byte) (*StagedCommit, error) {
 			*ms = wire.Vector(r, readMember)
 		}
 		c.newExtensions, c.extensions = r.Bool(), readExtensions(r)
+		c.ephemeral, c.custom = wire.Vector(r, readComponentData), wire.Vector(r, readCustomProposal)
 		if r.Bool() {
 			var err error
 			if c.next, err = readEpochView(r); err != nil {
@@ -204,4 +216,13 @@ func UnmarshalStagedCommit(b []byte) (*StagedCommit, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+func writeCustomProposal(w *wire.Writer, c CustomProposal) {
+	w.Uint16(uint16(c.Type))
+	w.Bytes(c.Data)
+}
+
+func readCustomProposal(r *wire.Reader) CustomProposal {
+	return CustomProposal{Type: ProposalType(r.Uint16()), Data: r.Bytes()}
 }

@@ -91,7 +91,10 @@ func (t *ratchetTree) checkMembers(extensions []Extension) error {
 			return err
 		}
 	}
-	return nil
+	if err := t.checkWireFormats(extensions); err != nil {
+		return err
+	}
+	return t.checkComponents(extensions)
 }
 
 func (rc requiredCapabilities) metBy(c capabilities, l LeafIndex) error {

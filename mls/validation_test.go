@@ -173,7 +173,7 @@ func proposalLists(t *testing.T, id Suite) {
 func encodeRequired(rc requiredCapabilities) []byte {
 	var w wire.Writer
 	wire.WriteVector(&w, rc.extensions, writeUint[ExtensionType])
-	wire.WriteVector(&w, rc.proposals, writeUint[uint16])
+	wire.WriteVector(&w, rc.proposals, writeUint[ProposalType])
 	wire.WriteVector(&w, rc.credentials, writeUint[CredentialType])
 	return mustFinish(&w)
 }

@@ -273,7 +273,7 @@ type messagesVector struct {
 
 func checkMessages(s *suite, v *messagesVector) error {
 	body := func(kind uint16) func([]byte) ([]byte, error) {
-		return roundTrip(func(r *wire.Reader) *proposal { return readProposalBody(r, kind) }, writeProposalBody)
+		return roundTrip(func(r *wire.Reader) *proposal { return readProposalBody(r, ProposalType(kind)) }, writeProposalBody)
 	}
 	whole := roundTrip(readMessage, writeMessage)
 	for _, c := range []struct {
