@@ -10,6 +10,9 @@ var testNow = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
 const testExtension ExtensionType = 0xf0a1
 
+// unknownSuite is a suite that no table has: reserved to be unknown (section 13.5).
+const unknownSuite Suite = 0x0a0a
+
 // another is a suite that is not s.
 func another(s Suite) Suite {
 	if s == SuiteP256AES128P256 {

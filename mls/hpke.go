@@ -1,71 +1,111 @@
 package mls
 
 import (
-	"crypto/ecdh"
 	"crypto/hpke"
 	"fmt"
 )
 
-// lowOrderProbe is any scalar: after clamping it is a multiple of the cofactor, so a point of
-// low order gives the all-zero output, which crypto/ecdh refuses.
-var lowOrderProbe = [32]byte{1}
-
-func checkX25519(pub []byte) error {
-	p, err := ecdh.X25519().NewPublicKey(pub)
-	if err != nil {
-		return err
-	}
-	probe, err := ecdh.X25519().NewPrivateKey(lowOrderProbe[:])
-	if err != nil {
-		return err
-	}
-	_, err = probe.ECDH(p)
-	return err
+// An hpkeScheme is a suite's KEM, KDF and AEAD together: HPKE in mode base with one message
+// for each encapsulation (RFC 9180 section 6.1), which is all that MLS uses.
+type hpkeScheme interface {
+	generate() (hpkeKey, error)
+	// parse is the inverse of hpkeKey.Bytes and does not keep the slice.
+	parse(private []byte) (hpkeKey, error)
+	// derive is DeriveKeyPair; any number of bytes serves.
+	derive(ikm []byte) (hpkeKey, error)
+	// check refuses what is no public key, and those that parse and yet agree on no secret.
+	// An insider's leaf with such a key would make every other member's path commit fail.
+	check(public []byte) error
+	seal(public, info, plaintext []byte) (hpkeCiphertext, error)
 }
 
-// checkPublicKey verifies that pub is an HPKE key of the suite to which one can encrypt.
-func (s *suite) checkPublicKey(pub []byte) error {
-	if _, err := s.kem.NewPublicKey(pub); err != nil {
-		return err
-	}
-	if s.checkKey == nil {
-		return nil
-	}
-	return s.checkKey(pub)
+// An hpkeKey is a private key of an hpkeScheme.
+type hpkeKey interface {
+	// Bytes is SerializePrivateKey.
+	Bytes() ([]byte, error)
+	public() []byte
+	open(c hpkeCiphertext, info []byte) ([]byte, error)
 }
 
 // hpkePrivate is an HPKE key pair.
 type hpkePrivate struct {
-	key hpke.PrivateKey
+	key hpkeKey
 	pub []byte
 }
 
 func (hpkePrivate) Format(f fmt.State, _ rune) { printRedacted(f) }
 
-func newHPKEPrivate(key hpke.PrivateKey) *hpkePrivate {
-	return &hpkePrivate{key: key, pub: key.PublicKey().Bytes()}
-}
-
-func (s *suite) generateHPKE() (*hpkePrivate, error) {
-	key, err := s.kem.GenerateKey()
+func newHPKEPrivate(key hpkeKey, err error) (*hpkePrivate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newHPKEPrivate(key), nil
+	return &hpkePrivate{key: key, pub: key.public()}, nil
 }
 
-func (s *suite) parseHPKE(b []byte) (*hpkePrivate, error) {
-	key, err := s.kem.NewPrivateKey(b)
-	if err != nil {
-		return nil, err
-	}
-	return newHPKEPrivate(key), nil
-}
+func (s *suite) generateHPKE() (*hpkePrivate, error) { return newHPKEPrivate(s.hpke.generate()) }
+
+func (s *suite) parseHPKE(b []byte) (*hpkePrivate, error) { return newHPKEPrivate(s.hpke.parse(b)) }
 
 func (s *suite) deriveHPKE(ikm []byte) (*hpkePrivate, error) {
-	key, err := s.kem.DeriveKeyPair(ikm)
+	return newHPKEPrivate(s.hpke.derive(ikm))
+}
+
+// checkPublicKey verifies that pub is an HPKE key of the suite to which one can encrypt.
+func (s *suite) checkPublicKey(pub []byte) error { return s.hpke.check(pub) }
+
+// goHPKE is the standard library's HPKE.
+type goHPKE struct {
+	kem  hpke.KEM
+	kdf  hpke.KDF
+	aead hpke.AEAD
+	// agrees refuses the public keys that NewPublicKey takes although nothing can be agreed on
+	// with them. It is nil where there are none: the NIST curves have prime order, and infinity
+	// does not parse.
+	agrees func(public []byte) error
+}
+
+type goHPKEKey struct {
+	scheme *goHPKE
+	hpke.PrivateKey
+}
+
+func (h *goHPKE) key(k hpke.PrivateKey, err error) (hpkeKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newHPKEPrivate(key), nil
+	return goHPKEKey{h, k}, nil
+}
+
+func (h *goHPKE) generate() (hpkeKey, error)            { return h.key(h.kem.GenerateKey()) }
+func (h *goHPKE) parse(private []byte) (hpkeKey, error) { return h.key(h.kem.NewPrivateKey(private)) }
+func (h *goHPKE) derive(ikm []byte) (hpkeKey, error)    { return h.key(h.kem.DeriveKeyPair(ikm)) }
+
+func (h *goHPKE) check(public []byte) error {
+	if _, err := h.kem.NewPublicKey(public); err != nil || h.agrees == nil {
+		return err
+	}
+	return h.agrees(public)
+}
+
+func (h *goHPKE) seal(public, info, plaintext []byte) (hpkeCiphertext, error) {
+	pk, err := h.kem.NewPublicKey(public)
+	if err != nil {
+		return hpkeCiphertext{}, err
+	}
+	enc, sender, err := hpke.NewSender(pk, h.kdf, h.aead, info)
+	if err != nil {
+		return hpkeCiphertext{}, err
+	}
+	ct, err := sender.Seal(nil, plaintext)
+	return hpkeCiphertext{kemOutput: enc, ciphertext: ct}, err
+}
+
+func (k goHPKEKey) public() []byte { return k.PublicKey().Bytes() }
+
+func (k goHPKEKey) open(c hpkeCiphertext, info []byte) ([]byte, error) {
+	recipient, err := hpke.NewRecipient(c.kemOutput, k.PrivateKey, k.scheme.kdf, k.scheme.aead, info)
+	if err != nil {
+		return nil, err
+	}
+	return recipient.Open(nil, c.ciphertext)
 }

@@ -3,7 +3,6 @@ package mls
 import (
 	"crypto/hkdf"
 	"crypto/hmac"
-	"crypto/hpke"
 	"encoding/binary"
 	"errors"
 
@@ -64,28 +63,12 @@ func readHPKECiphertext(r *wire.Reader) hpkeCiphertext {
 
 // encryptWithLabel is EncryptWithLabel (section 5.1.3).
 func (s *suite) encryptWithLabel(pub []byte, label string, context, plaintext []byte) (hpkeCiphertext, error) {
-	pk, err := s.kem.NewPublicKey(pub)
-	if err != nil {
-		return hpkeCiphertext{}, err
-	}
-	enc, sender, err := hpke.NewSender(pk, s.kdf, s.aead, labelled(labelPrefix+label, context))
-	if err != nil {
-		return hpkeCiphertext{}, err
-	}
-	ct, err := sender.Seal(nil, plaintext)
-	if err != nil {
-		return hpkeCiphertext{}, err
-	}
-	return hpkeCiphertext{kemOutput: enc, ciphertext: ct}, nil
+	return s.hpke.seal(pub, labelled(labelPrefix+label, context), plaintext)
 }
 
 // decryptWithLabel is DecryptWithLabel (section 5.1.3).
 func (s *suite) decryptWithLabel(priv *hpkePrivate, label string, context []byte, c hpkeCiphertext) ([]byte, error) {
-	recipient, err := hpke.NewRecipient(c.kemOutput, priv.key, s.kdf, s.aead, labelled(labelPrefix+label, context))
-	if err != nil {
-		return nil, err
-	}
-	return recipient.Open(nil, c.ciphertext)
+	return priv.key.open(c, labelled(labelPrefix+label, context))
 }
 
 // extract is KDF.Extract.

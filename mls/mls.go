@@ -15,7 +15,7 @@
 // for every member: [ErrInvalidCommit]. A commit that passes them and yet cannot be followed by this member is
 // [ErrCannotFollow]. VALIDATION.md lists every rule with its function and test.
 //
-// A group has one cipher suite for life, one of [Suites]: those of RFC 9420 without X448.
+// A group has one cipher suite for life, one of [Suites].
 // [DefaultSuite] is the one to choose; P-521 costs some twenty times its time.
 //
 // Out of scope: sending external commits and external proposals, ReInit and PSK proposals

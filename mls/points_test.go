@@ -2,65 +2,9 @@ package mls
 
 import (
 	"bytes"
-	"crypto/elliptic"
 	"errors"
-	"math/big"
 	"testing"
 )
-
-// badKeys are byte strings that are no public key of the suite, by what is wrong with them.
-func badKeys(t tb, id Suite) map[string][]byte {
-	t.Helper()
-	s := suites[id]
-	good := must(s.generateHPKE())(t).pub
-	bad := map[string][]byte{
-		"empty": {}, "a byte too few": good[:len(good)-1], "a byte too many": append(bytes.Clone(good), 0),
-		"of another suite": must(suites[another(id)].generateHPKE())(t).pub,
-		"zeros":            make([]byte, len(good)),
-	}
-	if id == SuiteX25519ChaCha20Ed25519 {
-		bad["of another suite"] = must(suites[SuiteP384AES256P384].generateHPKE())(t).pub
-	}
-	scheme, ok := s.signature.(ecdsaScheme)
-	if !ok {
-		return bad // X25519 takes every 32 bytes that are not of low order
-	}
-	size := len(good) / 2
-	x, y := good[1:1+size], good[1+size:]
-	form := func(first byte, parts ...[]byte) []byte { return append([]byte{first}, bytes.Join(parts, nil)...) }
-	bad["infinity"] = []byte{0}
-	bad["compressed"] = form(2|y[size-1]&1, x)
-	bad["hybrid"] = form(6|y[size-1]&1, x, y)
-	bad["x alone"] = x
-	bad["off the curve"] = form(4, y, x)
-	bad["unreduced"] = unreduced(scheme.curve.Params(), size)
-	return bad
-}
-
-// unreduced is a point of the curve whose x is written with the field's order added to it.
-func unreduced(c *elliptic.CurveParams, size int) []byte {
-	for x := big.NewInt(0); ; x.Add(x, big.NewInt(1)) {
-		y := new(big.Int).Exp(x, big.NewInt(3), c.P) // y² = x³ - 3x + b
-		y.Sub(y, new(big.Int).Mul(x, big.NewInt(3)))
-		y.Mod(y.Add(y, c.B), c.P)
-		if y.ModSqrt(y, c.P) == nil {
-			continue
-		}
-		out := make([]byte, 1+2*size)
-		out[0] = 4
-		new(big.Int).Add(x, c.P).FillBytes(out[1 : 1+size])
-		y.FillBytes(out[1+size:])
-		return out
-	}
-}
-
-// badKey is one that has the length of a good one, where the suite has any.
-func badKey(id Suite) []byte {
-	if scheme, ok := suites[id].signature.(ecdsaScheme); ok {
-		return unreduced(scheme.curve.Params(), (scheme.curve.Params().BitSize+7)/8)
-	}
-	return lowOrder
-}
 
 // TestC28_BadKeysEverywhere: what is no point of the suite's curve is refused wherever a
 // message can hold one, with a typed error, and changes nothing.

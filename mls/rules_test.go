@@ -56,8 +56,8 @@ func signWithOwnLabel(t *testing.T, id Suite) {
 	wantRule(t, "another label", s.Verify(key, "Sealpost signal", []byte("content"), sig), "signature")
 	wantRule(t, "another content", s.Verify(key, "Sealpost knock", []byte("Content"), sig), "signature")
 	wantRule(t, "another key", s.Verify(groups[1].Members()[1].SignatureKey, "Sealpost knock", []byte("content"), sig), "signature")
-	if err := Suite(4).Verify(key, "x", nil, sig); !errors.Is(err, ErrUnsupported) {
-		t.Errorf("suite 4: %v, want ErrUnsupported", err)
+	if err := unknownSuite.Verify(key, "x", nil, sig); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("%v: %v, want ErrUnsupported", unknownSuite, err)
 	}
 	again := must(s.ParseSignatureKey(must(groups[0].at.signatureKey.MarshalBinary())(t)))(t)
 	if err := s.Verify(key, "x", nil, must(again.Sign("x", nil))(t)); err != nil {
@@ -76,7 +76,7 @@ func updateRules(t *testing.T, id Suite) {
 	}{
 		{"source", "update.source", func(l *leafNode) { l.source = sourceCommit }},
 		{"key kept", "leaf.same-encryption-key", func(l *leafNode) { l.encryptionKey = groups[0].at.tree.leaf(0).encryptionKey }},
-		{"low order", "leaf.encryption-key", func(l *leafNode) { l.encryptionKey = badKey(id) }},
+		{"low order", "leaf.encryption-key", func(l *leafNode) { l.encryptionKey = badKey(t, id) }},
 	} {
 		g := groups[0].Clone()
 		q := new(queuedProposal)

@@ -22,12 +22,13 @@ type Suite uint16
 
 // The cipher suites of this package, named after KEM, AEAD and signature. The numbers are
 // those of RFC 9420 section 17.1, in whose names the hash stands as well: see [Suite.String].
-// Suites 4 and 6 (X448, Ed448) are not among them.
 const (
 	SuiteX25519AES128Ed25519   Suite = 0x0001
 	SuiteP256AES128P256        Suite = 0x0002
 	SuiteX25519ChaCha20Ed25519 Suite = 0x0003
+	SuiteX448AES256Ed448       Suite = 0x0004
 	SuiteP521AES256P521        Suite = 0x0005
+	SuiteX448ChaCha20Ed448     Suite = 0x0006
 	SuiteP384AES256P384        Suite = 0x0007
 )
 
@@ -36,80 +37,91 @@ const (
 // valid ones (see [Suite.Verify]).
 const DefaultSuite = SuiteX25519AES128Ed25519
 
-// suiteNames are the registered names, also of suites that are not in the table.
-var suiteNames = map[Suite]string{
-	1: "MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519",
-	2: "MLS_128_DHKEMP256_AES128GCM_SHA256_P256",
-	3: "MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519",
-	4: "MLS_256_DHKEMX448_AES256GCM_SHA512_Ed448",
-	5: "MLS_256_DHKEMP521_AES256GCM_SHA512_P521",
-	6: "MLS_256_DHKEMX448_CHACHA20POLY1305_SHA512_Ed448",
-	7: "MLS_256_DHKEMP384_AES256GCM_SHA384_P384",
-}
-
 // A suite is one row of the table: all that differs between cipher suites.
 type suite struct {
 	id   Suite
-	kem  hpke.KEM
-	kdf  hpke.KDF
-	aead hpke.AEAD // for HPKE
-
-	hash    func() hash.Hash
-	nh      int // KDF.Nh and the hash's size, bytes
-	newAEAD func(key []byte) (cipher.AEAD, error)
-	nk, nn  int // AEAD key and nonce, bytes
-
+	name string
+	hpke hpkeScheme
+	aead
+	kdf
 	signature signatureScheme
-	// checkKey refuses public keys that parse and yet agree on no secret. An insider's leaf
-	// with such a key would make every other member's path commit fail. It is nil where there
-	// are none: the NIST curves have prime order, and infinity does not parse.
-	checkKey func(pub []byte) error
 }
 
+// aead is an AEAD under the names of HPKE and of MLS.
+type aead struct {
+	forHPKE hpke.AEAD
+	newAEAD func(key []byte) (cipher.AEAD, error)
+	nk, nn  int // key and nonce, bytes
+}
+
+// kdf is HKDF over a hash, which is also the suite's hash.
+type kdf struct {
+	forHPKE hpke.KDF
+	hash    func() hash.Hash
+	nh      int // KDF.Nh and the hash's size, bytes
+}
+
+// What the rows are made of; the codes are those of RFC 9180 section 7.
+var (
+	aes128 = aead{hpke.AES128GCM(), newAESGCM, 16, 12}                   // 0x0001
+	aes256 = aead{hpke.AES256GCM(), newAESGCM, 32, 12}                   // 0x0002
+	chacha = aead{hpke.ChaCha20Poly1305(), chacha20poly1305.New, 32, 12} // 0x0003
+
+	hkdfSHA256 = kdf{hpke.HKDFSHA256(), sha256.New, sha256.Size}       // 0x0001
+	hkdfSHA384 = kdf{hpke.HKDFSHA384(), sha512.New384, sha512.Size384} // 0x0002
+	hkdfSHA512 = kdf{hpke.HKDFSHA512(), sha512.New, sha512.Size}       // 0x0003
+
+	ecdsaP256 = ecdsaScheme{curve: elliptic.P256(), hash: sha256.New}
+	ecdsaP384 = ecdsaScheme{curve: elliptic.P384(), hash: sha512.New384}
+	ecdsaP521 = ecdsaScheme{curve: elliptic.P521(), hash: sha512.New}
+)
+
 // suites is the table. A new suite is a new row.
-var suites = map[Suite]*suite{
-	SuiteX25519AES128Ed25519: {
-		id: SuiteX25519AES128Ed25519,
-		// RFC 9180 codes 0x0020, 0x0001, 0x0001.
-		kem: hpke.DHKEM(ecdh.X25519()), kdf: hpke.HKDFSHA256(), aead: hpke.AES128GCM(),
-		hash: sha256.New, nh: sha256.Size,
-		newAEAD: newAESGCM, nk: 16, nn: 12,
-		signature: ed25519Scheme{},
-		checkKey:  checkX25519,
-	},
-	SuiteP256AES128P256: {
-		id: SuiteP256AES128P256,
-		// RFC 9180 codes 0x0010, 0x0001, 0x0001.
-		kem: hpke.DHKEM(ecdh.P256()), kdf: hpke.HKDFSHA256(), aead: hpke.AES128GCM(),
-		hash: sha256.New, nh: sha256.Size,
-		newAEAD: newAESGCM, nk: 16, nn: 12,
-		signature: ecdsaScheme{curve: elliptic.P256(), hash: sha256.New},
-	},
-	SuiteX25519ChaCha20Ed25519: {
-		id: SuiteX25519ChaCha20Ed25519,
-		// RFC 9180 codes 0x0020, 0x0001, 0x0003.
-		kem: hpke.DHKEM(ecdh.X25519()), kdf: hpke.HKDFSHA256(), aead: hpke.ChaCha20Poly1305(),
-		hash: sha256.New, nh: sha256.Size,
-		newAEAD: chacha20poly1305.New, nk: 32, nn: 12,
-		signature: ed25519Scheme{},
-		checkKey:  checkX25519,
-	},
-	SuiteP521AES256P521: {
-		id: SuiteP521AES256P521,
-		// RFC 9180 codes 0x0012, 0x0003, 0x0002.
-		kem: hpke.DHKEM(ecdh.P521()), kdf: hpke.HKDFSHA512(), aead: hpke.AES256GCM(),
-		hash: sha512.New, nh: sha512.Size,
-		newAEAD: newAESGCM, nk: 32, nn: 12,
-		signature: ecdsaScheme{curve: elliptic.P521(), hash: sha512.New},
-	},
-	SuiteP384AES256P384: {
-		id: SuiteP384AES256P384,
-		// RFC 9180 codes 0x0011, 0x0002, 0x0002.
-		kem: hpke.DHKEM(ecdh.P384()), kdf: hpke.HKDFSHA384(), aead: hpke.AES256GCM(),
-		hash: sha512.New384, nh: sha512.Size384,
-		newAEAD: newAESGCM, nk: 32, nn: 12,
-		signature: ecdsaScheme{curve: elliptic.P384(), hash: sha512.New384},
-	},
+var suites = table(
+	row(SuiteX25519AES128Ed25519, "MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519",
+		dhX25519, aes128, hkdfSHA256, ed25519Scheme{}),
+	row(SuiteP256AES128P256, "MLS_128_DHKEMP256_AES128GCM_SHA256_P256",
+		dhP256, aes128, hkdfSHA256, ecdsaP256),
+	row(SuiteX25519ChaCha20Ed25519, "MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519",
+		dhX25519, chacha, hkdfSHA256, ed25519Scheme{}),
+	row(SuiteX448AES256Ed448, "MLS_256_DHKEMX448_AES256GCM_SHA512_Ed448",
+		dhX448, aes256, hkdfSHA512, ed448Scheme{}),
+	row(SuiteP521AES256P521, "MLS_256_DHKEMP521_AES256GCM_SHA512_P521",
+		dhP521, aes256, hkdfSHA512, ecdsaP521),
+	row(SuiteX448ChaCha20Ed448, "MLS_256_DHKEMX448_CHACHA20POLY1305_SHA512_Ed448",
+		dhX448, chacha, hkdfSHA512, ed448Scheme{}),
+	row(SuiteP384AES256P384, "MLS_256_DHKEMP384_AES256GCM_SHA384_P384",
+		dhP384, aes256, hkdfSHA384, ecdsaP384),
+)
+
+// A kemOf is a KEM that is still to be put together with a suite's KDF and AEAD.
+type kemOf func(kdf, aead) hpkeScheme
+
+// The codes are those of RFC 9180 section 7.1.
+var (
+	dhP256   = goKEM(hpke.DHKEM(ecdh.P256()), nil)                    // 0x0010
+	dhP384   = goKEM(hpke.DHKEM(ecdh.P384()), nil)                    // 0x0011
+	dhP521   = goKEM(hpke.DHKEM(ecdh.P521()), nil)                    // 0x0012
+	dhX25519 = goKEM(hpke.DHKEM(ecdh.X25519()), agreesX25519)         // 0x0020
+	dhX448   = func(_ kdf, a aead) hpkeScheme { return &x448HPKE{a} } // 0x0021, with its own KDF in both suites
+)
+
+func goKEM(kem hpke.KEM, agrees func([]byte) error) kemOf {
+	return func(k kdf, a aead) hpkeScheme {
+		return &goHPKE{kem: kem, kdf: k.forHPKE, aead: a.forHPKE, agrees: agrees}
+	}
+}
+
+func row(id Suite, name string, kem kemOf, a aead, k kdf, signature signatureScheme) *suite {
+	return &suite{id: id, name: name, hpke: kem(k, a), aead: a, kdf: k, signature: signature}
+}
+
+func table(rows ...*suite) map[Suite]*suite {
+	out := make(map[Suite]*suite, len(rows))
+	for _, r := range rows {
+		out[r.id] = r
+	}
+	return out
 }
 
 // Suites lists the suites that this package implements, in ascending order. Every KeyPackage
@@ -121,8 +133,8 @@ func (s Suite) Supported() bool { return suites[s] != nil }
 
 // String is the name in RFC 9420 section 17.1, or the number of a suite that is not there.
 func (s Suite) String() string {
-	if name := suiteNames[s]; name != "" {
-		return name
+	if row := suites[s]; row != nil {
+		return row.name
 	}
 	return fmt.Sprintf("suite %#04x", uint16(s))
 }

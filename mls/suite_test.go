@@ -9,7 +9,7 @@ import (
 )
 
 func TestSuites(t *testing.T) {
-	if got := Suites(); !slices.Equal(got, []Suite{1, 2, 3, 5, 7}) || !slices.Contains(got, DefaultSuite) {
+	if got := Suites(); !slices.Equal(got, []Suite{1, 2, 3, 4, 5, 6, 7}) || !slices.Contains(got, DefaultSuite) {
 		t.Errorf("suites %d, default %d", got, DefaultSuite)
 	}
 	for id, row := range suites {
@@ -17,7 +17,7 @@ func TestSuites(t *testing.T) {
 			t.Errorf("row %d is of suite %d, named %v", id, row.id, id)
 		}
 	}
-	for id, name := range map[Suite]string{4: "MLS_256_DHKEMX448_AES256GCM_SHA512_Ed448", 0x0a0a: "suite 0x0a0a", 0: "suite 0x0000"} {
+	for id, name := range map[Suite]string{8: "suite 0x0008", 0x0a0a: "suite 0x0a0a", 0: "suite 0x0000"} {
 		if id.Supported() || id.String() != name {
 			t.Errorf("suite %d is named %v and supported: %v", id, id, id.Supported())
 		}

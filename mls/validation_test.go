@@ -45,7 +45,7 @@ func badKeyPackages(t tb, id Suite) map[string]*KeyPackage {
 		"keypackage.signature": broken,
 		"keypackage.source":    forge(t, id, func(_ *KeyPackage, l *leafNode) { l.source = sourceUpdate }),
 		"keypackage.init-key":  forge(t, id, func(kp *KeyPackage, l *leafNode) { kp.initKey = l.encryptionKey }),
-		"leaf.encryption-key":  forge(t, id, func(_ *KeyPackage, l *leafNode) { l.encryptionKey = badKey(id) }),
+		"leaf.encryption-key":  forge(t, id, func(_ *KeyPackage, l *leafNode) { l.encryptionKey = badKey(t, id) }),
 		"leaf.extension-support": forge(t, id, func(_ *KeyPackage, l *leafNode) {
 			l.extensions = []Extension{{Type: 0xf777}}
 		}),
@@ -58,7 +58,7 @@ func badKeyPackages(t tb, id Suite) map[string]*KeyPackage {
 		"leaf.credential-support": forge(t, id, func(_ *KeyPackage, l *leafNode) {
 			l.capabilities.credentials = []CredentialType{CredentialX509}
 		}),
-		"leaf.suite-support": forge(t, id, func(_ *KeyPackage, l *leafNode) { l.capabilities.suites = []Suite{4} }),
+		"leaf.suite-support": forge(t, id, func(_ *KeyPackage, l *leafNode) { l.capabilities.suites = []Suite{unknownSuite} }),
 		"leaf.signature": forge(t, id, func(*KeyPackage, *leafNode) {}, func(l *leafNode) {
 			l.signature = bytes.Clone(l.signature)
 			l.signature[5] ^= 1
@@ -218,7 +218,7 @@ func pathRules(t *testing.T, id Suite) {
 			resign(b)
 		}},
 		{"leaf key of low order", "leaf.encryption-key", func(b *commitBuilder) {
-			b.commit.path.leaf.encryptionKey = badKey(id)
+			b.commit.path.leaf.encryptionKey = badKey(t, id)
 			resign(b)
 		}},
 		{"signature key of another member", "leaf.signature", func(b *commitBuilder) {
@@ -244,7 +244,7 @@ func pathRules(t *testing.T, id Suite) {
 		{"one key for two nodes", "path.unique-key", func(b *commitBuilder) {
 			b.commit.path.nodes[1].encryptionKey = b.commit.path.nodes[0].encryptionKey
 		}},
-		{"node key of low order", "path.key", func(b *commitBuilder) { b.commit.path.nodes[1].encryptionKey = lowOrder }},
+		{"node key of low order", "path.key", func(b *commitBuilder) { b.commit.path.nodes[1].encryptionKey = badKey(t, id) }},
 		{"another node key", "path.parent-hash", func(b *commitBuilder) { b.commit.path.nodes[1].encryptionKey = stranger }},
 		{"another parent hash", "path.parent-hash", func(b *commitBuilder) {
 			b.commit.path.leaf.parentHash = make([]byte, b.group.at.suite.nh)
@@ -304,7 +304,7 @@ func treeRules(t *testing.T, id Suite) {
 		{"planted parent", "tree.parent-hash", func(tr *ratchetTree) {
 			tr.set(5, &node{parent: &parentNode{encryptionKey: must(e.suite.generateHPKE())(t).pub}})
 		}},
-		{"parent key of low order", "tree.parent-key", func(tr *ratchetTree) { parent(tr, 3, func(p *parentNode) { p.encryptionKey = badKey(id) }) }},
+		{"parent key of low order", "tree.parent-key", func(tr *ratchetTree) { parent(tr, 3, func(p *parentNode) { p.encryptionKey = badKey(t, id) }) }},
 		{"parent key of a leaf", "tree.unique-encryption-key", func(tr *ratchetTree) {
 			parent(tr, 3, func(p *parentNode) { p.encryptionKey = tr.leaf(0).encryptionKey })
 		}},

@@ -18,7 +18,7 @@ const joinSize = 1000
 // mls lists the figures of the area mls.
 func (b *bench) mls() []measure.Figure {
 	var all []measure.Figure
-	for _, s := range mls.Suites() {
+	for _, s := range classicSuites {
 		heavy := s == mls.SuiteP521AES256P521 || s == mls.SuiteP384AES256P384
 		few := func(n int) int {
 			if heavy {

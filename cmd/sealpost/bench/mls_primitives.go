@@ -14,6 +14,12 @@ import (
 	"github.com/sealpost/sealpost/mls"
 )
 
+// classicSuites are those of RFC 9420 whose primitives Go's own library has.
+var classicSuites = []mls.Suite{
+	mls.SuiteX25519AES128Ed25519, mls.SuiteP256AES128P256, mls.SuiteX25519ChaCha20Ed25519,
+	mls.SuiteP521AES256P521, mls.SuiteP384AES256P384,
+}
+
 // primitives are a suite's algorithms, from the same libraries that mls takes them from.
 type primitives struct {
 	kem     hpke.KEM

@@ -9,7 +9,7 @@ import (
 // Every operation of the figures runs, again and again, and every suite has its primitives.
 func TestOperationsRun(t *testing.T) {
 	for name, begin := range operations {
-		for _, s := range mls.Suites() {
+		for _, s := range classicSuites {
 			if s != mls.DefaultSuite && name != "protect" && name != "protect primitives" && name != "process primitives" {
 				continue // groups of a hundred take seconds with the large curves
 			}
