@@ -60,9 +60,11 @@ func (e *EpochView) groupInfo() (*groupInfo, error) {
 // begin completes a view whose public half, keys and key-schedule inputs are known: it
 // derives the epoch's secrets and returns the new secret tree.
 func (e *EpochView) begin(epochSecret secret) *secretTree {
-	kept, encryption := e.suite.deriveEpoch(epochSecret)
+	kept, encryption, applicationExport := e.suite.deriveEpoch(epochSecret)
 	e.secrets = kept
-	return newSecretTree(e.suite, e.tree.leaves(), encryption)
+	keys := newSecretTree(e.suite, e.tree.leaves(), encryption)
+	keys.exports = newExporterTree(applicationExport)
+	return keys
 }
 
 func writeEpochView(w *wire.Writer, e *EpochView) {

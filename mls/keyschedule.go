@@ -29,8 +29,9 @@ func (s *suite) epochSecret(joiner, psk secret, ctx *groupContext) secret {
 	return s.expandWithLabel(s.extract(joiner, psk), "epoch", ctx.bytes(), s.nh)
 }
 
-// deriveEpoch splits epoch_secret up; encryption is encryption_secret.
-func (s *suite) deriveEpoch(epochSecret secret) (kept *epochSecrets, encryption secret) {
+// deriveEpoch splits epoch_secret up. The encryption secret and the application export secret
+// are the roots of trees, whose secrets can each be had once.
+func (s *suite) deriveEpoch(epochSecret secret) (kept *epochSecrets, encryption, applicationExport secret) {
 	kept = &epochSecrets{
 		senderData:      s.deriveSecret(epochSecret, "sender data"),
 		exporter:        s.deriveSecret(epochSecret, "exporter"),
@@ -41,7 +42,7 @@ func (s *suite) deriveEpoch(epochSecret secret) (kept *epochSecrets, encryption 
 		resumption:      s.deriveSecret(epochSecret, "resumption"),
 		init:            s.deriveSecret(epochSecret, "init"),
 	}
-	return kept, s.deriveSecret(epochSecret, "encryption")
+	return kept, s.deriveSecret(epochSecret, "encryption"), s.deriveSecret(epochSecret, "application_export")
 }
 
 // export is MLS-Exporter (section 8.5).

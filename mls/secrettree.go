@@ -40,6 +40,7 @@ type secretTree struct {
 	leaves   uint32
 	nodes    map[nodeIndex]secret
 	ratchets map[LeafIndex]leafRatchets
+	exports  exporterTree // the epoch's other secrets that can be had once
 }
 
 func newSecretTree(s *suite, leaves uint32, encryptionSecret secret) *secretTree {
@@ -118,24 +119,31 @@ func (t *secretTree) open(st *step) error {
 		}
 		x = x.parent()
 	}
-	st.consumed, st.derived = x, map[nodeIndex]secret{}
-	current := t.nodes[x]
-	for x != leaf {
-		down := x.childToward(leaf)
-		left := s.expandWithLabel(current, "tree", []byte("left"), s.nh)
-		right := s.expandWithLabel(current, "tree", []byte("right"), s.nh)
-		if down == x.left() {
-			current, st.derived[x.right()] = left, right
-		} else {
-			current, st.derived[x.left()] = right, left
-		}
-		x = down
-	}
+	current, aside := s.descend(t.nodes[x], x, leaf)
+	st.consumed, st.derived = x, aside
 	st.ratchets = leafRatchets{
 		handshake:   ratchet{secret: s.expandWithLabel(current, "handshake", nil, s.nh)},
 		application: ratchet{secret: s.expandWithLabel(current, "application", nil, s.nh)},
 	}
 	return nil
+}
+
+// descend derives the secret of a leaf from that of a node above it. The secrets of the nodes
+// beside the way are what is left of that node's.
+func (s *suite) descend(current secret, x, leaf nodeIndex) (secret, map[nodeIndex]secret) {
+	aside := map[nodeIndex]secret{}
+	for x != leaf {
+		down := x.childToward(leaf)
+		left := s.expandWithLabel(current, "tree", []byte("left"), s.nh)
+		right := s.expandWithLabel(current, "tree", []byte("right"), s.nh)
+		if down == x.left() {
+			current, aside[x.right()] = left, right
+		} else {
+			current, aside[x.left()] = right, left
+		}
+		x = down
+	}
+	return current, aside
 }
 
 // seek moves r past generation, keeping the keys it skips, and returns that generation's key
@@ -198,6 +206,7 @@ func writeSecretTree(w *wire.Writer, t *secretTree) {
 		writeRatchet(w, t.ratchets[l].handshake)
 		writeRatchet(w, t.ratchets[l].application)
 	})
+	writeExporterTree(w, t.exports)
 }
 
 // readSecretTree decodes a secret tree; its places lie within the tree.
@@ -216,6 +225,7 @@ func (s *suite) readSecretTree(r *wire.Reader) (*secretTree, error) {
 		t.ratchets[l] = leafRatchets{handshake: s.readRatchet(r), application: s.readRatchet(r)}
 		return struct{}{}
 	})
+	t.exports = readExporterTree(r)
 	if err := r.Err(); err != nil {
 		return nil, err
 	}

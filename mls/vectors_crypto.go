@@ -131,7 +131,7 @@ func checkKeySchedule(s *suite, v *keyScheduleVector) error {
 			psk = s.pskSecret(nil, nil)
 		}
 		joiner := s.joinerSecret(initSecret, secret(e.CommitSecret), ctx)
-		kept, encryption := s.deriveEpoch(s.epochSecret(joiner, psk, ctx))
+		kept, encryption, _ := s.deriveEpoch(s.epochSecret(joiner, psk, ctx))
 		external, err := s.deriveHPKE(kept.external)
 		if err != nil {
 			return err
@@ -236,7 +236,7 @@ func checkWelcome(s *suite, v *welcomeVector) error {
 	if err := info.verifySignature(s, []byte(v.SignerPub)); err != nil {
 		return err
 	}
-	kept, _ := s.deriveEpoch(s.epochSecret(secrets.joinerSecret, s.pskSecret(nil, nil), info.context))
+	kept, _, _ := s.deriveEpoch(s.epochSecret(secrets.joinerSecret, s.pskSecret(nil, nil), info.context))
 	if !s.verifyMAC(kept.confirmationKey, info.context.confirmedTranscriptHash, info.confirmationTag) {
 		return errors.New("confirmation tag does not verify")
 	}
