@@ -103,7 +103,6 @@ func (l listed) removed() (LeafIndex, bool) {
 func (p *plan) checkList() error {
 	touched := map[LeafIndex]bool{}
 	extensions := 0
-	psks := map[string]bool{}
 	for _, l := range p.list {
 		if l.queued == nil && !l.checked {
 			if err := p.base.checkProposal(l.proposal, l.from, p.app); err != nil {
@@ -137,15 +136,10 @@ func (p *plan) checkList() error {
 				return broken("proposals.extensions", "several GroupContextExtensions")
 			}
 		case proposalPSK:
-			id := string(encode(l.proposal.psk, writePreSharedKeyID))
-			if psks[id] {
-				return broken("proposals.psk", "a pre-shared key is named twice")
-			}
-			psks[id] = true
 			p.psks = append(p.psks, l.proposal.psk)
 		}
 	}
-	return nil
+	return checkPSKList(p.psks)
 }
 
 // checkProposal verifies one proposal by itself (section 12.1) against the current epoch.
@@ -173,9 +167,7 @@ func (e *PublicView) checkProposal(p *proposal, from sender, app *Application) e
 	case proposalGroupExtensions:
 		return e.checkExtensions(p.extensions, app.Credentials)
 	case proposalPSK:
-		if app.PSKs != nil {
-			return e.suite.checkPSK(p.psk)
-		}
+		return e.suite.checkPSK(p.psk)
 	case proposalExternalInit:
 		return brokenBy("proposals.external-init", ErrUnsupported, "ExternalInit by a member")
 	case ProposalSelfRemove:

@@ -15,8 +15,12 @@ var (
 	// ErrInvalidCommit: the commit fails a public check and counts for no member.
 	ErrInvalidCommit = errors.New("mls: commit does not count")
 	// ErrCannotFollow: the commit passes the public checks, but this member cannot open its
-	// path secret or comes to another confirmation tag. Only being replaced helps.
+	// path secret, lacks a pre-shared key ([ErrUnknownPSK]) or comes to another confirmation
+	// tag. Only being replaced helps, or finding the key.
 	ErrCannotFollow = errors.New("mls: commit cannot be followed")
+	// ErrUnknownPSK: a pre-shared key is named that this member does not have; the error is a
+	// [PSKError].
+	ErrUnknownPSK = errors.New("mls: unknown pre-shared key")
 	// ErrUnsupported: a suite or feature that this package refuses as a whole.
 	ErrUnsupported = errors.New("mls: not supported")
 	// ErrExpired: a lifetime does not contain the caller's time, or is too long.

@@ -16,12 +16,14 @@ type CommitParams struct {
 	Remove []LeafIndex
 	// Extensions replaces the whole list of group context extensions, if it is not nil.
 	Extensions *[]Extension
+	// PSKs are pre-shared keys that go into the next epoch's secrets, in this order.
+	PSKs []PSKID
 	// IncludePending adds the proposals that wait, by reference: all that are valid, and
 	// allowed, together with what is asked for above, which goes first. A Remove goes before Updates of the same
-	// leaf, a newer Update before an older one.
+	// leaf, a newer Update before an older one; a pre-shared key that this member lacks waits.
 	IncludePending bool
-	// Path renews the committer's keys even where nothing asks for it. Only commits that
-	// add members and do nothing else may go without.
+	// Path renews the committer's keys even where nothing asks for it. Only commits that add
+	// members or name pre-shared keys, and do nothing else, may go without.
 	Path bool
 
 	// The next four change the committer's leaf and imply Path; zero values keep what is.
@@ -55,7 +57,8 @@ func (p *CommitParams) withPath(pl *plan) bool {
 // dropped never shares its key with another. The caller stores the ratchets
 // ([Group.MarshalRatchets]) and the staged commit before it sends, and merges once the
 // delivery service has accepted. What is asked for and not valid is refused as a received
-// commit would be: [ErrInvalid] (with the error of a [CommitValidator]), [ErrExpired].
+// commit would be: [ErrInvalid] (with the error of a [CommitValidator]), [ErrExpired],
+// [ErrUnknownPSK].
 func (g *Group) Commit(p CommitParams) (*StagedCommit, error) {
 	if g.removed {
 		return nil, ErrRemoved
@@ -95,6 +98,13 @@ func (g *Group) requested(p *CommitParams) ([]listed, error) {
 	}
 	for _, kp := range p.Add {
 		add(&proposal{kind: proposalAdd, add: kp})
+	}
+	for _, id := range p.PSKs {
+		psk, err := g.at.suite.newPSK(id)
+		if err != nil {
+			return nil, err
+		}
+		add(&proposal{kind: proposalPSK, psk: psk})
 	}
 	for _, d := range p.Ephemeral {
 		add(&proposal{kind: ProposalAppEphemeral, component: d.clone()})
@@ -156,7 +166,7 @@ func (g *Group) choose(p *CommitParams) (*plan, error) {
 
 // pending lists the waiting proposals that this member may commit beside list (RFC 9420
 // section 12.2): no Update or Remove of its own leaf, one change for each leaf, one list of
-// extensions, and no KeyPackage that is out of its lifetime.
+// extensions, no KeyPackage that is out of its lifetime and no pre-shared key that it lacks.
 func (g *Group) pending(list []listed, now time.Time) []listed {
 	taken := map[LeafIndex]bool{g.at.own: true}
 	extensions := false
@@ -197,6 +207,10 @@ func (g *Group) pending(list []listed, now time.Time) []listed {
 			extensions = true
 		case proposalAdd:
 			if p.add.leaf.lifetime.check(now) != nil {
+				continue
+			}
+		case proposalPSK:
+			if _, err := g.findPSK(p.psk); err != nil {
 				continue
 			}
 		}
@@ -319,7 +333,10 @@ func (b *commitBuilder) seal(commitSecret secret) (*StagedCommit, error) {
 	if err := a.sign(s, g.at.signatureKey, g.at.ctx); err != nil {
 		return nil, err
 	}
-	psk := s.pskSecret(nil, nil)
+	psk, err := findPSKs(s, g.findPSK, pl.psks)
+	if err != nil {
+		return nil, err
+	}
 	next := &EpochView{
 		PublicView: &PublicView{suite: s, tree: pl.tree, ctx: pl.nextContext(a)},
 		own:        g.at.own, held: b.held, signatureKey: b.signatureKey,
@@ -360,7 +377,7 @@ func (b *commitBuilder) invite(next *EpochView, joinerSecret secret, k messageKe
 	}
 	var out []Welcome
 	for _, j := range b.plan.joiners {
-		secrets := &groupSecrets{joinerSecret: joinerSecret}
+		secrets := &groupSecrets{joinerSecret: joinerSecret, psks: b.plan.psks}
 		if b.path != nil {
 			meet := commonAncestor(j.leaf.node(), next.own.node())
 			if secrets.pathSecret = b.path.secretAt(meet); secrets.pathSecret == nil {

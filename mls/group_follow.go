@@ -24,7 +24,7 @@ func (g *Group) processCommit(a *authenticatedContent, msg []byte) (*StagedCommi
 	if pl.tree.leaf(g.at.own) == nil || pl.added[g.at.own] {
 		return c, nil // we are removed; somebody may have been given our place
 	}
-	if c.next, c.keys, err = g.at.follow(pl, a); err != nil {
+	if c.next, c.keys, err = g.at.follow(pl, a, g.findPSK); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCannotFollow, err)
 	}
 	return c, nil
@@ -71,7 +71,7 @@ func (p *plan) complete(withPath bool) error {
 var errConfirmation = errors.New("confirmation tag differs")
 
 // follow computes the next epoch's secrets from this member's own.
-func (e *EpochView) follow(pl *plan, a *authenticatedContent) (*EpochView, *secretTree, error) {
+func (e *EpochView) follow(pl *plan, a *authenticatedContent, find pskFinder) (*EpochView, *secretTree, error) {
 	s := e.suite
 	next := &EpochView{
 		PublicView: &PublicView{suite: s, tree: pl.tree, ctx: pl.nextContext(a)},
@@ -95,7 +95,7 @@ func (e *EpochView) follow(pl *plan, a *authenticatedContent) (*EpochView, *secr
 		maps.Copy(next.held, fresh)
 		commitSecret = secret
 	}
-	psk, err := findPSKs(s, pl.app.PSKs, pl.psks)
+	psk, err := findPSKs(s, find, pl.psks)
 	if err != nil {
 		return nil, nil, err
 	}

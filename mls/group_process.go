@@ -22,7 +22,7 @@ type ApplicationMessage struct {
 }
 
 // QueuedProposal is a proposal that was accepted and now waits for a commit. One of Add,
-// Update, Remove (a SelfRemove's too), Extensions, AppData, Ephemeral and Custom is set.
+// Update, Remove (a SelfRemove's too), Extensions, PSK, AppData, Ephemeral and Custom is set.
 type QueuedProposal struct {
 	Sender     LeafIndex
 	Own        bool // our own, come back
@@ -30,6 +30,7 @@ type QueuedProposal struct {
 	Update     *Member // as it will be
 	Remove     *LeafIndex
 	Extensions *[]Extension
+	PSK        *PSKID // perhaps unknown to this member, which then cannot follow its commit
 	AppData    *AppDataUpdate
 	Ephemeral  *ComponentData
 	Custom     *CustomProposal
@@ -230,6 +231,8 @@ func (q *queuedProposal) describe(own bool) *QueuedProposal {
 		out.Remove = new(at)
 	case proposalGroupExtensions:
 		out.Extensions = new(cloneExtensions(p.extensions))
+	case proposalPSK:
+		out.PSK = new(p.psk.public())
 	case ProposalAppDataUpdate:
 		out.AppData = new(p.appData.clone())
 	case ProposalAppEphemeral:

@@ -13,6 +13,7 @@ type ProposalParams struct {
 	Update     bool        // renews the own leaf
 	Remove     *LeafIndex  // the own leaf too: that is leaving
 	Extensions *[]Extension
+	PSK        *PSKID // which the proposer need not have
 	// These are beyond RFC 9420; every member must announce their types.
 	AppData   *AppDataUpdate
 	Ephemeral *ComponentData
@@ -72,7 +73,7 @@ func (g *Group) Propose(p ProposalParams) ([]byte, error) {
 func (g *Group) propose(p *ProposalParams, q *queuedProposal) (*proposal, error) {
 	chosen := 0
 	for _, set := range []bool{
-		p.Add != nil, p.Update, p.Remove != nil, p.Extensions != nil,
+		p.Add != nil, p.Update, p.Remove != nil, p.Extensions != nil, p.PSK != nil,
 		p.AppData != nil, p.Ephemeral != nil, p.Custom != nil,
 	} {
 		if set {
@@ -89,6 +90,9 @@ func (g *Group) propose(p *ProposalParams, q *queuedProposal) (*proposal, error)
 		return &proposal{kind: proposalRemove, remove: *p.Remove}, nil
 	case p.Extensions != nil:
 		return &proposal{kind: proposalGroupExtensions, extensions: cloneExtensions(*p.Extensions)}, nil
+	case p.PSK != nil:
+		psk, err := g.at.suite.newPSK(*p.PSK)
+		return &proposal{kind: proposalPSK, psk: psk}, err
 	case p.AppData != nil:
 		return p.AppData.proposal(), nil
 	case p.Ephemeral != nil:

@@ -25,7 +25,7 @@ type JoinParams struct {
 //
 // The caller makes sure that it is in no group of this id yet, and deletes secrets once the
 // new group is stored. Errors: [ErrNotForUs], [ErrTreeMismatch], [ErrInvalid],
-// [ErrMalformed], [ErrExpired], [ErrUnsupported].
+// [ErrMalformed], [ErrExpired], [ErrUnsupported], [ErrUnknownPSK].
 func Join(welcomeMessage []byte, secrets *KeyPackageSecrets, p JoinParams) (*Group, error) {
 	m, err := parse(bytes.Clone(welcomeMessage), readMessage)
 	if err != nil {
@@ -41,7 +41,7 @@ func Join(welcomeMessage []byte, secrets *KeyPackageSecrets, p JoinParams) (*Gro
 	if err != nil {
 		return nil, err
 	}
-	opened, info, err := openWelcome(s, m.welcome, secrets.kp.Ref(), secrets.initKey, p.Application.PSKs)
+	opened, info, err := openWelcome(s, m.welcome, secrets.kp.Ref(), secrets.initKey, p.Application.find)
 	if err != nil {
 		return nil, err
 	}

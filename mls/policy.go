@@ -13,6 +13,9 @@ type CommitCheck struct {
 	// the commit sets them, perhaps to what they were.
 	Extensions        []Extension
 	ExtensionsChanged bool
+	// PSKs are the pre-shared keys that the commit names. Nobody can tell who has them: a
+	// policy that allows them trusts members not to lock others out.
+	PSKs []PSKID
 	// Ephemeral and Custom are what the commit's AppEphemeral and custom proposals say, in
 	// their order.
 	Ephemeral []ComponentData
@@ -45,6 +48,7 @@ func (p *plan) judge(withPath bool) error {
 		Before: p.base, Sender: newMember(p.committer, p.base.tree.leaf(p.committer)),
 		Adds: adds, Removes: p.removes, Updates: updates,
 		Extensions: cloneExtensions(p.extensions), ExtensionsChanged: p.newExtension,
+		PSKs:      publicPSKs(p.psks),
 		Ephemeral: p.ephemerals, Custom: p.custom,
 	})
 	if err != nil {

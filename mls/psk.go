@@ -1,13 +1,20 @@
 package mls
 
 import (
-	"bytes"
 	"fmt"
+	"math"
 
 	"github.com/sealpost/sealpost/internal/wire"
 )
 
-// preSharedKeyID is PreSharedKeyID (RFC 9420 section 8.4).
+// Usages of a resumption PSK (RFC 9420 section 8.4).
+const (
+	usageApplication = 1
+	usageReInit      = 2
+	usageBranch      = 3
+)
+
+// preSharedKeyID is PreSharedKeyID (section 8.4).
 type preSharedKeyID struct {
 	kind    uint8
 	id      []byte // external
@@ -37,7 +44,7 @@ func readPreSharedKeyID(r *wire.Reader) preSharedKeyID {
 		p.id = r.Bytes()
 	case pskResumption:
 		p.usage = r.Uint8()
-		if r.Err() == nil && (p.usage < 1 || p.usage > 3) {
+		if r.Err() == nil && (p.usage < usageApplication || p.usage > usageBranch) {
 			r.Fail(fmt.Errorf("resumption PSK usage %d", p.usage))
 		}
 		p.groupID = r.Bytes()
@@ -49,35 +56,8 @@ func readPreSharedKeyID(r *wire.Reader) preSharedKeyID {
 	return p
 }
 
-// PSKID names a pre-shared key (RFC 9420 section 8.4): an external one by its id, or the
-// resumption secret of an epoch of a group. One of the two is set.
-type PSKID struct {
-	External   []byte
-	Resumption *ResumptionID
-}
-
-// ResumptionID names the resumption secret of one epoch of a group.
-type ResumptionID struct {
-	GroupID []byte
-	Epoch   uint64
-}
-
-// PSKSource finds pre-shared keys. It returns a copy, or an error for one that it does not
-// have: who lacks a key cannot follow the commit that names it.
-type PSKSource interface {
-	PSK(id PSKID) ([]byte, error)
-}
-
-func (p preSharedKeyID) public() PSKID {
-	if p.kind == pskResumption {
-		return PSKID{Resumption: &ResumptionID{GroupID: bytes.Clone(p.groupID), Epoch: p.epoch}}
-	}
-	return PSKID{External: bytes.Clone(p.id)}
-}
-
-// checkPSK verifies a PreSharedKey proposal by itself (section 12.1.4).
+// checkPSK verifies an id by itself, for a PreSharedKey proposal or a Welcome (section 12.1.4).
 func (s *suite) checkPSK(id preSharedKeyID) error {
-	const usageApplication = 1
 	if id.kind == pskResumption && id.usage != usageApplication {
 		return broken("psk.usage", "resumption for usage %d", id.usage)
 	}
@@ -87,19 +67,21 @@ func (s *suite) checkPSK(id preSharedKeyID) error {
 	return nil
 }
 
-// findPSKs looks up every key of a list and folds them into psk_secret.
-func findPSKs(s *suite, source PSKSource, ids []preSharedKeyID) (secret, error) {
-	psks := make([][]byte, len(ids))
-	for i, id := range ids {
-		if source == nil {
-			return nil, fmt.Errorf("%w: pre-shared keys", ErrUnsupported)
-		}
-		var err error
-		if psks[i], err = source.PSK(id.public()); err != nil {
-			return nil, err
-		}
+// checkPSKList verifies the ids of one commit or Welcome together (section 12.2). Their count
+// is two bytes of what psk_secret is derived from.
+func checkPSKList(ids []preSharedKeyID) error {
+	if len(ids) > math.MaxUint16 {
+		return broken("psk.count", "%d pre-shared keys", len(ids))
 	}
-	return s.pskSecret(ids, psks), nil
+	seen := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		name := string(encode(id, writePreSharedKeyID))
+		if seen[name] {
+			return broken("proposals.psk", "a pre-shared key is named twice")
+		}
+		seen[name] = true
+	}
+	return nil
 }
 
 // pskSecret folds pre-shared keys into psk_secret; without any it is all zeros.

@@ -180,8 +180,12 @@ func groupInfoRules(t *testing.T, id Suite) {
 		}},
 		{"path secret", "welcome.path-secret", func(gs *groupSecrets, _ *groupInfo) { gs.pathSecret = make([]byte, len(gs.pathSecret)) }},
 		{"short path secret", "welcome.path-secret", func(gs *groupSecrets, _ *groupInfo) { gs.pathSecret = gs.pathSecret[1:] }},
-		{"PSK", "welcome.psk", func(gs *groupSecrets, _ *groupInfo) {
-			gs.psks = []preSharedKeyID{{kind: pskExternal, nonce: make([]byte, s.nh)}}
+		{"PSK with a short nonce", "welcome.psk", func(gs *groupSecrets, _ *groupInfo) {
+			gs.psks = []preSharedKeyID{{kind: pskExternal, nonce: make([]byte, s.nh-1)}}
+		}},
+		{"PSK twice", "welcome.psk", func(gs *groupSecrets, _ *groupInfo) {
+			psk := preSharedKeyID{kind: pskExternal, nonce: make([]byte, s.nh)}
+			gs.psks = []preSharedKeyID{psk, psk}
 		}},
 	} {
 		opened, info, err := openWelcome(s, original, kp.Ref(), secrets.initKey, nil)
@@ -209,9 +213,6 @@ func groupInfoRules(t *testing.T, id Suite) {
 			continue
 		}
 		wantRule(t, e.name, err, e.rule)
-		if unsupported := e.rule == "welcome.psk"; unsupported != errors.Is(err, ErrUnsupported) {
-			t.Errorf("%s: %v, want ErrUnsupported: %v", e.name, err, unsupported)
-		}
 	}
 	// A leaf that is not in the tree: the Welcome was made for another package of ours.
 	_, err := findLeaf(c.Next().tree, must(parse(groups[1].at.tree.leaf(1).encode(), readLeafNode))(t))
@@ -225,35 +226,3 @@ func groupInfoRules(t *testing.T, id Suite) {
 }
 
 func (l *leafNode) encode() []byte { return encode(l, writeLeafNode) }
-
-// TestPSKRules: pre-shared keys are refused by every group of the public API; these rules
-// hold for recorded groups that are followed with keys.
-func TestPSKRules(t *testing.T) { eachSuite(t, pskRules) }
-
-func pskRules(t *testing.T, id Suite) {
-	groups := trioOf(t, id)
-	s := groups[0].at.suite
-	good := preSharedKeyID{kind: pskExternal, id: []byte("id"), nonce: make([]byte, s.nh)}
-	short, branch := good, preSharedKeyID{kind: pskResumption, usage: 3, nonce: make([]byte, s.nh)}
-	short.nonce = make([]byte, s.nh-1)
-	wantRule(t, "short nonce", s.checkPSK(short), "psk.nonce")
-	wantRule(t, "branch", s.checkPSK(branch), "psk.usage")
-	app := &Application{PSKs: knownPSKs{"id": []byte("key")}}
-	one := listed{proposal: &proposal{kind: proposalPSK, psk: good}}
-	must(groups[0].at.apply([]listed{one}, 0, app))(t)
-	_, err := groups[0].at.apply([]listed{one, one}, 0, app)
-	wantRule(t, "a key twice", err, "proposals.psk")
-	if _, err := findPSKs(s, knownPSKs{}, []preSharedKeyID{good}); err == nil {
-		t.Error("an unknown key is found")
-	}
-}
-
-// knownPSKs are external pre-shared keys by id.
-type knownPSKs map[string][]byte
-
-func (k knownPSKs) PSK(id PSKID) ([]byte, error) {
-	if psk, ok := k[string(id.External)]; ok {
-		return psk, nil
-	}
-	return nil, errors.New("unknown pre-shared key")
-}

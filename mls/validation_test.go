@@ -127,6 +127,8 @@ func proposalLists(t *testing.T, id Suite) {
 		return &proposal{kind: proposalUpdate, update: leaf}
 	}
 	required := encodeRequired(requiredCapabilities{extensions: []ExtensionType{0xf888}})
+	nonce := make([]byte, suites[id].nh)
+	psk := func(id preSharedKeyID) *proposal { return &proposal{kind: proposalPSK, psk: id} }
 	for _, c := range []struct {
 		name string
 		rule string
@@ -146,7 +148,11 @@ func proposalLists(t *testing.T, id Suite) {
 		{"one client twice", "tree.unique-encryption-key", []*proposal{add, add}},
 		{"signature key of another", "keypackage.signature", []*proposal{{kind: proposalAdd, add: sameKey}}},
 		{"ExternalInit by a member", "proposals.external-init", []*proposal{{kind: proposalExternalInit, externalInit: []byte{1}}}},
-		{"PSK", "proposals.type", []*proposal{{kind: proposalPSK, psk: preSharedKeyID{kind: pskExternal, nonce: make([]byte, suites[id].nh)}}}},
+		{"PSK with a short nonce", "psk.nonce", []*proposal{psk(preSharedKeyID{kind: pskExternal, nonce: nonce[1:]})}},
+		{"PSK with a long nonce", "psk.nonce", []*proposal{psk(preSharedKeyID{kind: pskExternal, nonce: append(nonce, 0)})}},
+		{"PSK for a reinitialized group", "psk.usage", []*proposal{psk(preSharedKeyID{kind: pskResumption, usage: usageReInit, groupID: []byte("group"), epoch: 1, nonce: nonce})}},
+		{"PSK for a subgroup", "psk.usage", []*proposal{psk(preSharedKeyID{kind: pskResumption, usage: usageBranch, groupID: []byte("group"), epoch: 1, nonce: nonce})}},
+		{"PSK twice", "proposals.psk", []*proposal{psk(preSharedKeyID{kind: pskExternal, nonce: nonce}), add, psk(preSharedKeyID{kind: pskExternal, nonce: nonce})}},
 		{"ReInit", "proposals.type", []*proposal{{kind: proposalReInit, reInit: reInit{version: 1, suite: id}}}},
 		{"ReInit with another", "proposals.type", []*proposal{add, {kind: proposalReInit, reInit: reInit{version: 1, suite: id}}}},
 	} {

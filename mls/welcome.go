@@ -105,9 +105,23 @@ func (s *suite) groupInfoKey(welcomeSecret secret) messageKey {
 	}
 }
 
+// checkWelcomePSKs verifies the pre-shared keys that a Welcome names: they stand for proposals
+// of the commit behind it, which the joiner never sees.
+func (s *suite) checkWelcomePSKs(ids []preSharedKeyID) error {
+	for _, id := range ids {
+		if err := s.checkPSK(id); err != nil {
+			return brokenBy("welcome.psk", err, "not to be committed")
+		}
+	}
+	if err := checkPSKList(ids); err != nil {
+		return brokenBy("welcome.psk", err, "not to be committed")
+	}
+	return nil
+}
+
 // openWelcome decrypts the secrets meant for the KeyPackage of that reference, and with them
 // the GroupInfo. Neither is verified yet.
-func openWelcome(s *suite, m *welcome, ref []byte, initKey *hpkePrivate, psks PSKSource) (*groupSecrets, *groupInfo, error) {
+func openWelcome(s *suite, m *welcome, ref []byte, initKey *hpkePrivate, find pskFinder) (*groupSecrets, *groupInfo, error) {
 	var entry *encryptedGroupSecrets
 	for i := range m.secrets {
 		if string(m.secrets[i].newMember) == string(ref) {
@@ -126,8 +140,11 @@ func openWelcome(s *suite, m *welcome, ref []byte, initKey *hpkePrivate, psks PS
 	if err != nil {
 		return nil, nil, err
 	}
-	if secrets.pskSecret, err = findPSKs(s, psks, secrets.psks); err != nil {
-		return nil, nil, brokenBy("welcome.psk", err, "%d pre-shared keys", len(secrets.psks))
+	if err := s.checkWelcomePSKs(secrets.psks); err != nil {
+		return nil, nil, err
+	}
+	if secrets.pskSecret, err = findPSKs(s, find, secrets.psks); err != nil {
+		return nil, nil, err
 	}
 	k := s.groupInfoKey(s.welcomeSecret(secrets.joinerSecret, secrets.pskSecret))
 	plain, err = s.aeadOpen(k.key, k.nonce, nil, m.encryptedGroupInfo)
