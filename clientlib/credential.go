@@ -45,8 +45,13 @@ func (validator) ValidateCredential(c mls.CredentialCheck) error {
 	return nil
 }
 
-// ValidateCommit asks the group's policy, as it stands before the commit.
+// ValidateCommit asks the group's policy, as it stands before the commit. No policy allows
+// pre-shared keys: a member could name one that nobody has, and so lock others out with a
+// commit that counts.
 func (validator) ValidateCommit(c mls.CommitCheck) error {
+	if len(c.PSKs) > 0 {
+		return fmt.Errorf("%w: pre-shared keys", ErrNotAllowed)
+	}
 	p, err := policyOf(c.Before)
 	if err != nil {
 		return err

@@ -102,3 +102,29 @@ func TestB01_GroupsRefuseGhosts(t *testing.T) {
 		t.Errorf("a new key of the same device: %v", err)
 	}
 }
+
+// TestPolicyRefusesWhatLocksOut: a member whose own client would allow it commits what the
+// others might not be able to follow; it counts for nobody.
+func TestPolicyRefusesWhatLocksOut(t *testing.T) {
+	alice, bob := newTestDevice(t), newTestDevice(t)
+	g := alice.mlsGroup(t, &policy{Kind: Group, AnyoneAdd: true})
+	kp, secrets := bob.keyPackage(t, func(*mls.KeyPackageConfig) {})
+	c := need[*mls.StagedCommit](t)(g.Commit(mls.CommitParams{Add: []*mls.KeyPackage{kp}, Now: time.Now()}))
+	rogue := need[*mls.Group](t)(mls.Join(c.Welcomes()[0].Message, secrets, mls.JoinParams{Tree: c.Next().RatchetTree(), Now: time.Now()}))
+	if err := g.Merge(c); err != nil {
+		t.Fatal(err)
+	}
+	known, _ := rogue.View().ResumptionPSK() // each member has this one, and is not to be asked for it
+	for name, p := range map[string]mls.CommitParams{
+		"a pre-shared key": {PSKs: []mls.PSKID{known}},
+	} {
+		if _, err := g.Commit(p); !errors.Is(err, ErrNotAllowed) {
+			t.Errorf("%s, committed by us: %v, want ErrNotAllowed", name, err)
+		}
+		msg := need[*mls.StagedCommit](t)(rogue.Clone().Commit(p)).Message()
+		_, err := g.Process(msg)
+		if !errors.Is(err, mls.ErrInvalidCommit) || !errors.Is(err, ErrNotAllowed) || errors.Is(err, mls.ErrCannotFollow) {
+			t.Errorf("%s: %v, want ErrInvalidCommit with ErrNotAllowed", name, err)
+		}
+	}
+}
