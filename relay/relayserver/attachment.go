@@ -30,53 +30,69 @@ type attachment struct {
 }
 
 // attach answers ATTACH. Without a proof in this session the answer is the same for every
-// queue; with one, the store says UNKNOWN unless the key is a reader of it. It gives answer
-// what it says, and what has to follow that directly.
-func (p *peer) attach(f *relay.Attach, answer func(f, then relay.Frame)) {
+// queue; with one, the store says UNKNOWN unless the key is a reader of it.
+func (p *peer) attach(f *relay.Attach, room *place) {
+	refuse := func(err error) { p.send(outgoing{frame: refused(f.Request, err), room: room}) }
 	if p.isDraining() {
-		answer(refused(f.Request, relay.ErrDraining), nil)
+		refuse(relay.ErrDraining)
 		return
 	}
 	if !p.proven(relay.ProveRead, f.Queue, f.Reader) {
-		answer(refused(f.Request, relay.ErrBadProof), nil)
+		refuse(relay.ErrBadProof)
 		return
 	}
 	p.mu.Lock()
 	full := len(p.attachments) >= relay.MaxAttachments
 	p.mu.Unlock()
 	if full {
-		answer(refused(f.Request, &relay.Refusal{Code: relay.CodeLimit, Limit: relay.LimitAttachments}), nil)
+		refuse(&relay.Refusal{Code: relay.CodeLimit, Limit: relay.LimitAttachments})
 		return
 	}
 	p.lastID++
 	a := &attachment{id: p.lastID, queue: f.Queue, reader: f.Reader, window: int(min(f.Window, maxWindow))}
 	source, attached, err := p.srv.store.Attach(f.Queue, f.Reader, f.Position, func() { p.look(a) })
 	if err != nil {
-		answer(refused(f.Request, err), nil)
+		refuse(err)
 		return
 	}
 	a.source = source // nobody looks into a before it stands among the attachments
 	if f.Position != nil {
 		a.delivered = f.Position.Seq
 	}
-	var stream *relay.Stream
-	a.branch, stream = p.open(attached.Head, f.Position)
 	attached.Request, attached.Attachment = f.Request, a.id
-	// ATTACHED is given to the writer before it may find a: DELIVER and DETACHED come after it.
-	if stream == nil {
-		answer(&attached, nil)
-	} else {
+	answer := outgoing{frame: &attached, room: room}
+	if branch, stream := p.open(attached.Head, f.Position); branch != nil {
 		stream.Attachment = a.id
-		answer(&attached, stream)
+		a.branch, answer.then = branch, stream
 	}
-	p.mu.Lock()
-	p.attachments[a.id] = a
-	p.mu.Unlock()
+	if !p.admit(a, answer) {
+		source.Close() // nothing was written to a branch's stream: the client never hears of it
+		refuse(relay.ErrDraining)
+		return
+	}
 	source.Hear(func(sealed *[relay.SignalSize]byte) { p.hear(a, sealed) })
 	if a.branch != nil {
 		p.grow(a)
 	}
 	p.look(a)
+}
+
+// admit puts a among the attachments, in one step with the answer that tells the client of it:
+// DELIVER and DETACHED come after ATTACHED, and a drain finds and detaches every attachment
+// that the client hears of. It returns false, and does neither, when the drain has begun.
+func (p *peer) admit(a *attachment, answer outgoing) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.draining {
+		return false
+	}
+	p.out = append(p.out, answer)
+	p.attachments[a.id] = a
+	if a.branch != nil {
+		p.branches++
+	}
+	p.signal()
+	return true
 }
 
 // ack opens a's window and moves the stored cursor. An ACK of an attachment that has ended

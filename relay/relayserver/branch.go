@@ -65,9 +65,6 @@ func (p *peer) open(head relay.Position, position *relay.Position) (*branch, *re
 
 // grow starts the goroutine of a's branch.
 func (p *peer) grow(a *attachment) {
-	p.mu.Lock()
-	p.branches++
-	p.mu.Unlock()
 	p.growing.Go(func() {
 		if !p.writeBranch(a) {
 			_ = p.session.Close() // the client would wait for the rest for ever

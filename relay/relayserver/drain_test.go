@@ -19,38 +19,40 @@ func TestR37_DrainLosesNothingAccepted(t *testing.T) {
 		s := open(t, dir, nil)
 		h := listen(t, s)
 		const writers = 4
-		accepted := make([]map[uint64]byte, writers)
-		begin, started := make(chan struct{}), make(chan struct{}, writers)
-		var wg sync.WaitGroup
+		var clients [writers]*client
+		var all [writers][][]relay.Frame
 		for w := range writers {
 			c, q := dial(t, h), queueID(200+byte(w))
 			c.must(create(q))
 			c.must(proveWrite(q, group))
-			accepted[w] = make(map[uint64]byte)
-			var batches [][]relay.Frame
+			clients[w] = c
 			for n := range 350 {
 				var batch []relay.Frame
 				for i := range 10 {
 					batch = append(batch, c.sign(appendTo(q, group, envelope(512, byte(n*10+i)))))
 				}
-				batches = append(batches, batch)
+				all[w] = append(all[w], batch)
 			}
+		}
+		var accepted [writers]map[uint64]byte
+		started := make(chan struct{}, writers)
+		var wg sync.WaitGroup
+		for w, c := range clients {
 			wg.Go(func() {
-				<-begin
-				for _, b := range batches {
+				for _, b := range all[w] {
 					if c.s.WriteFrames(b...) != nil {
 						return
 					}
 				}
 			})
-			wg.Go(func() { accepted[w] = untilClosed(t, c, batches, started) })
+			wg.Go(func() { accepted[w] = untilClosed(t, c, all[w], started) })
 		}
-		close(begin)
 		<-started
-		if err := s.Shutdown(t.Context()); err != nil {
+		err := s.Shutdown(t.Context())
+		wg.Wait()
+		if err != nil {
 			t.Fatal(err)
 		}
-		wg.Wait()
 		h2 := listen(t, open(t, dir, nil))
 		for w, answers := range accepted {
 			c, q := dial(t, h2), queueID(200+byte(w))
@@ -82,6 +84,11 @@ func untilClosed(t *testing.T, c *client, batches [][]relay.Frame, started chan<
 		}
 	}
 	accepted := make(map[uint64]byte)
+	defer func() {
+		if len(accepted) == 0 {
+			started <- struct{}{} // whoever waits for the first would wait for ever
+		}
+	}()
 	goAway := false
 	for {
 		f, err := c.s.ReadFrame()
@@ -109,6 +116,19 @@ func untilClosed(t *testing.T, c *client, batches [][]relay.Frame, started chan<
 	}
 }
 
+// shutdown drains s while the test goes on. The function that it returns waits for the end; so
+// does the test's own end, whichever way it comes.
+func shutdown(t *testing.T, s *Server) (drained func()) {
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(wg.Wait)
+	return wg.Wait
+}
+
 // TestDrainTellsReaders: an attached reader is detached, advised and closed; new sessions
 // are refused.
 func TestDrainTellsReaders(t *testing.T) {
@@ -119,12 +139,7 @@ func TestDrainTellsReaders(t *testing.T) {
 		c := dial(t, h)
 		c.must(create(q))
 		a := c.attach(q, alice, nil, 1<<20)
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			if err := s.Shutdown(context.Background()); err != nil {
-				t.Error(err)
-			}
-		})
+		drained := shutdown(t, s)
 		if d := event[*relay.Detached](c); d.Reason != relay.DetachDraining || d.Attachment != a.Attachment {
 			t.Errorf("detached for reason %d", d.Reason)
 		}
@@ -132,7 +147,7 @@ func TestDrainTellsReaders(t *testing.T) {
 			t.Error("no advice when to reconnect")
 		}
 		c.ended(relay.CloseDraining)
-		wg.Wait()
+		drained()
 		if _, err := tryDial(t, h); err == nil {
 			t.Error("a session after the drain")
 		}
@@ -163,13 +178,10 @@ func TestR37_DrainDoesNotWaitForPings(t *testing.T) {
 			}
 		})
 		event[*relay.Pong](c)
-		drained := make(chan error)
-		go func() { drained <- s.Shutdown(context.Background()) }()
+		drained := shutdown(t, s)
 		c.ended(relay.CloseDraining)
 		_ = c.s.Close()
-		if err := <-drained; err != nil {
-			t.Error(err)
-		}
+		drained()
 		pings.Wait()
 	})
 }
@@ -225,12 +237,7 @@ func TestR37_ReconnectsArePaced(t *testing.T) {
 		event[*relay.Pong](c) // the server, too, is through with the handshake
 		all = append(all, c)
 	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := s.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
+	drained := shutdown(t, s)
 	told := make(map[time.Duration]bool)
 	for _, c := range all {
 		told[event[*relay.GoAway](c).Reconnect] = true
@@ -239,5 +246,5 @@ func TestR37_ReconnectsArePaced(t *testing.T) {
 	if len(told) < sessions/2 {
 		t.Errorf("%d clients are given %d different times", sessions, len(told))
 	}
-	wg.Wait()
+	drained()
 }

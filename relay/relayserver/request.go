@@ -31,7 +31,7 @@ func (p *peer) handle(f relay.Frame) relay.CloseCode {
 	case *relay.Prove:
 		answer(p.prove(f))
 	case *relay.Attach:
-		p.attach(f, func(f, then relay.Frame) { p.send(outgoing{frame: f, then: then, room: &room}) })
+		p.attach(f, &room)
 	case *relay.StoreBlob:
 		p.storeBlob(f, answer)
 	case *relay.PutBlob:
