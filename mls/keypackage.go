@@ -149,15 +149,7 @@ func (kp *KeyPackage) check() error {
 	if err := checkUniqueExtensions(kp.extensions); err != nil {
 		return err
 	}
-	if err := checkKnownExtensions(kp.extensions); err != nil {
-		return err
-	}
-	for _, e := range kp.extensions {
-		if !kp.leaf.capabilities.hasExtension(e.Type) {
-			return broken("keypackage.extension-support", "type %#04x is not among the capabilities", uint16(e.Type))
-		}
-	}
-	return nil
+	return checkKnownExtensions(kp.extensions)
 }
 
 // KeyPackageConfig is what goes into a KeyPackage.

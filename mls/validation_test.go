@@ -52,9 +52,6 @@ func badKeyPackages(t tb, id Suite) map[string]*KeyPackage {
 		"extension.unique": forge(t, id, func(_ *KeyPackage, l *leafNode) {
 			l.extensions = []Extension{{Type: testExtension}, {Type: testExtension}}
 		}),
-		"keypackage.extension-support": forge(t, id, func(kp *KeyPackage, _ *leafNode) {
-			kp.extensions = []Extension{{Type: 0xf777}}
-		}),
 		"leaf.credential-support": forge(t, id, func(_ *KeyPackage, l *leafNode) {
 			l.capabilities.credentials = []CredentialType{CredentialX509}
 		}),
