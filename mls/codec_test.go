@@ -45,7 +45,7 @@ func samples(t tb, id Suite) map[string][][]byte {
 	out := map[string][][]byte{
 		"message": {
 			c.Message(), c.Welcomes()[0].Message, must(groups[0].Encrypt([]byte("hi"), nil))(t),
-			publicCommit(t, groups[0]), must(groups[0].View().GroupInfo())(t),
+			publicCommit(t, groups[0]), must(groups[0].View().GroupInfo(GroupInfoParams{Tree: true, ExternalPub: true}))(t),
 			encode(&message{wireFormat: wireFormatKeyPackage, keyPackage: kp}, writeMessage),
 		},
 		"key package": {kp.Bytes()}, "welcome": {encode(welcome, writeWelcome)},

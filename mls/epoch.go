@@ -42,21 +42,6 @@ func (e *EpochView) Export(label string, context []byte, length int) ([]byte, er
 	return e.suite.export(e.secrets.exporter, label, context, length), nil
 }
 
-// GroupInfo is an MLSMessage with a GroupInfo that this member signed, without the tree and
-// without an external key.
-func (e *EpochView) GroupInfo() ([]byte, error) {
-	info, err := e.groupInfo()
-	if err != nil {
-		return nil, err
-	}
-	return encode(&message{wireFormat: wireFormatGroupInfo, groupInfo: info}, writeMessage), nil
-}
-
-func (e *EpochView) groupInfo() (*groupInfo, error) {
-	info := &groupInfo{context: e.ctx, confirmationTag: e.confirmationTag, signer: e.own}
-	return info, info.sign(e.suite, e.signatureKey)
-}
-
 // begin completes a view whose public half, keys and key-schedule inputs are known: it
 // derives the epoch's secrets and returns the new secret tree.
 func (e *EpochView) begin(epochSecret secret) *secretTree {

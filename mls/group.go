@@ -211,6 +211,29 @@ func (g *Group) content(contentType uint8, aad []byte) *framedContent {
 	}
 }
 
+// signHandshake signs a proposal or commit of our own for one of the two wire formats. Which of
+// them it is, is part of what is signed.
+func (g *Group) signHandshake(c *framedContent, public bool) (*authenticatedContent, error) {
+	a := &authenticatedContent{wireFormat: wireFormatPrivate, content: c}
+	if public {
+		a.wireFormat = wireFormatPublic
+	}
+	return a, a.sign(g.at.suite, g.at.signatureKey, g.at.ctx)
+}
+
+// sendHandshake puts a signed proposal or commit of our own into its wire format.
+func (g *Group) sendHandshake(a *authenticatedContent) ([]byte, error) {
+	if a.wireFormat == wireFormatPrivate {
+		return g.protect(a, 0)
+	}
+	m, err := protectPublic(g.at.suite, a, g.at.ctx, g.at.secrets.membershipKey)
+	if err != nil {
+		return nil, err
+	}
+	g.remember(a)
+	return encode(&message{wireFormat: wireFormatPublic, public: m}, writeMessage), nil
+}
+
 // protect encrypts a signed message of our own and uses up a generation.
 func (g *Group) protect(a *authenticatedContent, padding int) ([]byte, error) {
 	st, err := g.keys.seekNext(g.at.own, a.content.contentType)

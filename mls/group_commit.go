@@ -40,6 +40,13 @@ type CommitParams struct {
 
 	AAD []byte    // travels in the clear, signed
 	Now time.Time // for the lifetimes of what is added
+
+	// Public sends the commit as PublicMessage (RFC 9420 section 6.2): everybody on its way
+	// can read what it does, and a [PublicGroup] can follow it.
+	Public bool
+	// TreeInWelcome puts the whole ratchet tree into the Welcomes, whose size then grows with
+	// the group.
+	TreeInWelcome bool
 }
 
 func (p *CommitParams) changesLeaf() bool {
@@ -53,8 +60,8 @@ func (p *CommitParams) withPath(pl *plan) bool {
 }
 
 // Commit makes a commit and the invitations that go with it. It changes nothing in g but one
-// thing: a generation of the own handshake ratchet is used up, so that a commit that is
-// dropped never shares its key with another. The caller stores the ratchets
+// thing: a generation of the own handshake ratchet is used up (not by a public one), so that a
+// commit that is dropped never shares its key with another. The caller stores the ratchets
 // ([Group.MarshalRatchets]) and the staged commit before it sends, and merges once the
 // delivery service has accepted. What is asked for and not valid is refused as a received
 // commit would be: [ErrInvalid] (with the error of a [CommitValidator]), [ErrExpired],
@@ -329,8 +336,8 @@ func (b *commitBuilder) seal(commitSecret secret) (*StagedCommit, error) {
 	g, pl, s := b.group, b.plan, b.group.at.suite
 	content := g.content(contentCommit, bytes.Clone(b.params.AAD))
 	content.commit = b.commit
-	a := &authenticatedContent{wireFormat: wireFormatPrivate, content: content}
-	if err := a.sign(s, g.at.signatureKey, g.at.ctx); err != nil {
+	a, err := g.signHandshake(content, b.params.Public)
+	if err != nil {
 		return nil, err
 	}
 	psk, err := findPSKs(s, g.findPSK, pl.psks)
@@ -350,7 +357,7 @@ func (b *commitBuilder) seal(commitSecret secret) (*StagedCommit, error) {
 	if err != nil {
 		return nil, err
 	}
-	msg, err := g.protect(a, 0)
+	msg, err := g.sendHandshake(a)
 	if err != nil {
 		return nil, err
 	}
@@ -360,14 +367,13 @@ func (b *commitBuilder) seal(commitSecret secret) (*StagedCommit, error) {
 	return c, nil
 }
 
-// invite writes one Welcome for each joiner. They share the encrypted GroupInfo, which has
-// no tree in it.
+// invite writes one Welcome for each joiner. They share the encrypted GroupInfo.
 func (b *commitBuilder) invite(next *EpochView, joinerSecret secret, k messageKey) ([]Welcome, error) {
 	if len(b.plan.joiners) == 0 {
 		return nil, nil
 	}
 	s := next.suite
-	info, err := next.groupInfo()
+	info, err := next.groupInfo(GroupInfoParams{Tree: b.params.TreeInWelcome})
 	if err != nil {
 		return nil, err
 	}

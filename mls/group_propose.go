@@ -26,11 +26,13 @@ type ProposalParams struct {
 
 	AAD []byte // travels in the clear, signed
 	Now time.Time
+
+	Public bool // as in [CommitParams]
 }
 
-// Propose makes a proposal message (MLSMessage with a PrivateMessage). It counts once it has
+// Propose makes a proposal message (MLSMessage with a PrivateMessage or PublicMessage). It counts once it has
 // come back through [Group.Process], as everybody's does, so that all members agree on what
-// waits. It uses up a generation of the own handshake ratchet and, for an Update, keeps the
+// waits. It uses up a generation of the own handshake ratchet if it is not public and, for an Update, keeps the
 // new keys: the caller stores the ratchets before it sends.
 func (g *Group) Propose(p ProposalParams) ([]byte, error) {
 	if g.removed {
@@ -56,11 +58,11 @@ func (g *Group) Propose(p ProposalParams) ([]byte, error) {
 	}
 	c := g.content(contentProposal, slices.Clone(p.AAD))
 	c.proposal = prop
-	a := &authenticatedContent{wireFormat: wireFormatPrivate, content: c}
-	if err := a.sign(g.at.suite, g.at.signatureKey, g.at.ctx); err != nil {
+	a, err := g.signHandshake(c, p.Public)
+	if err != nil {
 		return nil, err
 	}
-	msg, err := g.protect(a, 0)
+	msg, err := g.sendHandshake(a)
 	if err != nil {
 		return nil, err
 	}

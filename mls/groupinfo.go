@@ -11,6 +11,43 @@ type groupInfo struct {
 	signature       []byte
 }
 
+// GroupInfoParams says what a GroupInfo holds besides the group context.
+type GroupInfoParams struct {
+	// Tree includes the whole ratchet tree (RFC 9420 section 12.4.3.3). Whoever reads the
+	// GroupInfo otherwise needs it from elsewhere.
+	Tree bool
+	// ExternalPub includes the epoch's external key, so that whoever reads the GroupInfo can
+	// join by an external commit ([JoinExternal]), if the application of the members lets it.
+	ExternalPub bool
+}
+
+// GroupInfo is an MLSMessage with a GroupInfo of the epoch that this member signed. It holds
+// no secret, but names the group and, with the tree, every member.
+func (e *EpochView) GroupInfo(p GroupInfoParams) ([]byte, error) {
+	info, err := e.groupInfo(p)
+	if err != nil {
+		return nil, err
+	}
+	return encode(&message{wireFormat: wireFormatGroupInfo, groupInfo: info}, writeMessage), nil
+}
+
+func (e *EpochView) groupInfo(p GroupInfoParams) (*groupInfo, error) {
+	info := &groupInfo{context: e.ctx, confirmationTag: e.confirmationTag, signer: e.own}
+	if p.Tree {
+		info.extensions = append(info.extensions, Extension{Type: extensionRatchetTree, Data: e.RatchetTree()})
+	}
+	if p.ExternalPub {
+		key, err := e.externalKey()
+		if err != nil {
+			return nil, err
+		}
+		var w wire.Writer
+		w.Bytes(key.pub)
+		info.extensions = append(info.extensions, Extension{Type: extensionExternalPub, Data: mustFinish(&w)})
+	}
+	return info, info.sign(e.suite, e.signatureKey)
+}
+
 func writeGroupInfo(w *wire.Writer, g *groupInfo) {
 	g.writeUnsigned(w)
 	w.Bytes(g.signature)

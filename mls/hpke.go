@@ -17,6 +17,9 @@ type hpkeScheme interface {
 	// An insider's leaf with such a key would make every other member's path commit fail.
 	check(public []byte) error
 	seal(public, info, plaintext []byte) (hpkeCiphertext, error)
+	// export encapsulates to a public key and returns a secret of the exporter (RFC 9180
+	// section 5.3), at most 255 hashes of the suite long. The info is empty.
+	export(public, context []byte, length int) (kemOutput, exported []byte, err error)
 }
 
 // An hpkeKey is a private key of an hpkeScheme.
@@ -25,6 +28,8 @@ type hpkeKey interface {
 	Bytes() ([]byte, error)
 	public() []byte
 	open(c hpkeCiphertext, info []byte) ([]byte, error)
+	// export is the recipient's side of hpkeScheme.export.
+	export(kemOutput, context []byte, length int) ([]byte, error)
 }
 
 // hpkePrivate is an HPKE key pair.
@@ -98,6 +103,27 @@ func (h *goHPKE) seal(public, info, plaintext []byte) (hpkeCiphertext, error) {
 	}
 	ct, err := sender.Seal(nil, plaintext)
 	return hpkeCiphertext{kemOutput: enc, ciphertext: ct}, err
+}
+
+func (h *goHPKE) export(public, context []byte, length int) (kemOutput, exported []byte, err error) {
+	pk, err := h.kem.NewPublicKey(public)
+	if err != nil {
+		return nil, nil, err
+	}
+	kemOutput, sender, err := hpke.NewSender(pk, h.kdf, h.aead, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	exported, err = sender.Export(string(context), length)
+	return kemOutput, exported, err
+}
+
+func (k goHPKEKey) export(kemOutput, context []byte, length int) ([]byte, error) {
+	recipient, err := hpke.NewRecipient(kemOutput, k.PrivateKey, k.scheme.kdf, k.scheme.aead, nil)
+	if err != nil {
+		return nil, err
+	}
+	return recipient.Export(string(context), length)
 }
 
 func (k goHPKEKey) public() []byte { return k.PublicKey().Bytes() }

@@ -9,8 +9,8 @@ import (
 	"github.com/sealpost/sealpost/internal/wire"
 )
 
-// Welcome is an invitation for one added member: its secrets alone and no tree, so that its
-// size does not depend on the group's.
+// Welcome is an invitation for one added member: its secrets alone and, unless the commit
+// asked for it, no tree, so that its size does not depend on the group's.
 type Welcome struct {
 	Leaf          LeafIndex // where the new member will be
 	KeyPackageRef []byte    // of the package it was added with

@@ -93,31 +93,62 @@ func (k *x448Key) agree(public []byte) ([]byte, error) {
 	return shared[:], nil
 }
 
-// context is ExtractAndExpand of the KEM (RFC 9180 section 4.1) and KeySchedule in mode base
-// (section 5.1): the AEAD for the one message, and its nonce.
-func (h *x448HPKE) context(dh, enc, recipient, info []byte) (c cipher.AEAD, nonce []byte, err error) {
+// schedule is ExtractAndExpand of the KEM (RFC 9180 section 4.1) and the first half of
+// KeySchedule in mode base (section 5.1): the secret and the key_schedule_context.
+func (h *x448HPKE) schedule(dh, enc, recipient, info []byte) (prk, ctx []byte) {
 	shared := hpkeExpand(x448KEM, hpkeExtract(x448KEM, nil, "eae_prk", dh), "shared_secret",
 		slices.Concat(enc, recipient), sha512.Size)
 	const modeBase = 0
 	id := h.suiteID()
-	ctx := slices.Concat([]byte{modeBase}, hpkeExtract(id, nil, "psk_id_hash", nil), hpkeExtract(id, nil, "info_hash", info))
-	prk := hpkeExtract(id, shared, "secret", nil)
+	ctx = slices.Concat([]byte{modeBase}, hpkeExtract(id, nil, "psk_id_hash", nil), hpkeExtract(id, nil, "info_hash", info))
+	return hpkeExtract(id, shared, "secret", nil), ctx
+}
+
+// cipher is the AEAD for the one message, and its nonce.
+func (h *x448HPKE) cipher(prk, ctx []byte) (c cipher.AEAD, nonce []byte, err error) {
+	id := h.suiteID()
 	c, err = h.aead.newAEAD(hpkeExpand(id, prk, "key", ctx, h.aead.nk))
 	return c, hpkeExpand(id, prk, "base_nonce", ctx, h.aead.nn), err
 }
 
-func (h *x448HPKE) seal(public, info, plaintext []byte) (hpkeCiphertext, error) {
+// exporter is Export (RFC 9180 section 5.3).
+func (h *x448HPKE) exporter(prk, ctx, context []byte, length int) []byte {
+	id := h.suiteID()
+	return hpkeExpand(id, hpkeExpand(id, prk, "exp", ctx, sha512.Size), "sec", context, length)
+}
+
+// encapsulate agrees on a key schedule with the owner of a public key.
+func (h *x448HPKE) encapsulate(public, info []byte) (enc, prk, ctx []byte, err error) {
 	key, err := h.generate()
 	if err != nil {
-		return hpkeCiphertext{}, err
+		return nil, nil, nil, err
 	}
 	ephemeral := key.(*x448Key)
 	dh, err := ephemeral.agree(public)
 	if err != nil {
+		return nil, nil, nil, err
+	}
+	enc = ephemeral.public()
+	prk, ctx = h.schedule(dh, enc, public, info)
+	return enc, prk, ctx, nil
+}
+
+// decapsulate is the recipient's side of encapsulate.
+func (k *x448Key) decapsulate(enc, info []byte) (prk, ctx []byte, err error) {
+	dh, err := k.agree(enc)
+	if err != nil {
+		return nil, nil, err
+	}
+	prk, ctx = k.scheme.schedule(dh, enc, k.pub[:], info)
+	return prk, ctx, nil
+}
+
+func (h *x448HPKE) seal(public, info, plaintext []byte) (hpkeCiphertext, error) {
+	enc, prk, ctx, err := h.encapsulate(public, info)
+	if err != nil {
 		return hpkeCiphertext{}, err
 	}
-	enc := ephemeral.public()
-	c, nonce, err := h.context(dh, enc, public, info)
+	c, nonce, err := h.cipher(prk, ctx)
 	if err != nil {
 		return hpkeCiphertext{}, err
 	}
@@ -125,15 +156,31 @@ func (h *x448HPKE) seal(public, info, plaintext []byte) (hpkeCiphertext, error) 
 }
 
 func (k *x448Key) open(sealed hpkeCiphertext, info []byte) ([]byte, error) {
-	dh, err := k.agree(sealed.kemOutput)
+	prk, ctx, err := k.decapsulate(sealed.kemOutput, info)
 	if err != nil {
 		return nil, err
 	}
-	c, nonce, err := k.scheme.context(dh, sealed.kemOutput, k.pub[:], info)
+	c, nonce, err := k.scheme.cipher(prk, ctx)
 	if err != nil {
 		return nil, err
 	}
 	return c.Open(nil, nonce, sealed.ciphertext, nil)
+}
+
+func (h *x448HPKE) export(public, context []byte, length int) (kemOutput, exported []byte, err error) {
+	enc, prk, ctx, err := h.encapsulate(public, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	return enc, h.exporter(prk, ctx, context, length), nil
+}
+
+func (k *x448Key) export(kemOutput, context []byte, length int) ([]byte, error) {
+	prk, ctx, err := k.decapsulate(kemOutput, nil)
+	if err != nil {
+		return nil, err
+	}
+	return k.scheme.exporter(prk, ctx, context, length), nil
 }
 
 func (k *x448Key) public() []byte { return bytes.Clone(k.pub[:]) }
