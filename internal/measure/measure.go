@@ -44,6 +44,9 @@ type Figure struct {
 	Over  Side
 	Sides string // unit of what the two sides return, if there are two
 	Bound Bound
+	// Heap, if set, returns what an operation of Of allocates on the heap, as a median of the
+	// rounds. It is called once they are over.
+	Heap func() (allocs, bytes float64)
 }
 
 // A Bound is what a figure must not pass. The zero value is none.
@@ -92,7 +95,9 @@ type Result struct {
 	Over   float64   `json:"over,omitempty"`  // median of the side below it
 	Sides  string    `json:"sides,omitempty"` // unit of Of and Over
 	Bound  string    `json:"bound,omitempty"`
-	Held   bool      `json:"held"` // Value is within Bound, or there is none
+	Held   bool      `json:"held"`                  // Value is within Bound, or there is none
+	Allocs float64   `json:"allocs,omitempty"`      // of an operation above the line
+	Bytes  float64   `json:"alloc_bytes,omitempty"` // the same
 
 	bound Bound
 }
@@ -121,6 +126,9 @@ func (f Figure) Run(ctx context.Context, rounds int, say func(string)) (Result, 
 	r.Held = f.Bound.Holds(r.Value)
 	if f.Over != nil {
 		r.Of, r.Over, r.Sides = Median(of), Median(over), f.Sides
+	}
+	if f.Heap != nil {
+		r.Allocs, r.Bytes = f.Heap()
 	}
 	return r, nil
 }

@@ -29,6 +29,9 @@ func (r Result) WriteText(w io.Writer) error {
 	if r.Sides != "" {
 		line += fmt.Sprintf("\n%-34s %9s over %s %s", "", short(r.Of), short(r.Over), r.Sides)
 	}
+	if r.Allocs > 0 {
+		line += fmt.Sprintf("\n%-34s %9s allocations of %s bytes in all", "", short(r.Allocs), short(r.Bytes))
+	}
 	_, err := fmt.Fprintln(w, line)
 	return err
 }

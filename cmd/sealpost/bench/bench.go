@@ -98,7 +98,9 @@ var areas = []struct {
 	figures func(*bench) []measure.Figure
 }{
 	{"relay", "the relay: a real server process on a fresh store, with a load generator in a process of its own", (*bench).relay},
-	{"mls", "the MLS library: operations against the primitives that they are made of, in processor time", (*bench).mls},
+	{"mls", "the MLS library: operations against the primitives that they are made of, in processor time of all threads. The large groups are made " +
+		"once a run. A name that ends in .populated is of a tree whose every member has committed once, one without of a tree fresh from one bulk add; " +
+		"one that ends in .pq is of the post-quantum default suite", (*bench).mls},
 	{"client", "an app's store: clientlib against SQLite alone", (*bench).client},
 }
 

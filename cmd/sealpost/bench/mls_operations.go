@@ -22,66 +22,47 @@ type founded struct {
 // found makes a group of so many members, all but the first added in one commit.
 func found(s mls.Suite, members int) (*founded, error) {
 	f := &founded{now: time.Now()}
-	key, err := s.GenerateSignatureKey()
+	people, err := newPeople(s, members-1, f.now)
 	if err != nil {
 		return nil, err
 	}
-	name := func(i int) mls.Credential {
-		return mls.Credential{Type: mls.CredentialBasic, Identity: fmt.Appendf(nil, "member %d", i)}
+	if f.group, err = newGroup(s, f.now); err != nil {
+		return nil, err
 	}
-	f.group, err = mls.NewGroup(mls.GroupConfig{Suite: s, GroupID: []byte("bench"), Credential: name(0), SignatureKey: key, Now: f.now})
+	welcomes, err := addAll(f.group, people, f.now)
 	if err != nil {
 		return nil, err
 	}
-	add := mls.CommitParams{Now: f.now}
-	for i := 1; i < members; i++ {
-		if key, err = s.GenerateSignatureKey(); err != nil {
-			return nil, err
-		}
-		kp, secrets, err := mls.NewKeyPackage(mls.KeyPackageConfig{
-			Suite: s, Credential: name(i), SignatureKey: key, NotBefore: f.now.Add(-time.Hour), NotAfter: f.now.Add(24 * time.Hour),
-		})
-		if err != nil {
-			return nil, err
-		}
-		if i == 1 {
-			f.secrets = secrets
-		}
-		add.Add = append(add.Add, kp)
-	}
-	c, err := f.group.Commit(add)
-	if err != nil {
-		return nil, err
-	}
-	for _, w := range c.Welcomes() {
-		if w.Leaf == 1 {
-			f.welcome = w
-		}
-	}
-	return f, f.group.Merge(c)
+	f.welcome, f.secrets = welcomes[0], people[0].secrets
+	return f, nil
 }
 
 func (f *founded) join() (*mls.Group, error) {
 	return mls.Join(f.welcome.Message, f.secrets, mls.JoinParams{Tree: f.group.RatchetTree(), Now: f.now})
 }
 
-func commitOperation(s mls.Suite) (operation, error) {
-	f, err := found(s, groupSize)
+func commitOperation(q mlsRequest) (operation, error) {
+	f, err := found(q.Suite, q.Members)
 	if err != nil {
 		return operation{}, err
 	}
-	var g *mls.Group
-	return operation{
-		prepare: func() error { g = f.group.Clone(); return nil },
-		run: func() error {
-			_, err := g.Commit(mls.CommitParams{Path: true, Now: f.now})
-			return err
-		},
-	}, nil
+	return createOperation(f.group, f.now), nil
 }
 
-func processOperation(s mls.Suite) (operation, error) {
-	f, err := found(s, groupSize)
+// createOperation makes a commit with a path, again and again in the same epoch.
+func createOperation(in *mls.Group, now time.Time) operation {
+	var g *mls.Group
+	return operation{
+		prepare: func() error { g = in.Clone(); return nil },
+		run: func() error {
+			_, err := g.Commit(mls.CommitParams{Path: true, Now: now})
+			return err
+		},
+	}
+}
+
+func processOperation(q mlsRequest) (operation, error) {
+	f, err := found(q.Suite, q.Members)
 	if err != nil {
 		return operation{}, err
 	}
@@ -93,21 +74,27 @@ func processOperation(s mls.Suite) (operation, error) {
 	if err != nil {
 		return operation{}, err
 	}
-	var g *mls.Group
-	return operation{
-		prepare: func() error { g = member.Clone(); return nil },
-		run: func() error {
-			received, err := g.Process(c.Message())
-			if _, ok := received.(*mls.StagedCommit); err == nil && !ok {
-				err = fmt.Errorf("a commit was taken for %T", received)
-			}
-			return err
-		},
-	}, nil
+	return followOperation(c.Message(), member), nil
 }
 
-func protectOperation(s mls.Suite) (operation, error) {
-	f, err := found(s, groupSize)
+// followOperation has each member check and follow a commit, which changes none of them.
+func followOperation(message []byte, members ...*mls.Group) operation {
+	return operation{each: len(members), run: func() error {
+		for _, g := range members {
+			received, err := g.Process(message)
+			if err != nil {
+				return err
+			}
+			if _, ok := received.(*mls.StagedCommit); !ok {
+				return fmt.Errorf("a commit was taken for %T", received)
+			}
+		}
+		return nil
+	}}
+}
+
+func protectOperation(q mlsRequest) (operation, error) {
+	f, err := found(q.Suite, q.Members)
 	if err != nil {
 		return operation{}, err
 	}
@@ -115,17 +102,6 @@ func protectOperation(s mls.Suite) (operation, error) {
 	_, _ = rand.Read(message)
 	return operation{run: func() error {
 		_, err := f.group.Encrypt(message, nil)
-		return err
-	}}, nil
-}
-
-func joinOperation(s mls.Suite) (operation, error) {
-	f, err := found(s, joinSize)
-	if err != nil {
-		return operation{}, err
-	}
-	return operation{run: func() error {
-		_, err := f.join()
 		return err
 	}}, nil
 }

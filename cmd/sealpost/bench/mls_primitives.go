@@ -6,7 +6,10 @@ import (
 	"crypto/ecdh"
 	"crypto/hpke"
 	"crypto/rand"
+	"crypto/sha256"
+	"crypto/sha512"
 	"fmt"
+	"hash"
 	"math/bits"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -25,38 +28,52 @@ type primitives struct {
 	kem     hpke.KEM
 	kdf     hpke.KDF
 	aead    hpke.AEAD
-	secret  int // bytes of a path secret
-	newAEAD func() (cipher.AEAD, error)
+	hash    func() hash.Hash
+	secret  int // bytes of a path secret: as many as of the hash
+	key     int // bytes of an AEAD key
+	newAEAD func(key []byte) (cipher.AEAD, error)
 
 	private   hpke.PrivateKey
 	signature mls.SignaturePrivateKey
 }
 
-func primitivesOf(s mls.Suite) (p primitives, err error) {
-	gcm := func(key int) func() (cipher.AEAD, error) {
-		return func() (cipher.AEAD, error) {
-			block, err := aes.NewCipher(make([]byte, key))
-			if err != nil {
-				return nil, err
-			}
-			return cipher.NewGCM(block)
-		}
+var primitiveTable = map[mls.Suite]primitives{
+	mls.SuiteX25519AES128Ed25519: {
+		kem: hpke.DHKEM(ecdh.X25519()), kdf: hpke.HKDFSHA256(), aead: hpke.AES128GCM(),
+		hash: sha256.New, secret: sha256.Size, key: 16, newAEAD: newGCM,
+	},
+	mls.SuiteP256AES128P256: {
+		kem: hpke.DHKEM(ecdh.P256()), kdf: hpke.HKDFSHA256(), aead: hpke.AES128GCM(),
+		hash: sha256.New, secret: sha256.Size, key: 16, newAEAD: newGCM,
+	},
+	mls.SuiteX25519ChaCha20Ed25519: {
+		kem: hpke.DHKEM(ecdh.X25519()), kdf: hpke.HKDFSHA256(), aead: hpke.ChaCha20Poly1305(),
+		hash: sha256.New, secret: sha256.Size, key: chacha20poly1305.KeySize, newAEAD: chacha20poly1305.New,
+	},
+	mls.SuiteP521AES256P521: {
+		kem: hpke.DHKEM(ecdh.P521()), kdf: hpke.HKDFSHA512(), aead: hpke.AES256GCM(),
+		hash: sha512.New, secret: sha512.Size, key: 32, newAEAD: newGCM,
+	},
+	mls.SuiteP384AES256P384: {
+		kem: hpke.DHKEM(ecdh.P384()), kdf: hpke.HKDFSHA384(), aead: hpke.AES256GCM(),
+		hash: sha512.New384, secret: sha512.Size384, key: 32, newAEAD: newGCM,
+	},
+}
+
+func newGCM(key []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
 	}
-	switch s {
-	case mls.SuiteX25519AES128Ed25519:
-		p = primitives{kem: hpke.DHKEM(ecdh.X25519()), kdf: hpke.HKDFSHA256(), aead: hpke.AES128GCM(), secret: 32, newAEAD: gcm(16)}
-	case mls.SuiteP256AES128P256:
-		p = primitives{kem: hpke.DHKEM(ecdh.P256()), kdf: hpke.HKDFSHA256(), aead: hpke.AES128GCM(), secret: 32, newAEAD: gcm(16)}
-	case mls.SuiteX25519ChaCha20Ed25519:
-		p = primitives{kem: hpke.DHKEM(ecdh.X25519()), kdf: hpke.HKDFSHA256(), aead: hpke.ChaCha20Poly1305(), secret: 32,
-			newAEAD: func() (cipher.AEAD, error) { return chacha20poly1305.New(make([]byte, chacha20poly1305.KeySize)) }}
-	case mls.SuiteP521AES256P521:
-		p = primitives{kem: hpke.DHKEM(ecdh.P521()), kdf: hpke.HKDFSHA512(), aead: hpke.AES256GCM(), secret: 64, newAEAD: gcm(32)}
-	case mls.SuiteP384AES256P384:
-		p = primitives{kem: hpke.DHKEM(ecdh.P384()), kdf: hpke.HKDFSHA384(), aead: hpke.AES256GCM(), secret: 48, newAEAD: gcm(32)}
-	default:
+	return cipher.NewGCM(block)
+}
+
+func primitivesOf(s mls.Suite) (primitives, error) {
+	p, ok := primitiveTable[s]
+	if !ok {
 		return p, fmt.Errorf("no primitives of %s", s)
 	}
+	var err error
 	if p.private, err = p.kem.GenerateKey(); err != nil {
 		return p, err
 	}
@@ -77,11 +94,19 @@ func (p primitives) derive(times int) error {
 	for range times {
 		secret := make([]byte, p.secret)
 		_, _ = rand.Read(secret)
-		if _, err := p.kem.DeriveKeyPair(secret); err != nil {
+		key, err := p.kem.DeriveKeyPair(secret)
+		if err != nil {
 			return err
 		}
+		key.PublicKey().Bytes() // it is sent, or compared with the one that was
 	}
 	return nil
+}
+
+// seal encrypts a path secret.
+func (p primitives) seal() error {
+	_, err := hpke.Seal(p.private.PublicKey(), p.kdf, p.aead, info, make([]byte, p.secret))
+	return err
 }
 
 func (p primitives) sign(times int) error {
@@ -93,26 +118,26 @@ func (p primitives) sign(times int) error {
 	return nil
 }
 
-func commitPrimitives(s mls.Suite) (operation, error) {
-	p, err := primitivesOf(s)
+func commitPrimitives(q mlsRequest) (operation, error) {
+	p, err := primitivesOf(q.Suite)
 	return operation{run: func() error {
-		for range groupSize - 1 {
-			if _, err := hpke.Seal(p.private.PublicKey(), p.kdf, p.aead, info, make([]byte, p.secret)); err != nil {
+		for range q.Members - 1 {
+			if err := p.seal(); err != nil {
 				return err
 			}
 		}
 		if _, err := p.kem.GenerateKey(); err != nil { // the committer's leaf
 			return err
 		}
-		if err := p.derive(pathLength(groupSize)); err != nil {
+		if err := p.derive(pathLength(q.Members)); err != nil {
 			return err
 		}
 		return p.sign(2)
 	}}, err
 }
 
-func processPrimitives(s mls.Suite) (operation, error) {
-	p, err := primitivesOf(s)
+func processPrimitives(q mlsRequest) (operation, error) {
+	p, err := primitivesOf(q.Suite)
 	if err != nil {
 		return operation{}, err
 	}
@@ -126,42 +151,26 @@ func processPrimitives(s mls.Suite) (operation, error) {
 			return err
 		}
 		for range 2 {
-			if err := s.Verify(p.signature.Public(), "bench", signed, signature); err != nil {
+			if err := q.Suite.Verify(p.signature.Public(), "bench", signed, signature); err != nil {
 				return err
 			}
 		}
-		return p.derive(pathLength(groupSize))
+		return p.derive(pathLength(q.Members))
 	}}, err
 }
 
-func protectPrimitives(s mls.Suite) (operation, error) {
-	p, err := primitivesOf(s)
+func protectPrimitives(q mlsRequest) (operation, error) {
+	p, err := primitivesOf(q.Suite)
 	message := make([]byte, messageSize)
 	return operation{run: func() error {
 		if err := p.sign(1); err != nil {
 			return err
 		}
-		aead, err := p.newAEAD() // a message's key is used once
+		aead, err := p.newAEAD(make([]byte, p.key)) // a message's key is used once
 		if err != nil {
 			return err
 		}
 		aead.Seal(nil, make([]byte, aead.NonceSize()), message, nil)
-		return nil
-	}}, err
-}
-
-func joinPrimitives(s mls.Suite) (operation, error) {
-	p, err := primitivesOf(s)
-	if err != nil {
-		return operation{}, err
-	}
-	signature, err := p.signature.Sign("bench", signed)
-	return operation{run: func() error {
-		for range joinSize {
-			if err := s.Verify(p.signature.Public(), "bench", signed, signature); err != nil {
-				return err
-			}
-		}
 		return nil
 	}}, err
 }

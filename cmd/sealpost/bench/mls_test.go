@@ -6,23 +6,64 @@ import (
 	"github.com/sealpost/sealpost/mls"
 )
 
-// Every operation of the figures runs, again and again, and every suite has its primitives.
+// Every operation of the figures runs, again and again, and every suite of the figures has
+// its primitives.
 func TestOperationsRun(t *testing.T) {
-	for name, begin := range operations {
+	for _, name := range []string{"commit", "commit primitives", "process", "process primitives", "protect", "protect primitives"} {
 		for _, s := range classicSuites {
-			if s != mls.DefaultSuite && name != "protect" && name != "protect primitives" && name != "process primitives" {
-				continue // groups of a hundred take seconds with the large curves
+			runTwice(t, mlsRequest{Operation: name, Suite: s, Members: 8})
+		}
+	}
+}
+
+// mls itself judges the groups that are laid out here: who joins one checks all of it.
+func TestLargeGroups(t *testing.T) {
+	for _, v := range variants() {
+		for _, members := range []int{4, 5, 9, 16, 40} {
+			q := mlsRequest{Suite: v.suite, Members: members, Populated: v.populated, Fixture: t.TempDir()}
+			if _, err := makeFixture(q); err != nil {
+				t.Fatalf("%+v: %v", q, err)
 			}
-			op, err := begin(s)
-			if err != nil {
-				t.Errorf("%s, %s: %v", name, s, err)
-				continue
+			for _, q.Operation = range []string{
+				"join", "create path", "follow path", "follow add", "encrypt", "decrypt", "store", "verify", "verify all", "path floor",
+			} {
+				runTwice(t, q)
 			}
-			for range 2 {
-				if _, err := op.once(); err != nil {
-					t.Errorf("%s, %s: %v", name, s, err)
-				}
-			}
+		}
+	}
+}
+
+// A populated group is what it says: a commit reaches all members by one key on each level.
+func TestPopulatedCommitIsShort(t *testing.T) {
+	const members = 64
+	sizes := map[bool]int{}
+	for _, populated := range []bool{false, true} {
+		q := mlsRequest{Suite: mls.SuiteX25519AES128Ed25519, Members: members, Populated: populated, Fixture: t.TempDir()}
+		if _, err := makeFixture(q); err != nil {
+			t.Fatal(err)
+		}
+		commit, err := fixture{q.Fixture}.read(pathFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes[populated] = len(commit)
+	}
+	const ciphertext = 1 + 32 + 1 + 48 // of a path secret
+	if fewer := (sizes[false] - sizes[true]) / ciphertext; fewer != members-1-pathLength(members) {
+		t.Errorf("the commit in a populated group has %d ciphertexts fewer", fewer)
+	}
+}
+
+func runTwice(t *testing.T, q mlsRequest) {
+	t.Helper()
+	op, err := operations[q.Operation](q)
+	if err != nil {
+		t.Errorf("%+v: %v", q, err)
+		return
+	}
+	for range 2 {
+		if _, err := op.once(); err != nil {
+			t.Errorf("%+v: %v", q, err)
 		}
 	}
 }
