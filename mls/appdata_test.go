@@ -304,25 +304,17 @@ func TestComponentLabel(t *testing.T) {
 func TestSelfRemoveRules(t *testing.T) {
 	groups := extendedPair(t)
 	groups = append(groups, addWith(t, groups[0], groups[1:], extendedConfig(t, "c")))
-	leaving := func(format uint16) []byte {
-		g := groups[2].Clone()
-		c := g.content(contentProposal, nil)
-		c.proposal = &proposal{kind: ProposalSelfRemove}
-		a := &authenticatedContent{wireFormat: format, content: c}
-		if err := a.sign(g.at.suite, g.at.signatureKey, g.at.ctx); err != nil {
-			t.Fatal(err)
-		}
-		if format == wireFormatPrivate {
-			return must(g.protect(a, 0))(t)
-		}
-		m := must(protectPublic(g.at.suite, a, g.at.ctx, g.at.secrets.membershipKey))(t)
-		return encode(&message{wireFormat: wireFormatPublic, public: m}, writeMessage)
-	}
-	wantRule(t, "private", untouched(t, "private", groups[1], leaving(wireFormatPrivate)), "self-remove.wire-format")
+	hidden := groups[2].Clone()
+	c := hidden.content(contentProposal, nil)
+	c.proposal = &proposal{kind: ProposalSelfRemove}
+	a := must(hidden.signHandshake(c, false))(t)
+	wantRule(t, "private", untouched(t, "private", groups[1], must(hidden.sendHandshake(a))(t)), "self-remove.wire-format")
 	byValue := must(hack(t, groups[2].Clone(), []*proposal{{kind: ProposalSelfRemove}}, nil, wireFormatPrivate, nil))(t)
 	wantRule(t, "by value", untouched(t, "by value", groups[1], byValue), "self-remove.by-value")
 	wantRule(t, "from outside", groups[1].at.checkProposal(&proposal{kind: ProposalSelfRemove}, sender{kind: senderExternal}, &extended), "self-remove.sender")
-	public := leaving(wireFormatPublic)
+	public := must(groups[2].Propose(ProposalParams{SelfRemove: true}))(t)
+	_, err := groups[2].Propose(ProposalParams{SelfRemove: true})
+	wantRule(t, "once more", err, "self-remove.once")
 	for _, g := range groups[:2] {
 		if q := must(g.Process(public))(t).(*QueuedProposal); q.Remove == nil || *q.Remove != 2 {
 			t.Fatalf("queued as %+v", q)

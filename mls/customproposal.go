@@ -40,24 +40,28 @@ func (t ProposalType) isCustom() bool { return t < proposalAdd || t > ProposalSe
 // checkSupport verifies that everybody who is to process the commit understands the types of
 // proposals in it (section 12.2). Members that it removes need not.
 func (p *plan) checkSupport() error {
-	var types []ProposalType
+	var seen []ProposalType
 	for _, l := range p.list {
-		if k := l.proposal.kind; !k.isDefault() && !slices.Contains(types, k) {
-			types = append(types, k)
+		k := l.proposal.kind
+		if k.isDefault() || slices.Contains(seen, k) {
+			continue
 		}
+		if err := p.base.tree.checkSupport(k, p.removes); err != nil {
+			return err
+		}
+		seen = append(seen, k)
 	}
-	if len(types) == 0 {
+	return nil
+}
+
+// checkSupport verifies that all members but those that go understand a type.
+func (t *ratchetTree) checkSupport(kind ProposalType, gone []Member) error {
+	if kind.isDefault() {
 		return nil
 	}
-	gone := map[LeafIndex]bool{}
-	for _, m := range p.removes {
-		gone[m.Leaf] = true
-	}
-	for l, leaf := range p.base.tree.members {
-		for _, t := range types {
-			if !gone[l] && !leaf.capabilities.hasProposal(t) {
-				return broken("proposals.support", "leaf %d lacks proposal type %#04x", l, uint16(t))
-			}
+	for l, leaf := range t.members {
+		if !leaf.capabilities.hasProposal(kind) && !slices.ContainsFunc(gone, func(m Member) bool { return m.Leaf == l }) {
+			return broken("proposals.support", "leaf %d lacks proposal type %#04x", l, uint16(kind))
 		}
 	}
 	return nil

@@ -18,6 +18,9 @@ type ProposalParams struct {
 	AppData   *AppDataUpdate
 	Ephemeral *ComponentData
 	Custom    *CustomProposal
+	// SelfRemove is leaving with a proposal that those who join from outside commit too. It is
+	// always public, and made once in an epoch.
+	SelfRemove bool
 
 	// The next three change the own leaf, with Update; zero values keep what is.
 	NewSignatureKey   SignaturePrivateKey
@@ -30,10 +33,11 @@ type ProposalParams struct {
 	Public bool // as in [CommitParams]
 }
 
-// Propose makes a proposal message (MLSMessage with a PrivateMessage or PublicMessage). It counts once it has
-// come back through [Group.Process], as everybody's does, so that all members agree on what
-// waits. It uses up a generation of the own handshake ratchet if it is not public and, for an Update, keeps the
-// new keys: the caller stores the ratchets before it sends.
+// Propose makes a proposal message (MLSMessage with a PrivateMessage or PublicMessage). It
+// counts once it has come back through [Group.Process], as everybody's does, so that all
+// members agree on what waits. It uses up a generation of the own handshake ratchet if it is
+// not public and, for an Update, keeps the new keys: the caller stores the ratchets before it
+// sends.
 func (g *Group) Propose(p ProposalParams) ([]byte, error) {
 	if g.removed {
 		return nil, ErrRemoved
@@ -53,12 +57,15 @@ func (g *Group) Propose(p ProposalParams) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := g.at.tree.checkSupport(prop.kind, nil); err != nil {
+		return nil, err
+	}
 	if err := g.at.checkProposal(prop, fromMember(g.at.own), &g.app); err != nil {
 		return nil, err
 	}
 	c := g.content(contentProposal, slices.Clone(p.AAD))
 	c.proposal = prop
-	a, err := g.signHandshake(c, p.Public)
+	a, err := g.signHandshake(c, p.Public || p.SelfRemove)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +83,7 @@ func (g *Group) propose(p *ProposalParams, q *queuedProposal) (*proposal, error)
 	chosen := 0
 	for _, set := range []bool{
 		p.Add != nil, p.Update, p.Remove != nil, p.Extensions != nil, p.PSK != nil,
-		p.AppData != nil, p.Ephemeral != nil, p.Custom != nil,
+		p.AppData != nil, p.Ephemeral != nil, p.Custom != nil, p.SelfRemove,
 	} {
 		if set {
 			chosen++
@@ -101,6 +108,8 @@ func (g *Group) propose(p *ProposalParams, q *queuedProposal) (*proposal, error)
 		return &proposal{kind: ProposalAppEphemeral, component: p.Ephemeral.clone()}, nil
 	case p.Custom != nil:
 		return p.Custom.proposal()
+	case p.SelfRemove:
+		return g.leave()
 	}
 	leafKey, err := g.at.suite.generateHPKE()
 	if err != nil {
@@ -113,6 +122,16 @@ func (g *Group) propose(p *ProposalParams, q *queuedProposal) (*proposal, error)
 	leaf := g.renewedLeaf(leafKey, q.signatureKey, p.NewCredential, p.NewLeafExtensions, nil)
 	leaf.source = sourceUpdate
 	return &proposal{kind: proposalUpdate, update: leaf}, leaf.sign(g.at.suite, q.signatureKey, g.at.ctx.groupID, g.at.own)
+}
+
+// leave is a SelfRemove, unless this member has made one in this epoch already.
+func (g *Group) leave() (*proposal, error) {
+	for _, q := range slices.Concat(g.queue, g.sent) {
+		if q.proposal().kind == ProposalSelfRemove && q.from() == fromMember(g.at.own) {
+			return nil, broken("self-remove.once", "it waits already")
+		}
+	}
+	return &proposal{kind: ProposalSelfRemove}, nil
 }
 
 // ownProposal queues an own proposal that has come back, under the reference that it has for
