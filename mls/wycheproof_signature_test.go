@@ -1,0 +1,45 @@
+package mls
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/cloudflare/circl/sign"
+	"github.com/cloudflare/circl/sign/mldsa/mldsa44"
+	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
+)
+
+// TestWycheproofSignatures: DER with every kind of damage, values out of range, edge cases of
+// the arithmetic. Ed25519, Ed448 and ML-DSA have no malleable signatures, ECDSA has (ATTACKS
+// A22). MLS gives ML-DSA no context, so what was signed under one is no signature.
+func TestWycheproofSignatures(t *testing.T) {
+	for file, verify := range map[string]func(public, message, signature []byte) error{
+		"ed25519":                ed25519Scheme{}.verify,
+		"ed448":                  ed448Scheme{}.verify,
+		"ecdsa_secp256r1_sha256": ecdsaP256.verify,
+		"ecdsa_secp384r1_sha384": ecdsaP384.verify,
+		"ecdsa_secp521r1_sha512": ecdsaP521.verify,
+		"mldsa_44_verify":        verifyMLDSA(mldsa44.Scheme()),
+		"mldsa_65_verify":        verifyMLDSA(mldsa65.Scheme()),
+	} {
+		t.Run(file, func(t *testing.T) {
+			wycheproof(t, file, func(t *testing.T, c *wycheproofCase) string {
+				good := c.Result == "valid" && len(c.Ctx) == 0
+				if err := verify(c.publicKey, c.Msg, c.Sig); (err == nil) != good {
+					c.errorf(t, "verify: %v", err)
+				}
+				return ""
+			})
+		})
+	}
+}
+
+func verifyMLDSA(s sign.Scheme) func(public, message, signature []byte) error {
+	return func(public, message, signature []byte) error {
+		key, err := s.UnmarshalBinaryPublicKey(public)
+		if err == nil && !s.Verify(key, message, signature, nil) {
+			err = errors.New("does not verify")
+		}
+		return err
+	}
+}
