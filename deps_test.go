@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -289,6 +291,15 @@ var testMay = map[string][]string{
 	"clientlib/internal/transfer": {modCoder}, // the same
 }
 
+// nested are modules of their own inside the checkout, which go list does not see from here:
+// what each may import of this module, and why it is one.
+var nested = map[string]rule{
+	"cmd/mlsinterop": {
+		may: []string{"mls"},
+		why: "what a test runner asks of mls, over gRPC, which no released program links",
+	},
+}
+
 // listed is what go list says of one package.
 type listed struct {
 	ImportPath   string
@@ -404,6 +415,35 @@ func TestPairsThatNeverMeet(t *testing.T) {
 					break
 				}
 			}
+		}
+	}
+}
+
+func TestNestedModules(t *testing.T) {
+	for _, path := range files(t, func(p string) bool { return filepath.Base(p) == "go.mod" && p != "go.mod" }) {
+		if _, ok := nested[filepath.ToSlash(filepath.Dir(path))]; !ok {
+			t.Errorf("%s begins a module that is not among the nested ones of deps_test.go", path)
+		}
+	}
+	for root, r := range nested {
+		found := false
+		for _, s := range sources(t) {
+			if !within(s.path, root) {
+				continue
+			}
+			found = true
+			for _, spec := range s.ast.Imports {
+				path, err := strconv.Unquote(spec.Path.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if dep, ok := local(path); ok && !within(dep, root) && !slices.Contains(r.may, dep) {
+					t.Errorf("%s imports %s, which the rule of its module does not allow (%s)", s.path, dep, r.why)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("the nested module %s has no Go file", root)
 		}
 	}
 }
