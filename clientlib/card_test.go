@@ -3,7 +3,11 @@ package clientlib
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
 	"errors"
+	"math/big"
 	"net"
 	"path/filepath"
 	"reflect"
@@ -105,8 +109,10 @@ func TestB01_CardTampered(t *testing.T) {
 	})
 	_, otherLeaf := alice.leaf(t)
 	ghostLeaf, _ := alice.keyPackage(t, func(cfg *mls.KeyPackageConfig) { cfg.Credential = otherLeaf })
-	x509, _ := alice.keyPackage(t, func(cfg *mls.KeyPackageConfig) {
-		cfg.Credential = mls.Credential{Type: mls.CredentialX509, Certificates: [][]byte{{1}}}
+	certified, _ := alice.keyPackage(t, func(cfg *mls.KeyPackageConfig) {
+		template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+		certificate := need[[]byte](t)(x509.CreateCertificate(rand.Reader, template, template, ed25519.PublicKey(cfg.SignatureKey.Public()), eve.key))
+		cfg.Credential = mls.Credential{Type: mls.CredentialX509, Certificates: [][]byte{certificate}}
 	})
 	chain := func(entries ...[]byte) ContactCard { return ContactCard{Chain: entries, KeyPackage: good.KeyPackage} }
 	with := func(kp *mls.KeyPackage) ContactCard { return ContactCard{Chain: alice.chain, KeyPackage: kp.Bytes()} }
@@ -124,7 +130,7 @@ func TestB01_CardTampered(t *testing.T) {
 		"no way to reach the device":  with(noWay),
 		"damaged way to the device":   with(badWay),
 		"credential of another leaf":  with(ghostLeaf),
-		"credential without a device": with(x509),
+		"credential without a device": with(certified),
 	}
 	c := offline(t)
 	for name, card := range cards {

@@ -240,6 +240,9 @@ func (e *PublicView) checkExtensions(extensions []Extension, v CredentialValidat
 }
 
 func (s externalSender) judge(v CredentialValidator, row *suite, before []externalSender) error {
+	if err := s.credential.checkHolder(row, s.signatureKey); err != nil {
+		return err
+	}
 	check := CredentialCheck{
 		Event: CredentialExternalSenderAdded, Suite: row.id, Credential: s.credential, SignatureKey: s.signatureKey,
 	}

@@ -20,9 +20,12 @@ const (
 // Credential is what a member says it is (RFC 9420 section 5.3). This package gives it no
 // meaning: a [CredentialValidator] does.
 type Credential struct {
-	Type         CredentialType
-	Identity     []byte   // for CredentialBasic
-	Certificates [][]byte // for CredentialX509: DER, the end entity first
+	Type     CredentialType
+	Identity []byte // for CredentialBasic
+	// Certificates are for CredentialX509: a chain in DER, the end entity first. Its key is
+	// the leaf's signature key, which this package checks; who issued it, for whom and until
+	// when is for the validator, and so is everything behind the first certificate.
+	Certificates [][]byte
 }
 
 // CredentialEvent is one of the seven events of RFC 9420 section 5.3.1.

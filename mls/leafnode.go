@@ -131,6 +131,9 @@ func (l *leafNode) checkItself(s *suite) error {
 	if err := s.checkPublicKey(l.encryptionKey); err != nil {
 		return brokenBy("leaf.encryption-key", err, "not a key of the suite")
 	}
+	if err := l.credential.checkHolder(s, l.signatureKey); err != nil {
+		return err
+	}
 	if err := checkUniqueExtensions(l.extensions); err != nil {
 		return err
 	}

@@ -15,6 +15,9 @@
 // for every member: [ErrInvalidCommit]. A commit that passes them and yet cannot be followed by this member is
 // [ErrCannotFollow]. VALIDATION.md lists every rule with its function and test.
 //
+// Credentials are basic or X.509 chains; who may be who is for the caller's
+// [CredentialValidator], and that a certificate holds its leaf's signature key is checked here.
+//
 // A group has one cipher suite for life, one of [Suites].
 // [DefaultSuite] is the one to choose; P-521 costs some twenty times its time.
 //
