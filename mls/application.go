@@ -14,6 +14,10 @@ type Application struct {
 	Credentials CredentialValidator
 	// PSKs finds pre-shared keys; nil knows none.
 	PSKs PSKSource
+	// SameClient tells whether two credentials are those of one client, where a group takes
+	// another's place or branches off it; nil: if they are equal. It answers by its arguments
+	// alone, as an equivalence.
+	SameClient func(a, b Credential) bool
 	// AppData applies AppDataUpdate proposals; nil refuses them.
 	AppData AppDataLogic
 	// MaxLifetime is the longest lifetime of a KeyPackage that this member adds; zero is

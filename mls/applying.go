@@ -24,6 +24,7 @@ type plan struct {
 	removes []Member
 	updates []LeafIndex
 	psks    []preSharedKeyID
+	reInit  *ReInit
 
 	ephemerals []ComponentData
 	custom     []CustomProposal
@@ -137,6 +138,11 @@ func (p *plan) checkList() error {
 			}
 		case proposalPSK:
 			p.psks = append(p.psks, l.proposal.psk)
+		case proposalReInit:
+			if len(p.list) > 1 {
+				return broken("proposals.reinit", "ReInit beside another proposal")
+			}
+			p.reInit = &l.proposal.reInit
 		}
 	}
 	return checkPSKList(p.psks)
@@ -168,6 +174,8 @@ func (e *PublicView) checkProposal(p *proposal, from sender, app *Application) e
 		return e.checkExtensions(p.extensions, app.Credentials)
 	case proposalPSK:
 		return e.suite.checkPSK(p.psk)
+	case proposalReInit:
+		return checkReInit(p.reInit)
 	case proposalExternalInit:
 		return brokenBy("proposals.external-init", ErrUnsupported, "ExternalInit by a member")
 	case ProposalSelfRemove:
@@ -278,6 +286,11 @@ func (p *plan) finish() error {
 		extensions: p.extensions,
 	}
 	return nil
+}
+
+// nextView is the public half of the epoch that the commit begins, but for its tag.
+func (p *plan) nextView(a *authenticatedContent) *PublicView {
+	return &PublicView{suite: p.base.suite, tree: p.tree, ctx: p.nextContext(a), reInit: p.reInit}
 }
 
 // nextContext is the group context of the epoch that the commit begins.

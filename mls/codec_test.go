@@ -64,7 +64,7 @@ func samples(t tb, id Suite) map[string][][]byte {
 		{kind: proposalRemove, remove: 7},
 		{kind: proposalPSK, psk: preSharedKeyID{kind: pskExternal, id: []byte("id"), nonce: []byte("nonce")}},
 		{kind: proposalPSK, psk: preSharedKeyID{kind: pskResumption, usage: 1, groupID: []byte("g"), epoch: 1, nonce: []byte("nonce")}},
-		{kind: proposalReInit, reInit: reInit{groupID: []byte("g"), version: 1, suite: id, extensions: []Extension{{Type: 9}}}},
+		{kind: proposalReInit, reInit: ReInit{GroupID: []byte("g"), Version: 1, Suite: id, Extensions: []Extension{{Type: 9}}}},
 		{kind: proposalExternalInit, externalInit: []byte("kem")},
 		{kind: proposalGroupExtensions, extensions: []Extension{{Type: 1, Data: []byte("x")}}},
 		{kind: ProposalAppDataUpdate, appData: AppDataUpdate{Component: 7, Update: []byte("new")}},

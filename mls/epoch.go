@@ -61,6 +61,10 @@ func writeEpochView(w *wire.Writer, e *EpochView) {
 	w.Bytes(e.signatureKey.key())
 	writeEpochSecrets(w, e.secrets)
 	w.Nested(func(w *wire.Writer) { writePrivateTree(w, e.held) })
+	w.Bool(e.reInit != nil)
+	if e.reInit != nil {
+		writeReInit(w, *e.reInit)
+	}
 }
 
 // readEpochView decodes a view and verifies that its parts belong together.
@@ -78,6 +82,9 @@ func readEpochView(r *wire.Reader) (*EpochView, error) {
 	signatureKey := r.Bytes()
 	e.secrets = readEpochSecrets(r)
 	held := r.Bytes()
+	if r.Bool() {
+		e.reInit = new(readReInit(r))
+	}
 	if err := r.Err(); err != nil {
 		return nil, err
 	}

@@ -48,6 +48,9 @@ var (
 	ErrPendingProposals = errors.New("mls: proposals wait for a commit")
 	// ErrRemoved: this member is no longer in the group.
 	ErrRemoved = errors.New("mls: removed from the group")
+	// ErrReInit: the group was reinitialized and is closed; its members go on in another one,
+	// which [Group.Successor] makes and [Join] enters.
+	ErrReInit = errors.New("mls: group was reinitialized")
 	// ErrStale: the staged commit was made for another state of the group.
 	ErrStale = errors.New("mls: staged commit is for another epoch")
 	// ErrLimit: one of this package's own bounds is reached.

@@ -177,8 +177,8 @@ func (g *Group) Encrypt(data, aad []byte) ([]byte, error) { return g.EncryptPadd
 
 // EncryptPadded is [Group.Encrypt] with that many zero bytes of padding inside.
 func (g *Group) EncryptPadded(data, aad []byte, padding int) ([]byte, error) {
-	if g.removed {
-		return nil, ErrRemoved
+	if err := g.speaks(); err != nil {
+		return nil, err
 	}
 	if len(g.queue) > 0 {
 		return nil, ErrPendingProposals

@@ -2,6 +2,7 @@ package mls
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -18,12 +19,15 @@ type CommitParams struct {
 	Extensions *[]Extension
 	// PSKs are pre-shared keys that go into the next epoch's secrets, in this order.
 	PSKs []PSKID
+	// ReInit closes the group in favour of another one. It stands alone: with other changes it
+	// is refused, and of what waits a ReInit is committed only if nothing else can be.
+	ReInit *ReInit
 	// IncludePending adds the proposals that wait, by reference: all that are valid, and
 	// allowed, together with what is asked for above, which goes first. A Remove goes before Updates of the same
 	// leaf, a newer Update before an older one; a pre-shared key that this member lacks waits.
 	IncludePending bool
 	// Path renews the committer's keys even where nothing asks for it. Only commits that add
-	// members or name pre-shared keys, and do nothing else, may go without.
+	// members, name pre-shared keys or reinitialize, and do nothing else, may go without.
 	Path bool
 
 	// The next four change the committer's leaf and imply Path; zero values keep what is.
@@ -47,6 +51,8 @@ type CommitParams struct {
 	// TreeInWelcome puts the whole ratchet tree into the Welcomes, whose size then grows with
 	// the group.
 	TreeInWelcome bool
+
+	link *link // in the first commit of a group that grows out of another one
 }
 
 func (p *CommitParams) changesLeaf() bool {
@@ -67,8 +73,8 @@ func (p *CommitParams) withPath(pl *plan) bool {
 // commit would be: [ErrInvalid] (with the error of a [CommitValidator]), [ErrExpired],
 // [ErrUnknownPSK].
 func (g *Group) Commit(p CommitParams) (*StagedCommit, error) {
-	if g.removed {
-		return nil, ErrRemoved
+	if err := g.speaks(); err != nil {
+		return nil, err
 	}
 	if len(g.commits) >= maxOwnMessages {
 		return nil, fmt.Errorf("%w: %d commits in one epoch", ErrLimit, maxOwnMessages)
@@ -113,6 +119,16 @@ func (g *Group) requested(p *CommitParams) ([]listed, error) {
 		}
 		add(&proposal{kind: proposalPSK, psk: psk})
 	}
+	if p.link != nil {
+		list = append(list, listed{proposal: &proposal{kind: proposalPSK, psk: p.link.id}, checked: true})
+	}
+	if p.ReInit != nil {
+		q, err := g.reInitProposal(p.ReInit)
+		if err != nil {
+			return nil, err
+		}
+		add(q)
+	}
 	for _, d := range p.Ephemeral {
 		add(&proposal{kind: ProposalAppEphemeral, component: d.clone()})
 	}
@@ -143,7 +159,7 @@ func (g *Group) choose(p *CommitParams) (*plan, error) {
 		return pl, pl.tree.checkMembers(pl.extensions)
 	}
 	pl, err := try(list)
-	if err != nil || !p.IncludePending {
+	if err != nil || !p.IncludePending || p.ReInit != nil {
 		return pl, err
 	}
 	// What waits may make for hundreds of tries, and each KeyPackage takes several signatures.
@@ -159,7 +175,7 @@ func (g *Group) choose(p *CommitParams) (*plan, error) {
 		return pl, pl.judge(p.withPath(pl))
 	}
 	pending := g.pending(list, p.Now)
-	if all, err := fits(slices.Concat(list, pending)); err == nil {
+	if all, err := fits(slices.Concat(list, pending)); err == nil && len(all.list) > 0 {
 		return all, nil
 	}
 	// Something among them clashes: take them one by one, those that fit.
@@ -167,6 +183,9 @@ func (g *Group) choose(p *CommitParams) (*plan, error) {
 		if more, err := fits(slices.Concat(list, []listed{l})); err == nil {
 			list, pl = append(list, l), more
 		}
+	}
+	if len(list) == 0 {
+		return cmp.Or(g.onlyReInit(fits), pl), nil
 	}
 	return pl, nil
 }
@@ -216,6 +235,8 @@ func (g *Group) pending(list []listed, now time.Time) []listed {
 			if p.add.leaf.lifetime.check(now) != nil {
 				continue
 			}
+		case proposalReInit:
+			continue // only where nothing else is committed
 		case proposalPSK:
 			if _, err := g.findPSK(p.psk); err != nil {
 				continue
@@ -330,6 +351,14 @@ func (g *Group) renewedLeaf(leafKey *hpkePrivate, signatureKey SignaturePrivateK
 	return &leaf
 }
 
+// findPSK finds a key that the commit names.
+func (b *commitBuilder) findPSK(id preSharedKeyID) ([]byte, error) {
+	if l := b.params.link; l != nil && id.links() {
+		return l.psk, nil
+	}
+	return b.group.findPSK(id)
+}
+
 // seal signs the commit, advances the key schedule, tags and encrypts the commit, and writes
 // the invitations.
 func (b *commitBuilder) seal(commitSecret secret) (*StagedCommit, error) {
@@ -340,12 +369,12 @@ func (b *commitBuilder) seal(commitSecret secret) (*StagedCommit, error) {
 	if err != nil {
 		return nil, err
 	}
-	psk, err := findPSKs(s, g.findPSK, pl.psks)
+	psk, err := findPSKs(s, b.findPSK, pl.psks)
 	if err != nil {
 		return nil, err
 	}
 	next := &EpochView{
-		PublicView: &PublicView{suite: s, tree: pl.tree, ctx: pl.nextContext(a)},
+		PublicView: pl.nextView(a),
 		own:        g.at.own, held: b.held, signatureKey: b.signatureKey,
 	}
 	joinerSecret := s.joinerSecret(g.at.secrets.init, commitSecret, next.ctx)

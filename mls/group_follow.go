@@ -33,6 +33,9 @@ func (g *Group) processCommit(a *authenticatedContent, msg []byte) (*StagedCommi
 // checkCommit is the public part of processing a commit (RFC 9420 section 12.4.2): proposals,
 // path, tree and parent hashes, policy. The message's signature was verified before.
 func (e *PublicView) checkCommit(a *authenticatedContent, list []listed, app *Application) (*plan, error) {
+	if err := e.checkOpen(); err != nil {
+		return nil, err
+	}
 	committer, path := a.content.sender.leaf(), a.content.commit.path
 	pl, err := e.apply(list, committer, app)
 	if err != nil {
@@ -74,7 +77,7 @@ var errConfirmation = errors.New("confirmation tag differs")
 func (e *EpochView) follow(pl *plan, a *authenticatedContent, find pskFinder) (*EpochView, *secretTree, error) {
 	s := e.suite
 	next := &EpochView{
-		PublicView: &PublicView{suite: s, tree: pl.tree, ctx: pl.nextContext(a)},
+		PublicView: pl.nextView(a),
 		own:        e.own, signatureKey: e.signatureKey,
 	}
 	held := e.held

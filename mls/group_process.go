@@ -22,7 +22,7 @@ type ApplicationMessage struct {
 }
 
 // QueuedProposal is a proposal that was accepted and now waits for a commit. One of Add,
-// Update, Remove (a SelfRemove's too), Extensions, PSK, AppData, Ephemeral and Custom is set.
+// Update, Remove (a SelfRemove's too), Extensions, PSK, ReInit, AppData, Ephemeral and Custom is set.
 type QueuedProposal struct {
 	Sender     LeafIndex
 	Own        bool // our own, come back
@@ -31,6 +31,7 @@ type QueuedProposal struct {
 	Remove     *LeafIndex
 	Extensions *[]Extension
 	PSK        *PSKID // perhaps unknown to this member, which then cannot follow its commit
+	ReInit     *ReInit
 	AppData    *AppDataUpdate
 	Ephemeral  *ComponentData
 	Custom     *CustomProposal
@@ -111,6 +112,9 @@ func (g *Group) processPrivate(m *privateMessage, msg []byte) (Received, error) 
 	if err := g.checkAddress(m.groupID, m.epoch); err != nil {
 		return nil, err
 	}
+	if err := g.at.checkOpen(); err != nil {
+		return nil, classify(err, m.contentType)
+	}
 	a, st, err := g.openPrivate(m)
 	if err != nil {
 		return nil, classify(err, m.contentType)
@@ -163,6 +167,9 @@ func (e *PublicView) authenticate(a *authenticatedContent, leaf *leafNode) error
 func (g *Group) processPublic(m *publicMessage, msg []byte) (Received, error) {
 	if err := g.checkAddress(m.content.groupID, m.content.epoch); err != nil {
 		return nil, err
+	}
+	if err := g.at.checkOpen(); err != nil {
+		return nil, classify(err, m.content.contentType)
 	}
 	if m.content.sender.kind != senderMember {
 		err := fmt.Errorf("%w: message from outside the group, sender type %d", ErrUnsupported, m.content.sender.kind)
@@ -233,6 +240,8 @@ func (q *queuedProposal) describe(own bool) *QueuedProposal {
 		out.Extensions = new(cloneExtensions(p.extensions))
 	case proposalPSK:
 		out.PSK = new(p.psk.public())
+	case proposalReInit:
+		out.ReInit = p.reInit.clone()
 	case ProposalAppDataUpdate:
 		out.AppData = new(p.appData.clone())
 	case ProposalAppEphemeral:

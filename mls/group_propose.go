@@ -14,6 +14,7 @@ type ProposalParams struct {
 	Remove     *LeafIndex  // the own leaf too: that is leaving
 	Extensions *[]Extension
 	PSK        *PSKID // which the proposer need not have
+	ReInit     *ReInit
 	// These are beyond RFC 9420; every member must announce their types.
 	AppData   *AppDataUpdate
 	Ephemeral *ComponentData
@@ -39,8 +40,8 @@ type ProposalParams struct {
 // not public and, for an Update, keeps the new keys: the caller stores the ratchets before it
 // sends.
 func (g *Group) Propose(p ProposalParams) ([]byte, error) {
-	if g.removed {
-		return nil, ErrRemoved
+	if err := g.speaks(); err != nil {
+		return nil, err
 	}
 	if len(g.sent) >= maxPendingPerSender {
 		return nil, fmt.Errorf("%w: too many own proposals wait", ErrLimit)
@@ -82,7 +83,7 @@ func (g *Group) Propose(p ProposalParams) ([]byte, error) {
 func (g *Group) propose(p *ProposalParams, q *queuedProposal) (*proposal, error) {
 	chosen := 0
 	for _, set := range []bool{
-		p.Add != nil, p.Update, p.Remove != nil, p.Extensions != nil, p.PSK != nil,
+		p.Add != nil, p.Update, p.Remove != nil, p.Extensions != nil, p.PSK != nil, p.ReInit != nil,
 		p.AppData != nil, p.Ephemeral != nil, p.Custom != nil, p.SelfRemove,
 	} {
 		if set {
@@ -102,6 +103,8 @@ func (g *Group) propose(p *ProposalParams, q *queuedProposal) (*proposal, error)
 	case p.PSK != nil:
 		psk, err := g.at.suite.newPSK(*p.PSK)
 		return &proposal{kind: proposalPSK, psk: psk}, err
+	case p.ReInit != nil:
+		return g.reInitProposal(p.ReInit)
 	case p.AppData != nil:
 		return p.AppData.proposal(), nil
 	case p.Ephemeral != nil:

@@ -14,6 +14,10 @@ type JoinParams struct {
 	Tree []byte
 	// Application is asked about every member, and for pre-shared keys.
 	Application Application
+	// Parent is the group that the new one takes the place of, or branches off, in the epoch
+	// that the Welcome names: without it that is [ErrUnknownPSK], and the error says which group
+	// and epoch are asked for. With a parent, a Welcome to any other group is refused.
+	Parent *Group
 	// Now must lie in the lifetime of every member that has not updated its leaf since it was
 	// added. With the zero time lifetimes are not looked at, and [Member.Lifetime] lets the
 	// caller deal with those who are overdue.
@@ -41,7 +45,7 @@ func Join(welcomeMessage []byte, secrets *KeyPackageSecrets, p JoinParams) (*Gro
 	if err != nil {
 		return nil, err
 	}
-	opened, info, err := openWelcome(s, m.welcome, secrets.kp.Ref(), secrets.initKey, p.Application.find)
+	opened, info, err := openWelcome(s, m.welcome, secrets.kp.Ref(), secrets.initKey, p.find)
 	if err != nil {
 		return nil, err
 	}
@@ -53,6 +57,9 @@ func Join(welcomeMessage []byte, secrets *KeyPackageSecrets, p JoinParams) (*Gro
 		return nil, err
 	}
 	if err := checkJoin(t, info, p.Application.Credentials, p.Now); err != nil {
+		return nil, err
+	}
+	if err := p.checkParent(opened.psks, info.context, t); err != nil {
 		return nil, err
 	}
 	e := &EpochView{PublicView: &PublicView{suite: s, ctx: info.context, tree: t}, signatureKey: secrets.signatureKey}

@@ -21,8 +21,8 @@
 // A group has one cipher suite for life, one of [Suites].
 // [DefaultSuite] is the one to choose; P-521 costs some twenty times its time.
 //
-// Out of scope: sending external commits and external proposals, ReInit proposals inside a
-// commit (all are decoded; a commit with one is refused with [ErrUnsupported]), and
+// Out of scope: sending external commits and external proposals (both are decoded, and
+// refused with [ErrUnsupported]), and
 // past epochs: a message of an earlier epoch is [ErrPastEpoch].
 //
 // The stored forms ([Group.MarshalBinary], [Group.MarshalRatchets],

@@ -16,6 +16,8 @@ type CommitCheck struct {
 	// PSKs are the pre-shared keys that the commit names. Nobody can tell who has them: a
 	// policy that allows them trusts members not to lock others out.
 	PSKs []PSKID
+	// ReInit is how the commit reinitializes the group, nil if it does not. It closes the group.
+	ReInit *ReInit
 	// Ephemeral and Custom are what the commit's AppEphemeral and custom proposals say, in
 	// their order.
 	Ephemeral []ComponentData
@@ -48,7 +50,7 @@ func (p *plan) judge(withPath bool) error {
 		Before: p.base, Sender: newMember(p.committer, p.base.tree.leaf(p.committer)),
 		Adds: adds, Removes: p.removes, Updates: updates,
 		Extensions: cloneExtensions(p.extensions), ExtensionsChanged: p.newExtension,
-		PSKs:      publicPSKs(p.psks),
+		PSKs: proposedPSKs(p.psks), ReInit: p.reInit.clone(),
 		Ephemeral: p.ephemerals, Custom: p.custom,
 	})
 	if err != nil {

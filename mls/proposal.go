@@ -13,31 +13,12 @@ type proposal struct {
 	update       *leafNode
 	remove       LeafIndex
 	psk          preSharedKeyID
-	reInit       reInit
+	reInit       ReInit
 	externalInit []byte // kem_output
 	extensions   []Extension
 	appData      AppDataUpdate
 	component    ComponentData // AppEphemeral
 	custom       []byte        // of a type that is the application's
-}
-
-// reInit is ReInit (section 12.1.5).
-type reInit struct {
-	groupID    []byte
-	version    uint16
-	suite      Suite
-	extensions []Extension
-}
-
-func writeReInit(w *wire.Writer, p reInit) {
-	w.Bytes(p.groupID)
-	w.Uint16(p.version)
-	w.Uint16(uint16(p.suite))
-	writeExtensions(w, p.extensions)
-}
-
-func readReInit(r *wire.Reader) reInit {
-	return reInit{groupID: r.Bytes(), version: r.Uint16(), suite: Suite(r.Uint16()), extensions: readExtensions(r)}
 }
 
 func writeProposal(w *wire.Writer, p *proposal) {

@@ -56,11 +56,15 @@ func readPreSharedKeyID(r *wire.Reader) preSharedKeyID {
 	return p
 }
 
-// checkPSK verifies an id by itself, for a PreSharedKey proposal or a Welcome (section 12.1.4).
+// checkPSK verifies a PreSharedKey proposal by itself (section 12.1.4).
 func (s *suite) checkPSK(id preSharedKeyID) error {
-	if id.kind == pskResumption && id.usage != usageApplication {
+	if id.links() {
 		return broken("psk.usage", "resumption for usage %d", id.usage)
 	}
+	return s.checkNonce(id)
+}
+
+func (s *suite) checkNonce(id preSharedKeyID) error {
 	if len(id.nonce) != s.nh {
 		return broken("psk.nonce", "nonce of %d bytes", len(id.nonce))
 	}

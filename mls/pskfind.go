@@ -71,10 +71,13 @@ func (p preSharedKeyID) public() PSKID {
 	return PSKID{External: append([]byte{}, p.id...)}
 }
 
-func publicPSKs(ids []preSharedKeyID) []PSKID {
+// proposedPSKs leaves out what links a new group to another one.
+func proposedPSKs(ids []preSharedKeyID) []PSKID {
 	var out []PSKID
 	for _, id := range ids {
-		out = append(out, id.public())
+		if !id.links() {
+			out = append(out, id.public())
+		}
 	}
 	return out
 }
@@ -100,7 +103,7 @@ func (a *Application) find(id preSharedKeyID) ([]byte, error) {
 
 // findPSK looks among the group's own epochs, and then asks the application.
 func (g *Group) findPSK(id preSharedKeyID) ([]byte, error) {
-	if id.kind == pskResumption && bytes.Equal(id.groupID, g.at.ctx.groupID) && id.epoch == g.at.ctx.epoch {
+	if id.inEpoch(g.at.PublicView) {
 		return g.at.secrets.resumption, nil
 	}
 	return g.app.find(id)

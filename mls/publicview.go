@@ -32,7 +32,8 @@ type PublicView struct {
 	ctx             *groupContext
 	tree            *ratchetTree // all hashes cached, so that readers only read
 	confirmationTag []byte
-	interim         []byte // interim transcript hash
+	interim         []byte  // interim transcript hash
+	reInit          *ReInit // of the commit that began the epoch
 }
 
 // ID is the group id.

@@ -125,6 +125,7 @@ func proposalLists(t *testing.T, id Suite) {
 	}
 	required := encodeRequired(requiredCapabilities{extensions: []ExtensionType{0xf888}})
 	nonce := make([]byte, suites[id].nh)
+	reInit := func(p ReInit) *proposal { return &proposal{kind: proposalReInit, reInit: p} }
 	psk := func(id preSharedKeyID) *proposal { return &proposal{kind: proposalPSK, psk: id} }
 	for _, c := range []struct {
 		name string
@@ -150,8 +151,11 @@ func proposalLists(t *testing.T, id Suite) {
 		{"PSK for a reinitialized group", "psk.usage", []*proposal{psk(preSharedKeyID{kind: pskResumption, usage: usageReInit, groupID: []byte("group"), epoch: 1, nonce: nonce})}},
 		{"PSK for a subgroup", "psk.usage", []*proposal{psk(preSharedKeyID{kind: pskResumption, usage: usageBranch, groupID: []byte("group"), epoch: 1, nonce: nonce})}},
 		{"PSK twice", "proposals.psk", []*proposal{psk(preSharedKeyID{kind: pskExternal, nonce: nonce}), add, psk(preSharedKeyID{kind: pskExternal, nonce: nonce})}},
-		{"ReInit", "proposals.type", []*proposal{{kind: proposalReInit, reInit: reInit{version: 1, suite: id}}}},
-		{"ReInit with another", "proposals.type", []*proposal{add, {kind: proposalReInit, reInit: reInit{version: 1, suite: id}}}},
+		{"ReInit of version 0", "reinit.version", []*proposal{reInit(ReInit{Suite: id})}},
+		{"ReInit with an extension twice", "extension.unique", []*proposal{reInit(ReInit{Version: 1, Suite: id, Extensions: []Extension{{Type: testExtension}, {Type: testExtension}}})}},
+		{"ReInit after an Add", "proposals.reinit", []*proposal{add, reInit(ReInit{Version: 1, Suite: id})}},
+		{"ReInit before a PSK", "proposals.reinit", []*proposal{reInit(ReInit{Version: 1, Suite: id}), psk(preSharedKeyID{kind: pskExternal, nonce: nonce})}},
+		{"ReInit twice", "proposals.reinit", []*proposal{reInit(ReInit{Version: 1, Suite: id}), reInit(ReInit{Version: 2, Suite: id})}},
 	} {
 		before := fingerprint(t, groups[1])
 		edit := func(*commitBuilder) {}
@@ -164,7 +168,7 @@ func proposalLists(t *testing.T, id Suite) {
 		if !errors.Is(err, ErrInvalidCommit) || errors.Is(err, ErrCannotFollow) {
 			t.Errorf("%s: %v, want ErrInvalidCommit", c.name, err)
 		}
-		if unsupported := c.rule == "proposals.type" || c.rule == "proposals.external-init"; unsupported != errors.Is(err, ErrUnsupported) {
+		if unsupported := c.rule == "proposals.external-init"; unsupported != errors.Is(err, ErrUnsupported) {
 			t.Errorf("%s: %v, want ErrUnsupported: %v", c.name, err, unsupported)
 		}
 		if !bytes.Equal(fingerprint(t, groups[1]), before) {

@@ -106,12 +106,20 @@ func (s *suite) groupInfoKey(welcomeSecret secret) messageKey {
 }
 
 // checkWelcomePSKs verifies the pre-shared keys that a Welcome names: they stand for proposals
-// of the commit behind it, which the joiner never sees.
+// of the commit behind it, which the joiner never sees. One of them may link the group to
+// another one.
 func (s *suite) checkWelcomePSKs(ids []preSharedKeyID) error {
+	links := 0
 	for _, id := range ids {
-		if err := s.checkPSK(id); err != nil {
+		if err := s.checkNonce(id); err != nil {
 			return brokenBy("welcome.psk", err, "not to be committed")
 		}
+		if id.links() {
+			links++
+		}
+	}
+	if links > 1 {
+		return broken("welcome.psk", "%d links to other groups", links)
 	}
 	if err := checkPSKList(ids); err != nil {
 		return brokenBy("welcome.psk", err, "not to be committed")
