@@ -47,10 +47,13 @@ func (validator) ValidateCredential(c mls.CredentialCheck) error {
 
 // ValidateCommit asks the group's policy, as it stands before the commit. No policy allows
 // pre-shared keys: a member could name one that nobody has, and so lock others out with a
-// commit that counts.
+// commit that counts. Nor does any allow what closes the group.
 func (validator) ValidateCommit(c mls.CommitCheck) error {
 	if len(c.PSKs) > 0 {
 		return fmt.Errorf("%w: pre-shared keys", ErrNotAllowed)
+	}
+	if c.ReInit != nil {
+		return fmt.Errorf("%w: closing the group", ErrNotAllowed)
 	}
 	p, err := policyOf(c.Before)
 	if err != nil {

@@ -116,7 +116,8 @@ func TestPolicyRefusesWhatLocksOut(t *testing.T) {
 	}
 	known, _ := rogue.View().ResumptionPSK() // each member has this one, and is not to be asked for it
 	for name, p := range map[string]mls.CommitParams{
-		"a pre-shared key": {PSKs: []mls.PSKID{known}},
+		"a pre-shared key":     {PSKs: []mls.PSKID{known}},
+		"the end of the group": {ReInit: &mls.ReInit{GroupID: []byte("successor"), Suite: defaultSuite}},
 	} {
 		if _, err := g.Commit(p); !errors.Is(err, ErrNotAllowed) {
 			t.Errorf("%s, committed by us: %v, want ErrNotAllowed", name, err)
