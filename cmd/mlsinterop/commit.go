@@ -77,6 +77,8 @@ func addTo(p *mls.CommitParams, one mls.ProposalParams) {
 		p.Remove = append(p.Remove, *one.Remove)
 	case one.Extensions != nil:
 		p.Extensions = one.Extensions
+	case one.ReInit != nil:
+		p.ReInit = one.ReInit
 	case one.PSK != nil:
 		p.PSKs = append(p.PSKs, *one.PSK)
 	}

@@ -36,11 +36,11 @@ func (s *server) CreateKeyPackage(_ context.Context, req *mlsclient.CreateKeyPac
 	if err != nil {
 		return nil, err
 	}
-	j, key, err := newJoiner(suite, req.GetIdentity())
+	j, err := newJoiner(suite, req.GetIdentity())
 	if err != nil {
 		return nil, err
 	}
-	signaturePriv, err := key.MarshalBinary()
+	signaturePriv, err := j.signatureKey.MarshalBinary()
 	if err != nil {
 		return nil, err
 	}
@@ -50,16 +50,16 @@ func (s *server) CreateKeyPackage(_ context.Context, req *mlsclient.CreateKeyPac
 }
 
 // newJoiner makes a KeyPackage for a suite and an identity.
-func newJoiner(suite mls.Suite, identity []byte) (*joiner, mls.SignaturePrivateKey, error) {
+func newJoiner(suite mls.Suite, identity []byte) (*joiner, error) {
 	key, err := suite.GenerateSignatureKey()
 	if err != nil {
-		return nil, mls.SignaturePrivateKey{}, err
+		return nil, err
 	}
 	_, secrets, err := mls.NewKeyPackage(mls.KeyPackageConfig{
 		Suite: suite, Credential: basic(identity), SignatureKey: key,
 		NotBefore: now().Add(-time.Hour), NotAfter: now().Add(24 * time.Hour),
 	})
-	return &joiner{secrets: secrets, identity: identity, keys: new(keyring)}, key, err
+	return &joiner{secrets: secrets, signatureKey: key, identity: identity, keys: new(keyring)}, err
 }
 
 func (s *server) JoinGroup(_ context.Context, req *mlsclient.JoinGroupRequest) (*mlsclient.JoinGroupResponse, error) {
@@ -67,15 +67,25 @@ func (s *server) JoinGroup(_ context.Context, req *mlsclient.JoinGroupRequest) (
 	if err != nil {
 		return nil, err
 	}
-	g, err := mls.Join(req.GetWelcome(), j.secrets, mls.JoinParams{
-		Tree: treeOf(req.GetRatchetTree()), Application: application(j.keys), Now: now(),
-	})
+	id, authenticator, err := s.join(j, req.GetWelcome(), req.GetRatchetTree(), &member{public: !req.GetEncryptHandshake()})
 	if err != nil {
 		return nil, err
 	}
 	s.kept.drop(req.GetTransactionId()) // the KeyPackage is used up
-	id, authenticator := s.enter(&member{group: g, public: !req.GetEncryptHandshake(), identity: j.identity, keys: j.keys})
 	return &mlsclient.JoinGroupResponse{StateId: id, EpochAuthenticator: authenticator}, nil
+}
+
+// join begins a state with a Welcome. The group of the member that the new one grows out of
+// may be nil.
+func (s *server) join(j *joiner, welcome, tree []byte, from *member) (id uint32, authenticator []byte, err error) {
+	g, err := mls.Join(welcome, j.secrets, mls.JoinParams{
+		Tree: treeOf(tree), Application: application(j.keys), Parent: from.group, Now: now(),
+	})
+	if err != nil {
+		return 0, nil, err
+	}
+	id, authenticator = s.enter(&member{group: g, public: from.public, identity: j.identity, keys: j.keys})
+	return id, authenticator, nil
 }
 
 // treeOf is a tree that travels apart, nil if none does.

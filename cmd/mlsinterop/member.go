@@ -19,9 +19,10 @@ type member struct {
 
 // joiner is a transaction: a KeyPackage that waits for a Welcome.
 type joiner struct {
-	secrets  *mls.KeyPackageSecrets
-	identity []byte
-	keys     *keyring
+	secrets      *mls.KeyPackageSecrets
+	signatureKey mls.SignaturePrivateKey // of the KeyPackage
+	identity     []byte
+	keys         *keyring
 }
 
 func (*member) noun() string { return "state" }

@@ -27,6 +27,11 @@ func describe(d *mlsclient.ProposalDescription, e *mls.EpochView) (mls.ProposalP
 		var extensions []mls.Extension
 		extensions, err = extensionsOf(d.GetExtensions())
 		p.Extensions = &extensions
+	case "reinit":
+		p.ReInit = &mls.ReInit{GroupID: d.GetGroupId()}
+		if p.ReInit.Suite, err = suiteOf(d.GetCipherSuite()); err == nil {
+			p.ReInit.Extensions, err = extensionsOf(d.GetExtensions())
+		}
 	default:
 		err = fmt.Errorf("%w: proposal type %q", errRequest, kind)
 	}

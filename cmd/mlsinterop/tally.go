@@ -10,7 +10,7 @@ import (
 // right for a group and would hide a fault from the runner.
 type tally struct {
 	adds, updates, removes int
-	extensions             bool
+	extensions, reInit     bool
 }
 
 func (t *tally) add(p mls.ProposalParams) {
@@ -21,11 +21,13 @@ func (t *tally) add(p mls.ProposalParams) {
 		t.removes++
 	case p.Extensions != nil:
 		t.extensions = true
+	case p.ReInit != nil:
+		t.reInit = true
 	}
 }
 
 func (t *tally) addQueued(q *mls.QueuedProposal) {
-	t.add(mls.ProposalParams{Add: q.Add, Remove: q.Remove, Extensions: q.Extensions})
+	t.add(mls.ProposalParams{Add: q.Add, Remove: q.Remove, Extensions: q.Extensions, ReInit: q.ReInit})
 	if q.Update != nil {
 		t.updates++
 	}
@@ -40,7 +42,7 @@ func (t *tally) check(c *mls.StagedCommit) error {
 		}
 	}
 	_, extensions := c.Extensions()
-	got := tally{adds: len(c.Adds()), updates: updates, removes: len(c.Removes()), extensions: extensions}
+	got := tally{adds: len(c.Adds()), updates: updates, removes: len(c.Removes()), extensions: extensions, reInit: c.ReInit() != nil}
 	if got != *t {
 		return fmt.Errorf("commit takes %+v of the proposals %+v", got, *t)
 	}
