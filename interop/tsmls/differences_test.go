@@ -2,6 +2,9 @@ package tsmls
 
 import (
 	"errors"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/sealpost/sealpost/mls"
@@ -69,4 +72,21 @@ func TestTreeWithALeafUnmergedHalfTheWayIsRefused(t *testing.T) {
 	}
 	s.say("go6")
 	s.say("ts1")
+}
+
+// Nobody joins by a Welcome that names a resumption secret for a use of the application's own.
+// Section 12.4.3.1 has rules for those of ReInit and Branch, and none against this one, for a
+// newcomer who has been told the secret.
+func TestResumptionSecretInAWelcomeIsRefused(t *testing.T) {
+	s := newSession(t, startPeer(t), mls.DefaultSuite, "go1")
+	s.commit("go1", manner{}, s.add("ts1"))
+	what := s.add("ts2")
+	c, err := s.members["go1"].commit([]change{what, s.resume(0)}, manner{treeInside: true})
+	s.ok("go1", err)
+	for _, n := range s.waiting {
+		s.ok(n.name, n.know(s.members["go1"].(*ours).group.View().ResumptionPSK()))
+		if err := n.join(slices.Collect(maps.Values(c.welcomes))[0], nil); !errors.Is(err, errPeer) || !strings.Contains(err.Error(), "prior state") {
+			t.Errorf("ts-mls joins, or says: %v", err)
+		}
+	}
 }

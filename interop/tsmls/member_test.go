@@ -21,6 +21,8 @@ type member interface {
 	process(message []byte) (received, error)
 	encrypt(data, aad []byte) ([]byte, error)
 	view() (view, error)
+	// know makes a pre-shared key known to this member alone.
+	know(id mls.PSKID, secret []byte) error
 }
 
 // change is a proposal: one of its fields.
@@ -29,12 +31,14 @@ type change struct {
 	remove     *mls.LeafIndex
 	update     bool
 	extensions *[]mls.Extension
+	psk        *mls.PSKID
 }
 
 // manner is how a handshake message is made.
 type manner struct {
 	path       bool // a commit that renews the committer's keys where nothing asks for it
 	treeInside bool // the ratchet tree stands in the Welcome
+	public     bool // a PublicMessage
 	aad        []byte
 }
 
@@ -107,6 +111,13 @@ func lifetime(now time.Time) (notBefore, notAfter time.Time) {
 	return now.Add(-time.Hour), now.Add(24 * time.Hour)
 }
 
-func basic(name string) mls.Credential {
-	return mls.Credential{Type: mls.CredentialBasic, Identity: []byte(name)}
+// identity is what a member is made with. A key of its own is generated where none is given.
+type identity struct {
+	name       string
+	credential mls.Credential
+	key        *mls.SignaturePrivateKey
+}
+
+func basic(name string) identity {
+	return identity{name: name, credential: mls.Credential{Type: mls.CredentialBasic, Identity: []byte(name)}}
 }

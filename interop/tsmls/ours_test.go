@@ -1,6 +1,7 @@
 package tsmls
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,24 +10,62 @@ import (
 
 // ours is a member on package mls.
 type ours struct {
-	name    string
+	identity
 	suite   mls.Suite
-	key     mls.SignaturePrivateKey
 	now     time.Time
+	judge   mls.CredentialValidator
+	psks    map[string][]byte
 	secrets *mls.KeyPackageSecrets
 	group   *mls.Group
 	staged  *mls.StagedCommit
 }
 
-func newOurs(name string, suite mls.Suite, now time.Time) (*ours, error) {
-	key, err := suite.GenerateSignatureKey()
-	return &ours{name: name, suite: suite, key: key, now: now}, err
+func newOurs(id identity, suite mls.Suite, now time.Time, judge mls.CredentialValidator) (*ours, error) {
+	if id.key == nil {
+		key, err := suite.GenerateSignatureKey()
+		if err != nil {
+			return nil, err
+		}
+		id.key = &key
+	}
+	return &ours{identity: id, suite: suite, now: now, judge: judge, psks: map[string][]byte{}}, nil
 }
+
+// PSK makes a member the source of his external keys, and of the resumption secrets of epochs
+// that are over.
+func (o *ours) PSK(id mls.PSKID) ([]byte, error) {
+	secret, ok := o.psks[pskName(id)]
+	if !ok {
+		return nil, errors.New("no such pre-shared key")
+	}
+	return secret, nil
+}
+
+func pskName(id mls.PSKID) string {
+	if r := id.Resumption; r != nil {
+		return fmt.Sprintf("epoch %d of %x", r.Epoch, r.GroupID)
+	}
+	return fmt.Sprintf("external %x", id.External)
+}
+
+func (o *ours) know(id mls.PSKID, secret []byte) error {
+	o.psks[pskName(id)] = secret
+	return nil
+}
+
+// advance merges a commit and keeps the resumption secret of the epoch that it ends.
+func (o *ours) advance(c *mls.StagedCommit) error {
+	id, secret := o.group.View().ResumptionPSK()
+	o.psks[pskName(id)] = secret
+	return o.group.Merge(c)
+}
+
+func (o *ours) application() mls.Application { return mls.Application{Credentials: o.judge, PSKs: o} }
 
 func (o *ours) keyPackage() ([]byte, error) {
 	notBefore, notAfter := lifetime(o.now)
 	kp, secrets, err := mls.NewKeyPackage(mls.KeyPackageConfig{
-		Suite: o.suite, Credential: basic(o.name), SignatureKey: o.key, NotBefore: notBefore, NotAfter: notAfter,
+		Suite: o.suite, Credential: o.credential, SignatureKey: *o.key, NotBefore: notBefore, NotAfter: notAfter,
 		SupportedExtensions: []mls.ExtensionType{understood},
 	})
 	if err != nil {
@@ -39,7 +78,7 @@ func (o *ours) keyPackage() ([]byte, error) {
 func (o *ours) found(group []byte, extensions []mls.Extension) error {
 	var err error
 	o.group, err = mls.NewGroup(mls.GroupConfig{
-		Suite: o.suite, GroupID: group, Credential: basic(o.name), SignatureKey: o.key,
+		Suite: o.suite, GroupID: group, Credential: o.credential, SignatureKey: *o.key, Application: o.application(),
 		Extensions: extensions, SupportedExtensions: []mls.ExtensionType{understood}, Now: o.now,
 	})
 	return err
@@ -47,12 +86,15 @@ func (o *ours) found(group []byte, extensions []mls.Extension) error {
 
 func (o *ours) join(welcome, tree []byte) error {
 	var err error
-	o.group, err = mls.Join(welcome, o.secrets, mls.JoinParams{Tree: tree, Now: o.now})
+	o.group, err = mls.Join(welcome, o.secrets, mls.JoinParams{Tree: tree, Application: o.application(), Now: o.now})
 	return err
 }
 
 func (o *ours) propose(what change, how manner) ([]byte, error) {
-	p := mls.ProposalParams{Update: what.update, Remove: what.remove, Extensions: what.extensions, AAD: how.aad, Now: o.now}
+	p := mls.ProposalParams{
+		Update: what.update, Remove: what.remove, Extensions: what.extensions, PSK: what.psk,
+		Public: how.public, AAD: how.aad, Now: o.now,
+	}
 	if what.add != nil {
 		kp, err := mls.ParseKeyPackage(what.add)
 		if err != nil {
@@ -69,7 +111,9 @@ func (o *ours) propose(what change, how manner) ([]byte, error) {
 }
 
 func (o *ours) commit(what []change, how manner) (committed, error) {
-	p := mls.CommitParams{IncludePending: true, Path: how.path, AAD: how.aad, Now: o.now}
+	p := mls.CommitParams{
+		IncludePending: true, Path: how.path, Public: how.public, TreeInWelcome: how.treeInside, AAD: how.aad, Now: o.now,
+	}
 	for _, c := range what {
 		switch {
 		case c.add != nil:
@@ -82,6 +126,8 @@ func (o *ours) commit(what []change, how manner) (committed, error) {
 			p.Remove = append(p.Remove, *c.remove)
 		case c.extensions != nil:
 			p.Extensions = c.extensions
+		case c.psk != nil:
+			p.PSKs = append(p.PSKs, *c.psk)
 		}
 	}
 	staged, err := o.group.Commit(p)
@@ -96,7 +142,7 @@ func (o *ours) commit(what []change, how manner) (committed, error) {
 	return out, nil
 }
 
-func (o *ours) merge() error { return o.group.Merge(o.staged) }
+func (o *ours) merge() error { return o.advance(o.staged) }
 
 func (o *ours) process(message []byte) (received, error) {
 	r, err := o.group.Process(message)
@@ -110,7 +156,7 @@ func (o *ours) process(message []byte) (received, error) {
 		return received{kind: "proposal", aad: r.AAD}, nil
 	case *mls.StagedCommit:
 		out := received{kind: "commit", aad: r.AAD(), removed: r.SelfRemoved()}
-		return out, o.group.Merge(r)
+		return out, o.advance(r)
 	}
 	return received{}, fmt.Errorf("a message of another kind: %T", r)
 }

@@ -63,7 +63,7 @@ func (r *random) any() string { names := r.names(); return names[r.rng.IntN(len(
 // change is something that somebody may propose beside what waits, or the committer bring
 // along.
 func (r *random) change(by string) (change, bool) {
-	switch r.rng.IntN(5) {
+	switch r.rng.IntN(6) {
 	case 0, 1:
 		if len(r.members)+r.offered < 8 {
 			r.offered++
@@ -84,6 +84,8 @@ func (r *random) change(by string) (change, bool) {
 			r.extended = true
 			return extend(fmt.Sprint("extension ", r.rng.Uint32())), true
 		}
+	case 5:
+		return r.share(), true
 	}
 	return change{}, false
 }
@@ -96,10 +98,10 @@ func (r *random) step() {
 		by := r.any()
 		if c, ok := r.change(by); ok {
 			r.t.Logf("%s proposes %s", by, c)
-			r.propose(by, c)
+			r.proposeAs(by, manner{public: r.rng.IntN(3) == 0}, c)
 		}
 	}
-	how := manner{path: r.rng.IntN(2) == 0, treeInside: !isOurs(r.by) && r.rng.IntN(2) == 0}
+	how := manner{path: r.rng.IntN(2) == 0, treeInside: r.rng.IntN(2) == 0, public: r.rng.IntN(3) == 0}
 	var values []change
 	for range r.rng.IntN(3) {
 		if c, ok := r.change(r.by); ok {
@@ -118,6 +120,8 @@ func (c change) String() string {
 		return fmt.Sprintf("the removal of leaf %d", *c.remove)
 	case c.extensions != nil:
 		return "extensions"
+	case c.psk != nil:
+		return "a pre-shared key"
 	}
 	return "an update"
 }

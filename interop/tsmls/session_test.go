@@ -23,6 +23,9 @@ type session struct {
 	members map[string]member
 	waiting map[string]newcomer // by KeyPackageRef: offered and not in the group yet
 	leaving map[string]bool     // removed by the next commit
+	shared  map[string][]byte   // pre-shared keys that all know
+	group   string              // its id
+	issuer  *authority          // where members have certificates
 }
 
 type newcomer struct {
@@ -34,12 +37,19 @@ type newcomer struct {
 // is ts-mls.
 func newSession(t *testing.T, p *peer, suite mls.Suite, founder string) *session {
 	t.Helper()
+	return newSessionOf(t, p, suite, founder, nil)
+}
+
+// newSessionOf is newSession with members who have certificates of the issuer.
+func newSessionOf(t *testing.T, p *peer, suite mls.Suite, founder string, issuer *authority) *session {
+	t.Helper()
 	s := &session{
-		t: t, peer: p, suite: suite, now: time.Now(),
+		t: t, peer: p, suite: suite, now: time.Now(), group: t.Name(), issuer: issuer,
 		members: map[string]member{}, waiting: map[string]newcomer{}, leaving: map[string]bool{},
+		shared: map[string][]byte{},
 	}
 	m := s.client(founder)
-	s.ok(founder, m.found([]byte(t.Name()), []mls.Extension{{Type: understood, Data: []byte("first")}}))
+	s.ok(founder, m.found([]byte(s.group), []mls.Extension{{Type: understood, Data: []byte("first")}}))
 	s.members[founder] = m
 	return s
 }
@@ -57,12 +67,19 @@ func (s *session) client(name string) member {
 	s.t.Helper()
 	var m member
 	var err error
+	id, judge := basic(name), mls.CredentialValidator(nil)
+	if s.issuer != nil {
+		id, judge = s.issuer.identity(s.t, s.suite, name), s.issuer
+	}
 	if isOurs(name) {
-		m, err = newOurs(name, s.suite, s.now)
+		m, err = newOurs(id, s.suite, s.now, judge)
 	} else {
-		m, err = newTheirs(s.peer, name, s.suite, s.now)
+		m, err = newTheirs(s.peer, id, s.suite, s.now)
 	}
 	s.ok(name, err)
+	for psk, secret := range s.shared {
+		s.ok(name, m.know(mls.PSKID{External: []byte(psk)}, secret))
+	}
 	return m
 }
 
@@ -92,6 +109,29 @@ func extend(data string) change {
 	return change{extensions: &[]mls.Extension{{Type: understood, Data: []byte(data)}}}
 }
 
+// share makes a fresh pre-shared key known to everybody, who joins later too.
+func (s *session) share() change {
+	s.t.Helper()
+	n := len(s.shared)
+	name, secret := fmt.Sprintf("key %d", n), bytes.Repeat([]byte{byte(n)}, 20+n)
+	s.shared[name] = secret
+	id := mls.PSKID{External: []byte(name)}
+	for name, m := range s.members {
+		s.ok(name, m.know(id, secret))
+	}
+	for _, n := range s.waiting {
+		s.ok(n.name, n.know(id, secret))
+	}
+	return change{psk: &id}
+}
+
+// resume is the resumption secret of an epoch that is some steps back, for another use of it.
+func (s *session) resume(back uint64) change {
+	s.t.Helper()
+	epoch := s.view(s.names()[0]).Epoch
+	return change{psk: &mls.PSKID{Resumption: &mls.ResumptionID{GroupID: []byte(s.group), Epoch: epoch - back}}}
+}
+
 func (s *session) view(name string) view {
 	s.t.Helper()
 	v, err := s.members[name].view()
@@ -108,8 +148,14 @@ func (s *session) others(name string) []string {
 // propose has one member propose and all others take it.
 func (s *session) propose(by string, what change) {
 	s.t.Helper()
+	s.proposeAs(by, manner{}, what)
+}
+
+func (s *session) proposeAs(by string, how manner, what change) {
+	s.t.Helper()
 	aad := []byte("proposed by " + by)
-	msg, err := s.members[by].propose(what, manner{aad: aad})
+	how.aad = aad
+	msg, err := s.members[by].propose(what, how)
 	s.ok(by, err)
 	for _, name := range s.others(by) {
 		r, err := s.members[name].process(msg)

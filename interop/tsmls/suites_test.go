@@ -35,21 +35,30 @@ func everySuite(t *testing.T, run func(t *testing.T, p *peer, suite mls.Suite, f
 // A session of two with everything that members do to each other.
 func TestSessionOfTwo(t *testing.T) {
 	everySuite(t, func(t *testing.T, p *peer, suite mls.Suite, founder, other string) {
-		s := newSession(t, p, suite, founder)
-		s.commit(founder, manner{}, s.add(other))
-		s.say(founder)
-		s.say(other)
-		s.commit(other, manner{path: true})
-		s.sayInOrder(founder, 3, 0, 2, 1)
-		s.sayInOrder(other, 1, 4, 3, 0, 2)
-		s.commit(founder, manner{path: true})
-		for _, by := range []string{founder, other} {
-			s.propose(by, update())
-			s.commit(s.others(by)[0], manner{})
-			s.say(by)
-		}
-		s.commit("go1", manner{}, extend("second"))
-		s.say("ts1")
-		s.commit(other, manner{}, s.remove(founder))
+		meet(newSession(t, p, suite, founder), founder, other)
 	})
+}
+
+// meet is all that two members do, from the founding of the group to its founder's removal.
+func meet(s *session, founder, other string) {
+	s.t.Helper()
+	s.commit(founder, manner{}, s.add(other))
+	s.say(founder)
+	s.say(other)
+	s.commit(other, manner{path: true})
+	s.sayInOrder(founder, 3, 0, 2, 1)
+	s.sayInOrder(other, 1, 4, 3, 0, 2)
+	s.commit(founder, manner{path: true, public: true})
+	for _, by := range []string{founder, other} {
+		s.propose(by, update())
+		s.proposeAs(by, manner{public: true}, s.share())
+		s.commit(s.others(by)[0], manner{})
+		s.say(by)
+	}
+	s.commit("go1", manner{}, extend("second"))
+	s.say("ts1")
+	s.commit(other, manner{public: true}, s.share(), s.share())
+	s.commit(founder, manner{}, s.share(), s.resume(1), s.resume(0))
+	s.say(founder)
+	s.commit(other, manner{}, s.remove(founder))
 }

@@ -12,13 +12,30 @@ type theirs struct {
 	peer *peer
 }
 
-func newTheirs(p *peer, name string, suite mls.Suite, now time.Time) (*theirs, error) {
+func newTheirs(p *peer, id identity, suite mls.Suite, now time.Time) (*theirs, error) {
 	notBefore, notAfter := lifetime(now)
-	_, err := p.ask("member", name, map[string]any{
-		"suite": suite, "credential": map[string]any{"identity": octets(name)}, "supports": []mls.ExtensionType{understood},
+	fields := map[string]any{
+		"suite": suite, "supports": []mls.ExtensionType{understood},
 		"notBefore": notBefore.Unix(), "notAfter": notAfter.Unix(),
-	})
-	return &theirs{name, p}, err
+	}
+	if id.credential.Type == mls.CredentialX509 {
+		var chain []octets
+		for _, der := range id.credential.Certificates {
+			chain = append(chain, der)
+		}
+		fields["credential"] = map[string]any{"certificates": chain}
+	} else {
+		fields["credential"] = map[string]any{"identity": octets(id.credential.Identity)}
+	}
+	if id.key != nil {
+		private, err := id.key.MarshalBinary()
+		if err != nil {
+			return nil, err
+		}
+		fields["keys"] = map[string]any{"private": octets(private), "public": octets(id.key.Public())}
+	}
+	_, err := p.ask("member", id.name, fields)
+	return &theirs{id.name, p}, err
 }
 
 func (m *theirs) ask(op string, fields map[string]any) (answer, error) {
@@ -53,12 +70,16 @@ func wanted(c change) map[string]any {
 		return map[string]any{"remove": *c.remove}
 	case c.extensions != nil:
 		return map[string]any{"extensions": extensions(*c.extensions)}
+	case c.psk != nil && c.psk.Resumption != nil:
+		return map[string]any{"resumption": map[string]any{"group": octets(c.psk.Resumption.GroupID), "epoch": c.psk.Resumption.Epoch}}
+	case c.psk != nil:
+		return map[string]any{"psk": octets(c.psk.External)}
 	}
 	return map[string]any{"update": c.update}
 }
 
 func (m *theirs) propose(what change, how manner) ([]byte, error) {
-	a, err := m.ask("propose", map[string]any{"what": wanted(what), "aad": octets(how.aad)})
+	a, err := m.ask("propose", map[string]any{"what": wanted(what), "publicly": how.public, "aad": octets(how.aad)})
 	return a.Message, err
 }
 
@@ -67,8 +88,17 @@ func (m *theirs) commit(what []change, how manner) (committed, error) {
 	for _, c := range what {
 		proposals = append(proposals, wanted(c))
 	}
-	a, err := m.ask("commit", map[string]any{"proposals": proposals, "treeInside": how.treeInside, "aad": octets(how.aad)})
+	a, err := m.ask("commit", map[string]any{
+		"proposals": proposals, "publicly": how.public, "treeInside": how.treeInside, "aad": octets(how.aad),
+	})
 	return committed{message: a.Message, welcome: a.Welcome}, err
+}
+
+func (m *theirs) know(id mls.PSKID, secret []byte) error {
+	fields := wanted(change{psk: &id})
+	fields["secret"] = octets(secret)
+	_, err := m.ask("know", fields)
+	return err
 }
 
 func (m *theirs) merge() error {

@@ -8,22 +8,24 @@ import { renewed } from "./update.mjs"
 
 const { bytes, hex } = convert
 
+const resumed = (group, epoch) => `epoch ${epoch} of ${group}`
+
 export class Member {
   static operations = ["keyPackage", "found", "join", "propose", "commit", "merge", "drop", "process", "encrypt", "know", "view"]
 
-  // create makes a client with a signature key of its own. It understands the extension types
+  // create makes a client with a signature key of its own, or with keys where a certificate needs them. It understands the extension types
   // of supports; notBefore and notAfter, in seconds, are its packages' lifetime.
-  static async create({ suite: id, credential, supports = [], notBefore, notAfter }) {
+  static async create({ suite: id, credential, keys, supports = [], notBefore, notAfter }) {
     const m = new Member()
     m.suite = await suite(id)
-    m.keys = await signatureKeys(m.suite)
+    m.keys = keys ? { signKey: bytes(keys.private), publicKey: bytes(keys.public) } : await signatureKeys(m.suite)
     m.credential = credential.certificates
       ? { credentialType: "x509", certificates: credential.certificates.map(bytes) }
       : { credentialType: "basic", identity: bytes(credential.identity) }
     m.capabilities = mls.defaultCapabilities()
     m.capabilities.extensions.push(...supports)
     m.lifetime = { notBefore: BigInt(notBefore), notAfter: BigInt(notAfter) }
-    m.psks = {}
+    m.psks = new Map()
     return m
   }
 
@@ -47,12 +49,16 @@ export class Member {
   }
 
   // know makes a pre-shared key known to this member.
-  know({ psk, secret }) {
-    this.psks[mls.bytesToBase64(bytes(psk))] = bytes(secret)
+  know({ psk, resumption, secret }) {
+    const id = psk ?? resumed(resumption.group, resumption.epoch)
+    this.psks.set(id, bytes(secret))
   }
 
+  // pskIndex finds what the group keeps by itself, and what this member was told.
   pskIndex() {
-    return mls.makePskIndex(this.state, this.psks)
+    const kept = mls.makePskIndex(this.state, {})
+    const name = (id) => (id.psktype === "external" ? hex(id.pskId) : resumed(hex(id.pskGroupId), id.pskEpoch))
+    return { findPsk: (id) => kept.findPsk(id) ?? this.psks.get(name(id)) }
   }
 
   async propose({ what, publicly = false, aad = "" }) {

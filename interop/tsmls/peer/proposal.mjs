@@ -10,9 +10,14 @@ export async function proposal(member, what) {
   if (what.extensions !== undefined) {
     return { proposalType: "group_context_extensions", groupContextExtensions: { extensions: extensions(what.extensions) } }
   }
+  const pskNonce = member.suite.rng.randomBytes(member.suite.kdf.size)
   if (what.psk !== undefined) {
-    const pskNonce = member.suite.rng.randomBytes(member.suite.kdf.size)
     return { proposalType: "psk", psk: { preSharedKeyId: { psktype: "external", pskId: bytes(what.psk), pskNonce } } }
+  }
+  if (what.resumption !== undefined) {
+    const { group, epoch } = what.resumption
+    const id = { psktype: "resumption", usage: "application", pskGroupId: bytes(group), pskEpoch: BigInt(epoch), pskNonce }
+    return { proposalType: "psk", psk: { preSharedKeyId: id } }
   }
   throw new Error("no proposal")
 }
