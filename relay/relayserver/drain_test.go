@@ -26,7 +26,7 @@ func TestR37_DrainLosesNothingAccepted(t *testing.T) {
 			c.must(create(q))
 			c.must(proveWrite(q, group))
 			clients[w] = c
-			for n := range 350 {
+			for n := range 150 {
 				var batch []relay.Frame
 				for i := range 10 {
 					batch = append(batch, c.sign(appendTo(q, group, envelope(512, byte(n*10+i)))))

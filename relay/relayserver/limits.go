@@ -77,6 +77,7 @@ const (
 	pollFirst  = 10 * time.Second // until the first GET
 	pollAbsent = time.Minute      // without a GET, or one that gets on, until the session ends
 	pollTake   = time.Minute      // one POST, all of it read by the session
+	pollLast   = 5 * time.Second  // the last frames of a session that is over: the client has to come for them
 )
 
 // Bounds on what one QUIC connection holds.

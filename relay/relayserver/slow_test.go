@@ -321,3 +321,31 @@ func sessionOn(t *testing.T, s *webtransport.Session, features ...session.Featur
 	}
 	return c
 }
+
+// TestR37_PollingClientComesForTheEnd: a client on a slow network hears the last frames, and
+// one that does not come does not hold up the end.
+func TestR37_PollingClientComesForTheEnd(t *testing.T) {
+	for _, c := range []struct {
+		after time.Duration
+		want  int
+	}{{pollLast - time.Second, http.StatusOK}, {pollLast + time.Second, http.StatusNotFound}} {
+		bubble(t, c.after.String(), func(t *testing.T) {
+			p := newPollStream(new(budget))
+			if _, err := p.Write([]byte("the end")); err != nil {
+				t.Fatal(err)
+			}
+			begin, closed := time.Now(), make(chan time.Duration, 1)
+			go func() {
+				_ = p.Close()
+				closed <- time.Since(begin)
+			}()
+			<-time.After(c.after)
+			answer := httptest.NewRecorder()
+			p.give(answer, httptest.NewRequest(http.MethodGet, "/", nil), 0)
+			if answer.Code != c.want || c.want == http.StatusOK && answer.Body.String() != "the end" {
+				t.Errorf("%d: %q", answer.Code, answer.Body)
+			}
+			within(t, <-closed, 0, pollLast)
+		})
+	}
+}
