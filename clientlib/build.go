@@ -43,7 +43,7 @@ func (e *engine) buildCommit(g *group, c *pendingChange, adds []addition) {
 		if err := putRecord(tx, bucketPending, g.id[:], pend); err != nil {
 			return err
 		}
-		return g.saveRatchets(tx) // the commit used up a handshake key
+		return e.saveMLS(tx, g) // the commit used up a handshake key
 	})
 	if err != nil {
 		return

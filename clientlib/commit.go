@@ -82,7 +82,7 @@ func (e *engine) openCommit(g *group, en *relayclient.Entry) (*mls.StagedCommit,
 // ownCommit merges the commit that this device staged: the log has it now. Only here do
 // the invitations become real.
 func (e *engine) ownCommit(tx *state.Tx, g *group, pend *pendingCommit, at relay.Position, d *delivery) error {
-	staged, err := mls.UnmarshalStagedCommit(pend.Staged)
+	staged, err := g.mls.LoadCommit(pend.Staged)
 	if err != nil {
 		return fmt.Errorf("%w: staged commit: %w", state.ErrCorrupt, err)
 	}
@@ -121,10 +121,7 @@ func (e *engine) merge(tx *state.Tx, g *group, staged *mls.StagedCommit, d *deli
 		return err
 	}
 	g.rec.Gapped, g.forkTold, g.signals.heard = false, nil, nil
-	if err := g.saveMLS(tx); err != nil {
-		return err
-	}
-	d.ratchets = false // stored just now; the entries behind this one may move them again
+	d.moved = true
 	if err := g.saveRecord(tx); err != nil {
 		return err
 	}

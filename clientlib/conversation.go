@@ -119,7 +119,12 @@ func (e *engine) adoptInto(tx *state.Tx, g *group, id ConversationID, rec *convR
 	if err := g.saveCursor(tx); err != nil {
 		return err
 	}
-	return g.saveMLS(tx)
+	// What is left of the group as it was before this device came back into it must not mix
+	// with what is.
+	if err := clearBucket(tx, bucketMLS, g.id[:]); err != nil {
+		return err
+	}
+	return e.saveMLS(tx, g)
 }
 
 // startGroup makes a conversation with the given members to come.

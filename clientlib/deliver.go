@@ -152,8 +152,8 @@ func (e *engine) deliver(g *group, s *relayclient.Stream, entries []relayclient.
 				break // removed by this entry: nothing after it is ours
 			}
 		}
-		if d.ratchets {
-			if err := g.saveRatchets(tx); err != nil {
+		if d.moved && g.rec.State != groupRemoved {
+			if err := e.saveMLS(tx, g); err != nil {
 				return err
 			}
 		}
@@ -188,8 +188,8 @@ func (e *engine) deliver(g *group, s *relayclient.Stream, entries []relayclient.
 
 // delivery collects what a transaction of entries leaves to do.
 type delivery struct {
-	ratchets bool // MLS ratchets moved since they were stored
-	after    []func()
+	moved bool // the MLS state has changed
+	after []func()
 }
 
 // entry processes one log entry. An error is the store's; whatever is wrong with the entry

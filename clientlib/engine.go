@@ -12,6 +12,7 @@ import (
 	"github.com/sealpost/sealpost/clientlib/internal/state"
 	"github.com/sealpost/sealpost/clientlib/internal/transfer"
 	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/mls"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/relayclient"
 )
@@ -59,7 +60,8 @@ type engine struct {
 	progress  listeners[Progress]
 	saving    map[relay.Hash]int // SaveFile under way, by file
 	upkeep    upkeepState
-	fresh     bool // the running transaction emitted an event
+	fresh     bool         // the running transaction emitted an event
+	stored    []*mls.Group // whose changes it holds
 }
 
 // workQueue bounds what waits for run; who posts beyond it waits.
@@ -154,11 +156,14 @@ func (e *engine) close() {
 // update runs one transaction and then tells the event iterators. A store that fails ends
 // the client: what is in memory may be ahead of the disk, so nothing goes on from it.
 func (e *engine) update(fn func(tx *state.Tx) error) error {
-	e.fresh = false
+	e.fresh, e.stored = false, nil
 	err := e.db.Update(e.ctx, fn)
 	if err != nil {
 		e.fail(fmt.Errorf("writing the store: %w", err))
 		return err
+	}
+	for _, g := range e.stored {
+		g.Saved()
 	}
 	if e.fresh {
 		e.mu.Lock()

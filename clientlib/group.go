@@ -121,25 +121,35 @@ func (g *group) saveCursor(tx *state.Tx) error {
 	return tx.Put(bucketCursor, g.id[:], b)
 }
 
-// saveRatchets stores what a message changes.
-func (g *group) saveRatchets(tx *state.Tx) error {
-	b, err := g.mls.MarshalRatchets()
-	if err != nil {
-		return err
+// saveMLS stores what has changed in the MLS state since the last transaction that did. It
+// counts as stored once the transaction is.
+func (e *engine) saveMLS(tx *state.Tx, g *group) error {
+	for _, r := range g.mls.Save() {
+		if err := putMLS(tx, append(g.id[:], r.Key...), r.Value); err != nil {
+			return err
+		}
 	}
-	return tx.Put(bucketRatchets, g.id[:], b)
+	e.stored = append(e.stored, g.mls)
+	return nil
 }
 
-// saveMLS stores the whole MLS state, as after a commit.
-func (g *group) saveMLS(tx *state.Tx) error {
-	b, err := g.mls.MarshalBinary()
-	if err != nil {
-		return err
+func putMLS(tx *state.Tx, key, value []byte) error {
+	if value == nil {
+		return tx.Delete(bucketMLS, key)
 	}
-	if err := tx.Put(bucketCore, g.id[:], b); err != nil {
-		return err
+	return tx.Put(bucketMLS, key, value)
+}
+
+// storedMLS reads a group's records.
+func storedMLS(tx *state.Tx, id groupID) ([]mls.Record, error) {
+	var records []mls.Record
+	for kv, err := range tx.Scan(bucketMLS, id[:]) {
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, mls.Record{Key: string(kv.Key[len(id):]), Value: kv.Value})
 	}
-	return g.saveRatchets(tx)
+	return records, nil
 }
 
 func leafKey(id groupID, leaf mls.LeafIndex) []byte {
@@ -286,7 +296,7 @@ func (e *engine) endGroup(tx *state.Tx, g *group, why string) error {
 		return err
 	}
 	// Nothing of it will be used again, and what opens old messages should not lie about.
-	for _, bucket := range []string{bucketCore, bucketRatchets, bucketChain, bucketReader, bucketVerify} {
+	for _, bucket := range []string{bucketMLS, bucketChain, bucketReader, bucketVerify} {
 		if err := clearBucket(tx, bucket, g.id[:]); err != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ func (u *user) large(id ConversationID, size int, change uint64, hold bool) (pen
 			if err := putRecord(tx, bucketPending, g.id[:], pend); err != nil {
 				return err
 			}
-			return g.saveRatchets(tx)
+			return u.eng.saveMLS(tx, g)
 		})
 		if g.pend = pend; hold {
 			g.holdCommits(time.Hour)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/clientlib/content"
+	"github.com/sealpost/sealpost/clientlib/internal/state"
 	"github.com/sealpost/sealpost/internal/wire"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/mls"
@@ -29,17 +30,15 @@ func (u *user) defect(id ConversationID) *defector {
 	d := &defector{u: u, conn: u.insider(), last: u.dud(id, relay.PublicKey{})}
 	u.must(u.eng.call(u.ctx(), func() error {
 		g := u.eng.primary(id)
-		core, err := g.mls.MarshalBinary()
-		if err != nil {
-			return err
-		}
-		ratchets, err := g.mls.MarshalRatchets()
-		if err != nil {
-			return err
-		}
 		d.keys = g.keys
-		d.mls, err = mls.UnmarshalGroup(core, ratchets, mls.Application{})
-		return err
+		return u.db.View(u.ctx(), func(tx *state.Tx) error {
+			records, err := storedMLS(tx, g.id)
+			if err != nil {
+				return err
+			}
+			d.mls, err = mls.LoadGroup(records, mls.Application{})
+			return err
+		})
 	}))
 	return d
 }

@@ -68,22 +68,18 @@ func (e *engine) loadGroups(tx *state.Tx) error {
 }
 
 func (g *group) loadMLS(tx *state.Tx) error {
-	core, ok, err := tx.Get(bucketCore, g.id[:])
+	records, err := storedMLS(tx, g.id)
 	if err != nil {
 		return err
 	}
-	ratchets, ok2, err := tx.Get(bucketRatchets, g.id[:])
+	cursor, ok, err := tx.Get(bucketCursor, g.id[:])
 	if err != nil {
 		return err
 	}
-	cursor, ok3, err := tx.Get(bucketCursor, g.id[:])
-	if err != nil {
-		return err
+	if !ok {
+		return fmt.Errorf("%w: group without its cursor", state.ErrCorrupt)
 	}
-	if !ok || !ok2 || !ok3 {
-		return fmt.Errorf("%w: group without its MLS state", state.ErrCorrupt)
-	}
-	if g.mls, err = mls.UnmarshalGroup(core, ratchets, application); err != nil {
+	if g.mls, err = mls.LoadGroup(records, application); err != nil {
 		return fmt.Errorf("%w: MLS state: %w", state.ErrCorrupt, err)
 	}
 	if err := wire.Unmarshal(cursor, &g.cursor); err != nil {

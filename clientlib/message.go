@@ -38,8 +38,8 @@ func (e *engine) message(tx *state.Tx, g *group, en *relayclient.Entry, d *deliv
 		g.skipped++
 		return nil
 	}
-	moved := d.ratchets
-	d.ratchets = true
+	moved := d.moved
+	d.moved = true
 	app, ok := received.(*mls.ApplicationMessage)
 	if !ok {
 		// Sealpost's members change a group by commits alone. A proposal that waited here
@@ -52,7 +52,7 @@ func (e *engine) message(tx *state.Tx, g *group, en *relayclient.Entry, d *deliv
 	if again {
 		// MLS does not sign the generation, so a member can encrypt what another said before
 		// under that one's next key. Taking the key for used would lose the next message.
-		g.mls, d.ratchets = before, moved
+		g.mls, d.moved = before, moved
 		g.skipped++
 	}
 	return err

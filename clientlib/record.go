@@ -20,8 +20,7 @@ const (
 	bucketConv      = "conv"      // conversation id → convRecord
 	bucketGroup     = "group"     // group id → groupRecord
 	bucketCursor    = "cursor"    // group id → newest processed position (wire bytes)
-	bucketCore      = "core"      // group id → MLS state that changes with a commit (raw)
-	bucketRatchets  = "ratchets"  // group id → MLS state that changes with a message (raw)
+	bucketMLS       = "mls"       // group id, key of an mls.Record → its value (raw)
 	bucketReader    = "reader"    // group id, leaf → leafKeys
 	bucketChain     = "chain"     // group id, seq → chain value (raw), the newest chainsKept
 	bucketPending   = "pending"   // group id → pendingCommit

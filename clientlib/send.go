@@ -140,7 +140,7 @@ func (e *engine) sealRows(g *group, rows []*row) error {
 				return err
 			}
 		}
-		return g.saveRatchets(tx)
+		return e.saveMLS(tx, g)
 	})
 }
 

@@ -52,24 +52,23 @@ func (e *EpochView) begin(epochSecret secret) *secretTree {
 	return keys
 }
 
-func writeEpochView(w *wire.Writer, e *EpochView) {
+// writeEpochRecord writes what belongs to an epoch as a whole: neither tree nor held keys.
+func writeEpochRecord(w *wire.Writer, e *EpochView) {
 	writeGroupContext(w, e.ctx)
-	w.Nested(func(w *wire.Writer) { writeRatchetTree(w, e.tree) })
 	w.Bytes(e.confirmationTag)
-	w.Bytes(e.interim)
 	w.Uint32(uint32(e.own))
 	w.Bytes(e.signatureKey.key())
 	writeEpochSecrets(w, e.secrets)
-	w.Nested(func(w *wire.Writer) { writePrivateTree(w, e.held) })
-	w.Bool(e.reInit != nil)
-	if e.reInit != nil {
-		writeReInit(w, *e.reInit)
-	}
+	wire.WriteOptional(w, e.reInit, writeReInit)
 }
 
-// readEpochView decodes a view and verifies that its parts belong together.
-func readEpochView(r *wire.Reader) (*EpochView, error) {
+// readEpochRecord is the inverse of writeEpochRecord. The view lacks what complete adds.
+func readEpochRecord(r *wire.Reader) (*EpochView, error) {
 	e := &EpochView{PublicView: &PublicView{ctx: readGroupContext(r)}}
+	tag := r.Bytes()
+	e.own = LeafIndex(r.Uint32())
+	signatureKey := r.Bytes()
+	e.secrets, e.reInit = readEpochSecrets(r), wire.Optional(r, readReInit)
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
@@ -77,32 +76,23 @@ func readEpochView(r *wire.Reader) (*EpochView, error) {
 	if e.suite, err = e.ctx.suite.lookup(); err != nil {
 		return nil, err
 	}
-	tree := r.Bytes()
-	e.confirmationTag, e.interim, e.own = r.Bytes(), r.Bytes(), LeafIndex(r.Uint32())
-	signatureKey := r.Bytes()
-	e.secrets = readEpochSecrets(r)
-	held := r.Bytes()
-	if r.Bool() {
-		e.reInit = new(readReInit(r))
-	}
-	if err := r.Err(); err != nil {
-		return nil, err
-	}
-	if e.tree, err = e.suite.parseRatchetTree(tree); err != nil {
-		return nil, err
-	}
-	if !bytes.Equal(e.tree.rootHash(), e.ctx.treeHash) {
-		return nil, ErrTreeMismatch
-	}
 	if e.signatureKey, err = e.ctx.suite.ParseSignatureKey(signatureKey); err != nil {
 		return nil, err
 	}
-	if e.held, err = e.suite.parsePrivateTree(held); err != nil {
-		return nil, err
-	}
-	leaf := e.tree.leaf(e.own)
-	if leaf == nil || !bytes.Equal(leaf.signatureKey, e.signatureKey.pub) || len(e.held.prune(e.tree)) != len(e.held) {
-		return nil, fmt.Errorf("%w: keys do not fit the tree", ErrCorrupt)
-	}
+	e.confirm(tag)
 	return e, nil
+}
+
+// complete adds tree and held keys, and verifies that all parts belong together.
+func (e *EpochView) complete(tree *ratchetTree, held privateTree) error {
+	if !bytes.Equal(tree.rootHash(), e.ctx.treeHash) {
+		return ErrTreeMismatch
+	}
+	leaf := tree.leaf(e.own)
+	if leaf == nil || !bytes.Equal(leaf.signatureKey, e.signatureKey.pub) ||
+		held[e.own.node()] == nil || len(held.prune(tree)) != len(held) {
+		return fmt.Errorf("%w: keys do not fit the tree", ErrCorrupt)
+	}
+	e.tree, e.held = tree, held
+	return nil
 }

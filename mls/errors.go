@@ -55,7 +55,7 @@ var (
 	ErrStale = errors.New("mls: staged commit is for another epoch")
 	// ErrLimit: one of this package's own bounds is reached.
 	ErrLimit = errors.New("mls: limit reached")
-	// ErrCorrupt: stored state is damaged, or its two halves do not belong together.
+	// ErrCorrupt: stored state is damaged, or its parts do not belong together.
 	ErrCorrupt = errors.New("mls: stored state is corrupt")
 )
 

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-
-	"github.com/sealpost/sealpost/internal/wire"
 )
 
 // exporterLeaves is the number of an exporter tree's leaves: one for each component id.
@@ -56,19 +54,21 @@ func (g *Group) SafeExport(id ComponentID) ([]byte, error) {
 	return out, nil
 }
 
-func writeExporterTree(w *wire.Writer, t exporterTree) {
-	wire.WriteVector(w, slices.Sorted(maps.Keys(t)), func(w *wire.Writer, x nodeIndex) {
-		w.Uint32(uint32(x))
-		w.Bytes(t[x])
-	})
+// setExports is set for exporter trees.
+func (d *delta) setExports(before, now exporterTree) {
+	all := exporterTree{}
+	maps.Copy(all, before)
+	maps.Copy(all, now)
+	for _, x := range slices.Sorted(maps.Keys(all)) {
+		d.set(recordKey(recordExport, uint32(x)), before[x], now[x])
+	}
 }
 
-func readExporterTree(r *wire.Reader) exporterTree {
-	t := exporterTree{}
-	wire.Vector(r, func(r *wire.Reader) struct{} {
-		x := nodeIndex(r.Uint32())
-		t[x] = r.Bytes()
-		return struct{}{}
-	})
-	return t
+// loadExport puts a record of kind recordExport into t, which is being loaded.
+func (t exporterTree) loadExport(s *suite, x nodeIndex, value []byte) error {
+	if uint32(x) >= treeWidth(exporterLeaves) || len(value) != s.nh {
+		return fmt.Errorf("%w: secret of node %d of the exporter tree", ErrCorrupt, x)
+	}
+	t[x] = value
+	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 )
 
@@ -20,8 +19,11 @@ type Group struct {
 	queue   proposalQueue
 	sent    []*queuedProposal   // own, not back from the delivery service yet
 	commits [][sha256.Size]byte // digests of the commits that this member made in this epoch
-	signed  []signedDigest      // content that this member has signed in this epoch
+	signed  signedLog           // content that this member has signed in this epoch
 	removed bool
+
+	saved  *snapshot // what the caller's store holds; nil: nothing
+	saving *snapshot // of the last Save; nil: it is stored
 }
 
 // GroupConfig is what a group begins with.
@@ -160,18 +162,17 @@ func (g *Group) Sign(label string, content []byte) ([]byte, error) {
 }
 
 // Clone is a copy that shares nothing that changes, so that a caller whose transaction fails
-// can go back. Only one of the two may ever send: both would use the same keys.
+// can go back. Its cost does not depend on the group. Only one of the two may ever send: both
+// would use the same keys.
 func (g *Group) Clone() *Group {
 	c := *g
 	c.keys = g.keys.clone()
-	c.queue, c.sent = slices.Clone(g.queue), slices.Clone(g.sent)
-	c.commits, c.signed = slices.Clone(g.commits), slices.Clone(g.signed)
 	return &c
 }
 
 // Encrypt makes an application message (an MLSMessage with a PrivateMessage) and uses up one
-// generation of the own ratchet: the caller stores the ratchets together with the message
-// before it sends it. The aad travels in the clear, signed. Proposals that wait make it
+// generation of the own ratchet: the caller stores what [Group.Save] lists together with the
+// message before it sends it. The aad travels in the clear, signed. Proposals that wait make it
 // [ErrPendingProposals].
 func (g *Group) Encrypt(data, aad []byte) ([]byte, error) { return g.EncryptPadded(data, aad, 0) }
 

@@ -67,11 +67,10 @@ func (p *CommitParams) withPath(pl *plan) bool {
 
 // Commit makes a commit and the invitations that go with it. It changes nothing in g but one
 // thing: a generation of the own handshake ratchet is used up (not by a public one), so that a
-// commit that is dropped never shares its key with another. The caller stores the ratchets
-// ([Group.MarshalRatchets]) and the staged commit before it sends, and merges once the
-// delivery service has accepted. What is asked for and not valid is refused as a received
-// commit would be: [ErrInvalid] (with the error of a [CommitValidator]), [ErrExpired],
-// [ErrUnknownPSK].
+// commit that is dropped never shares its key with another. The caller stores what [Group.Save]
+// lists and the staged commit before it sends, and merges once the delivery service has
+// accepted. What is asked for and not valid is refused as a received commit would be:
+// [ErrInvalid] (with the error of a [CommitValidator]), [ErrExpired], [ErrUnknownPSK].
 func (g *Group) Commit(p CommitParams) (*StagedCommit, error) {
 	if err := g.speaks(); err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package mls
 import (
 	"crypto/sha256"
 	"fmt"
-	"slices"
 )
 
 // contentDigest is SHA-256 of what a signature covers, which holds neither the signature nor
@@ -16,10 +15,6 @@ func (a *authenticatedContent) said(ctx *groupContext) contentDigest {
 	return sha256.Sum256(a.tbs(ctx))
 }
 
-// signedDigest stands for content that this member has signed. It is short because nobody
-// gains by a collision: what collides passes for known, and known content is no evidence.
-type signedDigest [8]byte
-
 func (a *authenticatedContent) digest(ctx *groupContext) signedDigest {
 	said := a.said(ctx)
 	return signedDigest(said[:])
@@ -27,8 +22,8 @@ func (a *authenticatedContent) digest(ctx *groupContext) signedDigest {
 
 // remember notes that this member has signed a, within the bound.
 func (g *Group) remember(a *authenticatedContent) {
-	if len(g.signed) < maxSigned {
-		g.signed = append(g.signed, a.digest(g.at.ctx))
+	if g.signed.len() < maxSigned {
+		g.signed = g.signed.with(a.digest(g.at.ctx))
 	}
 }
 
@@ -37,7 +32,7 @@ func (g *Group) remember(a *authenticatedContent) {
 // the signature does not cover the generation, so every member can take what this leaf said
 // in this epoch and encrypt it again under the leaf's next keys.
 func (g *Group) processOwn(a *authenticatedContent, msg []byte) (Received, error) {
-	if len(g.signed) < maxSigned && !slices.Contains(g.signed, a.digest(g.at.ctx)) {
+	if g.signed.len() < maxSigned && !g.signed.contains(a.digest(g.at.ctx)) {
 		return nil, ErrOwnMessage
 	}
 	switch a.content.contentType {

@@ -51,7 +51,7 @@ func (*OwnCommit) received()          {}
 // Process takes an MLSMessage with a PrivateMessage or PublicMessage of the current epoch.
 //
 // An application message or a proposal changes g (its key is used up, the proposal queued)
-// and the caller stores the ratchets with the outcome. A commit changes nothing: it comes
+// and the caller stores what [Group.Save] lists with the outcome. A commit changes nothing: it comes
 // back staged, for [Group.Merge]. After an error nothing has changed.
 //
 // For a commit of the current epoch every error matches [ErrInvalidCommit] (it counts for no

@@ -37,8 +37,8 @@ type ProposalParams struct {
 // Propose makes a proposal message (MLSMessage with a PrivateMessage or PublicMessage). It
 // counts once it has come back through [Group.Process], as everybody's does, so that all
 // members agree on what waits. It uses up a generation of the own handshake ratchet if it is
-// not public and, for an Update, keeps the new keys: the caller stores the ratchets before it
-// sends.
+// not public and, for an Update, keeps the new keys: the caller stores what [Group.Save] lists
+// before it sends.
 func (g *Group) Propose(p ProposalParams) ([]byte, error) {
 	if err := g.speaks(); err != nil {
 		return nil, err

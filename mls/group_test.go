@@ -56,7 +56,7 @@ func removedMemberIsOut(t *testing.T, id Suite) {
 		string(removed.Removes()[0].Credential.Identity) != "c" {
 		t.Errorf("removal is not announced: %+v", removed.Removes())
 	}
-	again := must(UnmarshalStagedCommit(must(removed.MarshalBinary())(t)))(t)
+	again := must(groups[2].LoadCommit(must(removed.MarshalBinary())(t)))(t)
 	if err := groups[2].Merge(again); err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func removedMemberIsOut(t *testing.T, id Suite) {
 	for name, err := range map[string]error{
 		"Process": second(groups[2].Process(msg)), "Encrypt": second(groups[2].Encrypt(nil, nil)),
 		"Commit": second(groups[2].Commit(CommitParams{})), "Export": second(groups[2].Export("x", nil, 8)),
-		"MarshalBinary": second(groups[2].MarshalBinary()), "Sign": second(groups[2].Sign("x", nil)),
+		"LoadCommit": second(groups[2].LoadCommit(nil)), "Sign": second(groups[2].Sign("x", nil)),
 	} {
 		if !errors.Is(err, ErrRemoved) {
 			t.Errorf("%s: %v, want ErrRemoved", name, err)
@@ -234,7 +234,7 @@ func rotateSignatureKey(t *testing.T, id Suite) {
 	key := signatureKeyOf(t, id)
 	c := must(groups[1].Commit(CommitParams{NewSignatureKey: key, NewCredential: new(basic("b2"))}))(t)
 	deliver(t, c.Message(), []*Group{groups[0], groups[2]})
-	if err := groups[1].Merge(must(UnmarshalStagedCommit(must(c.MarshalBinary())(t)))(t)); err != nil {
+	if err := groups[1].Merge(must(groups[1].LoadCommit(must(c.MarshalBinary())(t)))(t)); err != nil {
 		t.Fatal(err)
 	}
 	agree(t, groups)

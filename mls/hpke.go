@@ -135,3 +135,12 @@ func (k goHPKEKey) open(c hpkeCiphertext, info []byte) ([]byte, error) {
 	}
 	return recipient.Open(nil, c.ciphertext)
 }
+
+// mustPrivate is a private key's bytes. Only a key that was not made from them has none.
+func mustPrivate(key *hpkePrivate) []byte {
+	b, err := key.key.Bytes()
+	if err != nil {
+		panic("mls: encoding a private key: " + err.Error())
+	}
+	return b
+}

@@ -262,18 +262,10 @@ func (*KeyPackageSecrets) Format(f fmt.State, _ rune) { printRedacted(f) }
 
 // MarshalBinary encodes the secrets for encrypted storage.
 func (k *KeyPackageSecrets) MarshalBinary() ([]byte, error) {
-	initKey, err := k.initKey.key.Bytes()
-	if err != nil {
-		return nil, err
-	}
-	leafKey, err := k.leafKey.key.Bytes()
-	if err != nil {
-		return nil, err
-	}
 	return sealState(stateKeyPackage, func(w *wire.Writer) {
 		writeKeyPackage(w, k.kp)
-		w.Bytes(initKey)
-		w.Bytes(leafKey)
+		w.Bytes(mustPrivate(k.initKey))
+		w.Bytes(mustPrivate(k.leafKey))
 		w.Bytes(k.signatureKey.key())
 	})
 }

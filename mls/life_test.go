@@ -65,8 +65,8 @@ func (w *world) commit(t *rapid.T) {
 	}
 	c := must(g.Commit(p))(t)
 	if rapid.Bool().Draw(t, "crash") {
-		c = must(UnmarshalStagedCommit(must(c.MarshalBinary())(t)))(t)
 		g = reload(t, g)
+		c = must(g.LoadCommit(must(c.MarshalBinary())(t)))(t)
 		w.groups[from] = g
 	}
 	rest := slices.DeleteFunc(slices.Clone(w.groups), func(o *Group) bool { return o == g })

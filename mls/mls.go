@@ -25,9 +25,9 @@
 // refused with [ErrUnsupported]), and
 // past epochs: a message of an earlier epoch is [ErrPastEpoch].
 //
-// The stored forms ([Group.MarshalBinary], [Group.MarshalRatchets],
-// [StagedCommit.MarshalBinary], [KeyPackageSecrets.MarshalBinary]) carry a version and are
-// read by later releases.
+// A group is stored as records, of which [Group.Save] lists those that changed. They, and the
+// other stored forms ([StagedCommit.MarshalBinary], [KeyPackageSecrets.MarshalBinary]), carry a
+// version and are read by later releases.
 package mls
 
 import "time"
@@ -52,7 +52,7 @@ const (
 	// maxOwnMessages bounds remembered digests of commits that this member made in an epoch.
 	maxOwnMessages = 1024
 	// maxSigned bounds the remembered content that this member has signed in an epoch, which
-	// is stored with every message. Beyond, an own message is never taken for a copy's: a
+	// is stored and gone through. Beyond, an own message is never taken for a copy's: a
 	// missed warning costs less than one that any member could forge.
 	maxSigned = 4096
 	// maxExportHashes is the longest exported secret in hashes of the suite: RFC 5869 allows

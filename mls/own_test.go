@@ -147,7 +147,9 @@ func TestC01_ReplayIsNoEvidence(t *testing.T) {
 func TestSignedContentIsBounded(t *testing.T) {
 	groups := trio(t)
 	g := groups[0]
-	g.signed = make([]signedDigest, maxSigned-1)
+	for range maxSigned - 1 {
+		g.signed = g.signed.with(signedDigest{})
+	}
 	copied := reload(t, g)
 	last := must(copied.Encrypt([]byte("unknown"), nil))(t)
 	if _, err := g.Process(last); !errors.Is(err, ErrOwnMessage) {
@@ -156,15 +158,15 @@ func TestSignedContentIsBounded(t *testing.T) {
 	for range 3 {
 		must(g.Encrypt(nil, nil))(t)
 	}
-	if len(g.signed) != maxSigned {
-		t.Errorf("%d contents are remembered, want %d", len(g.signed), maxSigned)
+	if g.signed.len() != maxSigned {
+		t.Errorf("%d contents are remembered, want %d", g.signed.len(), maxSigned)
 	}
 	copied.keys = g.keys.clone()
 	if err := untouched(t, "beyond", g, must(copied.Encrypt([]byte("unknown"), nil))(t)); !errors.Is(err, ErrConsumed) {
 		t.Errorf("beyond the bound: %v, want ErrConsumed", err)
 	}
 	c := must(g.Commit(CommitParams{}))(t)
-	if err := g.Merge(c); err != nil || len(g.signed) != 0 {
-		t.Errorf("after a merge (%v) %d contents are remembered", err, len(g.signed))
+	if err := g.Merge(c); err != nil || g.signed.len() != 0 {
+		t.Errorf("after a merge (%v) %d contents are remembered", err, g.signed.len())
 	}
 }

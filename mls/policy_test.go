@@ -34,8 +34,7 @@ func quartet(t *testing.T) []*Group {
 		t.Fatal(err)
 	}
 	for _, i := range []int{0, 2} {
-		core, ratchets := must(groups[i].MarshalBinary())(t), must(groups[i].MarshalRatchets())(t)
-		groups[i] = must(UnmarshalGroup(core, ratchets, Application{Credentials: policyOf(onlyLeaf0Removes)}))(t)
+		groups[i] = must(LoadGroup(stored(groups[i]), Application{Credentials: policyOf(onlyLeaf0Removes)}))(t)
 	}
 	return append(groups, must(Join(c.Welcomes()[0].Message, secrets, JoinParams{Tree: groups[0].RatchetTree(), Application: Application{Credentials: policyOf(onlyLeaf0Removes)}, Now: testNow}))(t))
 }

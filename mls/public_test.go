@@ -51,7 +51,7 @@ func publicHandshake(t *testing.T, id Suite) {
 func TestPublicOwnMessages(t *testing.T) {
 	groups := trio(t)
 	twin := groups[0].Clone()
-	before := len(groups[0].keys.ratchets)
+	before := groups[0].keys.root
 	for what, msg := range map[string][]byte{
 		"commit":   must(twin.Commit(CommitParams{Public: true}))(t).Message(),
 		"proposal": must(twin.Propose(ProposalParams{Update: true, Public: true}))(t),
@@ -61,7 +61,7 @@ func TestPublicOwnMessages(t *testing.T) {
 		}
 	}
 	must(groups[0].Commit(CommitParams{Public: true}))(t)
-	if len(groups[0].keys.ratchets) != before || len(twin.keys.ratchets) != before {
+	if groups[0].keys.root != before || twin.keys.root != before {
 		t.Error("a public message used up a message key")
 	}
 }

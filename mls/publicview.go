@@ -84,3 +84,9 @@ func (e *PublicView) confirm(tag []byte) {
 	e.confirmationTag = tag
 	e.interim = e.suite.interimTranscriptHash(e.ctx.confirmedTranscriptHash, tag)
 }
+
+// same reports whether o is the same epoch of the same history.
+func (e *PublicView) same(o *PublicView) bool {
+	return bytes.Equal(e.ctx.groupID, o.ctx.groupID) && e.ctx.epoch == o.ctx.epoch &&
+		bytes.Equal(e.confirmationTag, o.confirmationTag)
+}

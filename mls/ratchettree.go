@@ -1,6 +1,7 @@
 package mls
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -240,29 +241,35 @@ func writeRatchetTree(w *wire.Writer, t *ratchetTree) {
 	wire.WriteVector(w, t.nodes[:end], writeOptionalNode)
 }
 
-// readRatchetTree checks the shape only: kinds of nodes at their places, the last one not
-// blank, a size within bounds.
+// readRatchetTree checks no more than treeOf.
 func (s *suite) readRatchetTree(r *wire.Reader) *ratchetTree {
 	listed := wire.Vector(r, readOptionalNode)
 	if r.Err() != nil {
 		return nil
 	}
+	t, err := s.treeOf(listed)
+	if err != nil {
+		r.Fail(err)
+	}
+	return t
+}
+
+// treeOf is the tree of listed nodes. It checks the shape only: kinds of nodes at their places,
+// the last one not blank, a size within bounds.
+func (s *suite) treeOf(listed []*node) (*ratchetTree, error) {
 	if len(listed) == 0 || listed[len(listed)-1] == nil {
-		r.Fail(fmt.Errorf("ratchet tree ends with a blank node"))
-		return nil
+		return nil, errors.New("ratchet tree ends with a blank node")
 	}
 	if len(listed) > int(treeWidth(maxLeaves)) {
-		r.Fail(fmt.Errorf("%w: ratchet tree of %d nodes", ErrLimit, len(listed)))
-		return nil
+		return nil, fmt.Errorf("%w: ratchet tree of %d nodes", ErrLimit, len(listed))
 	}
 	for i, n := range listed {
 		if n != nil && (n.leaf != nil) != nodeIndex(i).isLeaf() {
-			r.Fail(fmt.Errorf("ratchet tree has a node of the wrong kind at %d", i))
-			return nil
+			return nil, fmt.Errorf("ratchet tree has a node of the wrong kind at %d", i)
 		}
 	}
 	width := int(treeWidth(powerOfTwo(uint32(len(listed)+2) / 2)))
 	nodes := make([]*node, width)
 	copy(nodes, listed)
-	return &ratchetTree{suite: s, nodes: nodes, hashes: make([][]byte, width)}
+	return &ratchetTree{suite: s, nodes: nodes, hashes: make([][]byte, width)}, nil
 }

@@ -3,11 +3,8 @@ package mls
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
-
-	"github.com/sealpost/sealpost/internal/wire"
 )
 
 // messageKey is a single-use key and nonce (RFC 9420 section 9.1).
@@ -34,27 +31,52 @@ func (l *leafRatchets) of(contentType uint8) *ratchet {
 }
 
 // secretTree is the secret tree (section 9) in its living parts: secrets whose children were
-// derived are gone from it, as is every used key (section 9.2).
+// derived are gone from it, as is every used key (section 9.2). Its nodes are never written
+// to, so that a copy costs nothing, and what changed since shows by the pointers.
 type secretTree struct {
-	suite    *suite
-	leaves   uint32
-	nodes    map[nodeIndex]secret
-	ratchets map[LeafIndex]leafRatchets
-	exports  exporterTree // the epoch's other secrets that can be had once
+	suite   *suite
+	leaves  uint32
+	root    *secretNode
+	exports exporterTree // the epoch's other secrets that can be had once
+}
+
+// secretNode is a node of a secret tree: one that waits has its secret, one above a leaf that
+// was opened its children, and such a leaf its ratchets. A nil node has nothing left.
+type secretNode struct {
+	secret      secret
+	left, right *secretNode
+	ratchets    *leafRatchets
+}
+
+// child is the place of n's child toward target, where n stands at x.
+func (n *secretNode) child(x, target nodeIndex) **secretNode {
+	if target < x {
+		return &n.left
+	}
+	return &n.right
 }
 
 func newSecretTree(s *suite, leaves uint32, encryptionSecret secret) *secretTree {
-	return &secretTree{
-		suite: s, leaves: leaves,
-		nodes:    map[nodeIndex]secret{treeRoot(leaves): encryptionSecret},
-		ratchets: map[LeafIndex]leafRatchets{},
-	}
+	return &secretTree{suite: s, leaves: leaves, root: &secretNode{secret: encryptionSecret}}
 }
 
-func (t *secretTree) clone() *secretTree {
-	c := *t
-	c.nodes, c.ratchets = maps.Clone(t.nodes), maps.Clone(t.ratchets)
-	return &c
+func (t *secretTree) clone() *secretTree { return new(*t) }
+
+// nearest is a leaf's node, or the node nearest to it of those above that were not opened.
+func (t *secretTree) nearest(leaf LeafIndex) (*secretNode, nodeIndex) {
+	n, x := t.root, treeRoot(t.leaves)
+	for n != nil && n.secret == nil && x != leaf.node() {
+		n, x = *n.child(x, leaf.node()), x.childToward(leaf.node())
+	}
+	return n, x
+}
+
+// ratchets are those of a leaf; false if it was not opened yet.
+func (t *secretTree) ratchets(leaf LeafIndex) (leafRatchets, bool) {
+	if n, _ := t.nearest(leaf); n != nil && n.ratchets != nil {
+		return *n.ratchets, true
+	}
+	return leafRatchets{}, false
 }
 
 // A step is a key that was looked up. The tree is as before until take: a message that
@@ -64,17 +86,28 @@ type step struct {
 
 	leaf     LeafIndex
 	ratchets leafRatchets         // of the leaf, as they will be
-	consumed nodeIndex            // node to drop, if derived is not nil
 	derived  map[nodeIndex]secret // nodes to add when the leaf is opened for the first time
 }
 
 // take makes the step final: the key cannot be had again.
-func (t *secretTree) take(st *step) {
-	if st.derived != nil {
-		delete(t.nodes, st.consumed)
-		maps.Copy(t.nodes, st.derived)
+func (t *secretTree) take(st *step) { t.root = st.apply(t.root, treeRoot(t.leaves)) }
+
+// apply is the node at x with the step made below it.
+func (st *step) apply(n *secretNode, x nodeIndex) *secretNode {
+	leaf := st.leaf.node()
+	if x == leaf {
+		return &secretNode{ratchets: new(st.ratchets)} // not of st, which holds the used key
 	}
-	t.ratchets[st.leaf] = st.ratchets
+	down := x.childToward(leaf)
+	changed := new(secretNode)
+	if n != nil && n.secret == nil {
+		*changed = *n
+	} else { // its children were derived, or it was itself
+		*changed.child(x, down.sibling()) = &secretNode{secret: st.derived[down.sibling()]}
+	}
+	next := changed.child(x, leaf)
+	*next = st.apply(*next, down)
+	return changed
 }
 
 // seek finds the key of a leaf's generation. What lies beyond the window is refused before
@@ -83,7 +116,7 @@ func (t *secretTree) seek(leaf LeafIndex, contentType uint8, generation uint32) 
 	if uint32(leaf) >= t.leaves {
 		return nil, fmt.Errorf("%w: leaf %d is outside the tree", ErrDecrypt, leaf)
 	}
-	known, opened := t.ratchets[leaf]
+	known, opened := t.ratchets(leaf)
 	if next := known.of(contentType).next; generation == math.MaxUint32 ||
 		generation >= next && generation-next >= maxForward {
 		return nil, fmt.Errorf("%w: generation %d, at %d", ErrTooFarAhead, generation, next)
@@ -101,7 +134,7 @@ func (t *secretTree) seek(leaf LeafIndex, contentType uint8, generation uint32) 
 
 // seekNext finds the first unused key of a leaf: the sender's side.
 func (t *secretTree) seekNext(leaf LeafIndex, contentType uint8) (*step, error) {
-	known := t.ratchets[leaf]
+	known, _ := t.ratchets(leaf)
 	next := known.of(contentType).next
 	if next == math.MaxUint32 {
 		return nil, fmt.Errorf("%w: generations of the epoch are used up", ErrLimit)
@@ -111,16 +144,13 @@ func (t *secretTree) seekNext(leaf LeafIndex, contentType uint8) (*step, error) 
 
 // open derives a leaf's ratchets from the nearest secret above it.
 func (t *secretTree) open(st *step) error {
-	s, leaf, root := t.suite, st.leaf.node(), treeRoot(t.leaves)
-	x := leaf
-	for t.nodes[x] == nil {
-		if x == root {
-			return fmt.Errorf("%w: ratchet of leaf %d", ErrConsumed, st.leaf)
-		}
-		x = x.parent()
+	s, leaf := t.suite, st.leaf.node()
+	n, x := t.nearest(st.leaf)
+	if n == nil || n.secret == nil {
+		return fmt.Errorf("%w: ratchet of leaf %d", ErrConsumed, st.leaf)
 	}
-	current, aside := s.descend(t.nodes[x], x, leaf)
-	st.consumed, st.derived = x, aside
+	current, aside := s.descend(n.secret, x, leaf)
+	st.derived = aside
 	st.ratchets = leafRatchets{
 		handshake:   ratchet{secret: s.expandWithLabel(current, "handshake", nil, s.nh)},
 		application: ratchet{secret: s.expandWithLabel(current, "application", nil, s.nh)},
@@ -160,7 +190,7 @@ func (r *ratchet) seek(s *suite, generation uint32) (messageKey, error) {
 		r.skipped = slices.Concat(r.skipped[:i], r.skipped[i+1:])
 		return key, nil
 	}
-	skipped := slices.Clone(r.skipped)
+	skipped := slices.Clip(r.skipped) // copied by the first append
 	for {
 		key := messageKey{
 			generation: r.next,
@@ -175,62 +205,4 @@ func (r *ratchet) seek(s *suite, generation uint32) (messageKey, error) {
 		}
 		skipped = append(skipped, key)
 	}
-}
-
-func writeRatchet(w *wire.Writer, r ratchet) {
-	w.Bytes(r.secret)
-	w.Uint32(r.next)
-	wire.WriteVector(w, r.skipped, func(w *wire.Writer, k messageKey) {
-		w.Uint32(k.generation)
-		w.Raw(k.key)
-		w.Raw(k.nonce)
-	})
-}
-
-func (s *suite) readRatchet(r *wire.Reader) ratchet {
-	out := ratchet{secret: r.Bytes(), next: r.Uint32()}
-	out.skipped = wire.Vector(r, func(r *wire.Reader) messageKey {
-		return messageKey{generation: r.Uint32(), key: r.Raw(s.nk), nonce: r.Raw(s.nn)}
-	})
-	return out
-}
-
-func writeSecretTree(w *wire.Writer, t *secretTree) {
-	w.Uint32(t.leaves)
-	wire.WriteVector(w, slices.Sorted(maps.Keys(t.nodes)), func(w *wire.Writer, x nodeIndex) {
-		w.Uint32(uint32(x))
-		w.Bytes(t.nodes[x])
-	})
-	wire.WriteVector(w, slices.Sorted(maps.Keys(t.ratchets)), func(w *wire.Writer, l LeafIndex) {
-		w.Uint32(uint32(l))
-		writeRatchet(w, t.ratchets[l].handshake)
-		writeRatchet(w, t.ratchets[l].application)
-	})
-	writeExporterTree(w, t.exports)
-}
-
-// readSecretTree decodes a secret tree; its places lie within the tree.
-func (s *suite) readSecretTree(r *wire.Reader) (*secretTree, error) {
-	t := &secretTree{
-		suite: s, leaves: r.Uint32(),
-		nodes: map[nodeIndex]secret{}, ratchets: map[LeafIndex]leafRatchets{},
-	}
-	wire.Vector(r, func(r *wire.Reader) struct{} {
-		x := nodeIndex(r.Uint32())
-		t.nodes[x] = r.Bytes()
-		return struct{}{}
-	})
-	wire.Vector(r, func(r *wire.Reader) struct{} {
-		l := LeafIndex(r.Uint32())
-		t.ratchets[l] = leafRatchets{handshake: s.readRatchet(r), application: s.readRatchet(r)}
-		return struct{}{}
-	})
-	t.exports = readExporterTree(r)
-	if err := r.Err(); err != nil {
-		return nil, err
-	}
-	if t.leaves == 0 || t.leaves > maxLeaves || powerOfTwo(t.leaves) != t.leaves {
-		return nil, fmt.Errorf("%w: secret tree of %d leaves", ErrCorrupt, t.leaves)
-	}
-	return t, nil
 }

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-
-	"github.com/sealpost/sealpost/internal/wire"
 )
 
 // Welcome is an invitation for one added member: its secrets alone and, unless the commit
@@ -20,10 +18,7 @@ type Welcome struct {
 // StagedCommit is a commit that was checked and followed, and not merged yet. It never
 // changes; it cannot be printed.
 type StagedCommit struct {
-	// The state that it follows.
-	groupID []byte
-	epoch   uint64
-	baseTag []byte // confirmation tag
+	base *PublicView // the epoch that it ends
 
 	sender        LeafIndex
 	message       []byte
@@ -92,8 +87,7 @@ func (c *StagedCommit) Next() *EpochView { return c.next }
 // newStaged describes a plan's outcome; the secrets of the next epoch are set by the caller.
 func (p *plan) newStaged(a *authenticatedContent, msg []byte) *StagedCommit {
 	c := &StagedCommit{
-		groupID: p.base.ctx.groupID, epoch: p.base.ctx.epoch, baseTag: p.base.confirmationTag,
-		sender: p.committer, message: msg, aad: a.content.authenticatedData,
+		base: p.base, sender: p.committer, message: msg, aad: a.content.authenticatedData,
 		removes: p.removes, extensions: p.extensions, newExtensions: p.newExtension,
 		ephemeral: p.ephemerals, custom: p.custom,
 	}
@@ -102,15 +96,14 @@ func (p *plan) newStaged(a *authenticatedContent, msg []byte) *StagedCommit {
 }
 
 // Merge moves the group into the epoch that the commit begins. The message keys, proposals
-// and secrets of the old epoch are gone; the caller stores the new state at once, since going
-// back would use keys twice. A commit made for another state is [ErrStale], and changes
+// and secrets of the old epoch are gone; the caller stores what [Group.Save] lists at once, since
+// going back would use keys twice. A commit made for another state is [ErrStale], and changes
 // nothing.
 func (g *Group) Merge(c *StagedCommit) error {
 	if g.removed {
 		return ErrRemoved
 	}
-	if !bytes.Equal(c.groupID, g.at.ctx.groupID) || c.epoch != g.at.ctx.epoch ||
-		!bytes.Equal(c.baseTag, g.at.confirmationTag) {
+	if !c.base.same(g.at.PublicView) {
 		return ErrStale
 	}
 	g.queue, g.sent, g.commits, g.signed = nil, nil, nil, nil
@@ -122,107 +115,4 @@ func (g *Group) Merge(c *StagedCommit) error {
 	}
 	g.at, g.keys = c.next, c.keys.clone()
 	return nil
-}
-
-func writeMember(w *wire.Writer, m Member) {
-	w.Uint32(uint32(m.Leaf))
-	writeCredential(w, m.Credential)
-	w.Bytes(m.SignatureKey)
-	w.Bytes(m.EncryptionKey)
-	writeExtensions(w, m.Extensions)
-	w.Bool(m.Lifetime != nil)
-	if m.Lifetime != nil {
-		w.Uint64(uint64(m.Lifetime.NotBefore.Unix()))
-		w.Uint64(uint64(m.Lifetime.NotAfter.Unix()))
-	}
-}
-
-func readMember(r *wire.Reader) Member {
-	m := Member{
-		Leaf: LeafIndex(r.Uint32()), Credential: readCredential(r), SignatureKey: r.Bytes(),
-		EncryptionKey: r.Bytes(), Extensions: readExtensions(r),
-	}
-	if r.Bool() {
-		l := lifetime{notBefore: r.Uint64(), notAfter: r.Uint64()}
-		m.Lifetime = new(l.public())
-		if uint64(m.Lifetime.NotBefore.Unix()) != l.notBefore || uint64(m.Lifetime.NotAfter.Unix()) != l.notAfter {
-			r.Fail(ErrCorrupt) // writeMember writes no time that a Lifetime cannot hold
-		}
-	}
-	return m
-}
-
-func writeWelcomeEntry(w *wire.Writer, m Welcome) {
-	w.Uint32(uint32(m.Leaf))
-	w.Bytes(m.KeyPackageRef)
-	w.Bytes(m.Message)
-}
-
-func readWelcomeEntry(r *wire.Reader) Welcome {
-	return Welcome{Leaf: LeafIndex(r.Uint32()), KeyPackageRef: r.Bytes(), Message: r.Bytes()}
-}
-
-// MarshalBinary encodes the commit with the whole state it leads to, for encrypted storage,
-// so that a committer survives a crash between sending and learning the outcome.
-func (c *StagedCommit) MarshalBinary() ([]byte, error) {
-	return sealState(stateStaged, func(w *wire.Writer) {
-		w.Bytes(c.groupID)
-		w.Uint64(c.epoch)
-		w.Bytes(c.baseTag)
-		w.Uint32(uint32(c.sender))
-		w.Bytes(c.message)
-		w.Bytes(c.aad)
-		wire.WriteVector(w, c.welcomes, writeWelcomeEntry)
-		for _, ms := range [][]Member{c.adds, c.removes, c.updates} {
-			wire.WriteVector(w, ms, writeMember)
-		}
-		w.Bool(c.newExtensions)
-		writeExtensions(w, c.extensions)
-		wire.WriteVector(w, c.ephemeral, writeComponentData)
-		wire.WriteVector(w, c.custom, writeCustomProposal)
-		w.Bool(c.next != nil)
-		if c.next != nil {
-			writeEpochView(w, c.next)
-			writeSecretTree(w, c.keys)
-		}
-	})
-}
-
-// UnmarshalStagedCommit is the inverse of [StagedCommit.MarshalBinary]. What does not decode
-// is [ErrCorrupt].
-func UnmarshalStagedCommit(b []byte) (*StagedCommit, error) {
-	c := new(StagedCommit)
-	err := openState(stateStaged, b, func(r *wire.Reader) error {
-		c.groupID, c.epoch, c.baseTag = r.Bytes(), r.Uint64(), r.Bytes()
-		c.sender, c.message, c.aad = LeafIndex(r.Uint32()), r.Bytes(), r.Bytes()
-		c.welcomes = wire.Vector(r, readWelcomeEntry)
-		for _, ms := range []*[]Member{&c.adds, &c.removes, &c.updates} {
-			*ms = wire.Vector(r, readMember)
-		}
-		c.newExtensions, c.extensions = r.Bool(), readExtensions(r)
-		c.ephemeral, c.custom = wire.Vector(r, readComponentData), wire.Vector(r, readCustomProposal)
-		if r.Bool() {
-			var err error
-			if c.next, err = readEpochView(r); err != nil {
-				return err
-			}
-			if c.keys, err = c.next.suite.readSecretTree(r); err != nil {
-				return err
-			}
-		}
-		return r.Finish()
-	})
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
-}
-
-func writeCustomProposal(w *wire.Writer, c CustomProposal) {
-	w.Uint16(uint16(c.Type))
-	w.Bytes(c.Data)
-}
-
-func readCustomProposal(r *wire.Reader) CustomProposal {
-	return CustomProposal{Type: ProposalType(r.Uint16()), Data: r.Bytes()}
 }

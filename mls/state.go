@@ -9,11 +9,10 @@ import (
 	"github.com/sealpost/sealpost/internal/wire"
 )
 
-// Kinds of stored state; the first byte of each. The second byte is stateVersion.
+// Kinds of state that is stored in one piece; the first byte of each. The second byte is
+// stateVersion. A group is stored in records.
 const (
 	stateKeyPackage = 1
-	stateCore       = 2
-	stateRatchets   = 3
 	stateStaged     = 4
 
 	stateVersion = 1

@@ -208,15 +208,11 @@ func (p privateTree) prune(t *ratchetTree) privateTree {
 	return kept
 }
 
+// writePrivateTree writes the keys in ascending order of their nodes.
 func writePrivateTree(w *wire.Writer, p privateTree) {
 	for _, x := range slices.Sorted(maps.Keys(p)) {
-		key, err := p[x].key.Bytes()
-		if err != nil {
-			w.Fail(err)
-			return
-		}
 		w.Uint32(uint32(x))
-		w.Bytes(key)
+		w.Bytes(mustPrivate(p[x]))
 	}
 }
 

@@ -1,7 +1,9 @@
 package bench
 
 import (
+	"bytes"
 	"context"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"os"
@@ -19,7 +21,7 @@ import (
 // a key. In a populated one every member has committed once: every inner node has one.
 type fixture struct{ dir string }
 
-// Files of a fixture. A member has two.
+// Files of a fixture.
 const (
 	committerFile = "committer" // at leaf 0
 	nearFile      = "near"      // at leaf 1: shares all inner nodes with the committer
@@ -118,29 +120,21 @@ func (f fixture) write(name string, b []byte) error {
 
 func (f fixture) read(name string) ([]byte, error) { return os.ReadFile(filepath.Join(f.dir, name)) }
 
-// changing is the file of what changes with every message.
-func changing(member string) string { return member + ".ratchets" }
-
 func (f fixture) writeGroup(name string, g *mls.Group) error {
-	core, err := g.MarshalBinary()
-	if err != nil {
-		return err
-	}
-	ratchets, err := g.MarshalRatchets()
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.write(name, core), f.write(changing(name), ratchets))
+	var b bytes.Buffer
+	err := gob.NewEncoder(&b).Encode(g.Save())
+	g.Saved()
+	return errors.Join(err, f.write(name, b.Bytes()))
 }
 
 func (f fixture) readGroup(name string) (*mls.Group, error) {
-	core, err := f.read(name)
+	b, err := f.read(name)
 	if err != nil {
 		return nil, err
 	}
-	ratchets, err := f.read(changing(name))
-	if err != nil {
+	var records []mls.Record
+	if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&records); err != nil {
 		return nil, err
 	}
-	return mls.UnmarshalGroup(core, ratchets, mls.Application{})
+	return mls.LoadGroup(records, mls.Application{})
 }
