@@ -85,7 +85,7 @@ func TestResumptionSecretInAWelcomeIsRefused(t *testing.T) {
 	s.ok("go1", err)
 	for _, n := range s.waiting {
 		s.ok(n.name, n.know(s.members["go1"].(*ours).group.View().ResumptionPSK()))
-		if err := n.join(slices.Collect(maps.Values(c.welcomes))[0], nil); !errors.Is(err, errPeer) || !strings.Contains(err.Error(), "prior state") {
+		if err := n.join(slices.Collect(maps.Values(c.welcomes))[0], nil, nil); !errors.Is(err, errPeer) || !strings.Contains(err.Error(), "prior state") {
 			t.Errorf("ts-mls joins, or says: %v", err)
 		}
 	}

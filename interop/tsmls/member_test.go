@@ -13,7 +13,10 @@ type member interface {
 	// keyPackage makes a KeyPackage, with which join enters.
 	keyPackage() ([]byte, error)
 	found(group []byte, extensions []mls.Extension) error
-	join(welcome, tree []byte) error
+	// join enters a group, one that grew out of the parent's if there is one.
+	join(welcome, tree []byte, parent member) error
+	// grow founds the group that takes the place of the parent's, or branches off it.
+	grow(parent member, usage string, begin mls.ReInit, packages [][]byte) (committed, error)
 	propose(what change, how manner) ([]byte, error)
 	// commit takes up the proposals that wait and those asked for. It counts with merge.
 	commit(what []change, how manner) (committed, error)
@@ -32,6 +35,7 @@ type change struct {
 	update     bool
 	extensions *[]mls.Extension
 	psk        *mls.PSKID
+	reInit     *mls.ReInit
 }
 
 // manner is how a handshake message is made.
@@ -41,6 +45,12 @@ type manner struct {
 	public     bool // a PublicMessage
 	aad        []byte
 }
+
+// The two ways in which groups grow out of others.
+const (
+	successor = "reinit"
+	branch    = "branch"
+)
 
 // committed is a commit and what it sends to those it adds.
 type committed struct {

@@ -84,15 +84,47 @@ func (o *ours) found(group []byte, extensions []mls.Extension) error {
 	return err
 }
 
-func (o *ours) join(welcome, tree []byte) error {
+func (o *ours) join(welcome, tree []byte, parent member) error {
+	p := mls.JoinParams{Tree: tree, Application: o.application(), Now: o.now}
+	if parent != nil {
+		p.Parent = parent.(*ours).group
+	}
 	var err error
-	o.group, err = mls.Join(welcome, o.secrets, mls.JoinParams{Tree: tree, Application: o.application(), Now: o.now})
+	o.group, err = mls.Join(welcome, o.secrets, p)
 	return err
+}
+
+func (o *ours) grow(parent member, usage string, begin mls.ReInit, packages [][]byte) (committed, error) {
+	cfg := mls.SuccessorConfig{SignatureKey: *o.key, SupportedExtensions: []mls.ExtensionType{understood}, Now: o.now}
+	for _, b := range packages {
+		kp, err := mls.ParseKeyPackage(b)
+		if err != nil {
+			return committed{}, err
+		}
+		cfg.KeyPackages = append(cfg.KeyPackages, kp)
+	}
+	old := parent.(*ours).group
+	var welcomes []mls.Welcome
+	var err error
+	if usage == successor {
+		o.group, welcomes, err = old.Successor(cfg)
+	} else {
+		o.group, welcomes, err = old.Branch(begin.GroupID, begin.Extensions, cfg)
+	}
+	return committed{welcomes: byReference(welcomes)}, err
+}
+
+func byReference(welcomes []mls.Welcome) map[string][]byte {
+	out := map[string][]byte{}
+	for _, w := range welcomes {
+		out[string(w.KeyPackageRef)] = w.Message
+	}
+	return out
 }
 
 func (o *ours) propose(what change, how manner) ([]byte, error) {
 	p := mls.ProposalParams{
-		Update: what.update, Remove: what.remove, Extensions: what.extensions, PSK: what.psk,
+		Update: what.update, Remove: what.remove, Extensions: what.extensions, PSK: what.psk, ReInit: what.reInit,
 		Public: how.public, AAD: how.aad, Now: o.now,
 	}
 	if what.add != nil {
@@ -128,6 +160,8 @@ func (o *ours) commit(what []change, how manner) (committed, error) {
 			p.Extensions = c.extensions
 		case c.psk != nil:
 			p.PSKs = append(p.PSKs, *c.psk)
+		case c.reInit != nil:
+			p.ReInit = c.reInit
 		}
 	}
 	staged, err := o.group.Commit(p)
@@ -135,11 +169,7 @@ func (o *ours) commit(what []change, how manner) (committed, error) {
 		return committed{}, err
 	}
 	o.staged = staged
-	out := committed{message: staged.Message(), welcomes: map[string][]byte{}}
-	for _, w := range staged.Welcomes() {
-		out.welcomes[string(w.KeyPackageRef)] = w.Message
-	}
-	return out, nil
+	return committed{message: staged.Message(), welcomes: byReference(staged.Welcomes())}, nil
 }
 
 func (o *ours) merge() error { return o.advance(o.staged) }

@@ -30,6 +30,7 @@ type peer struct {
 	in      io.WriteCloser
 	answers chan []byte // closed with the process's output
 	stderr  *tail
+	made    int        // members
 	mu      sync.Mutex // one exchange at a time
 }
 

@@ -29,7 +29,8 @@ type session struct {
 }
 
 type newcomer struct {
-	name string
+	name   string
+	parent member // of the group that this one grows out of
 	member
 }
 
@@ -92,7 +93,7 @@ func (s *session) add(name string) change {
 	kp, err := mls.ParseKeyPackage(b)
 	s.ok(name, err)
 	s.ok(name, kp.Verify(s.now, nil))
-	s.waiting[string(kp.Ref())] = newcomer{name, m}
+	s.waiting[string(kp.Ref())] = newcomer{name: name, member: m}
 	return change{add: b}
 }
 
@@ -193,7 +194,14 @@ func (s *session) deliver(by string, how manner, c committed) {
 	}
 	clear(s.leaving)
 	s.ok(by, s.members[by].merge())
-	var absent []string
+	absent := s.admit(by, how, c)
+	s.agree()
+	s.expel(absent)
+}
+
+// admit has those join whom a commit invites, and returns who could not.
+func (s *session) admit(by string, how manner, c committed) (absent []string) {
+	s.t.Helper()
 	for ref, n := range s.waiting {
 		welcome := c.welcome
 		if c.welcomes != nil {
@@ -207,7 +215,7 @@ func (s *session) deliver(by string, how manner, c committed) {
 			tree = s.view(by).Tree
 		}
 		delete(s.waiting, ref)
-		err := n.join(welcome, tree)
+		err := n.join(welcome, tree, n.parent)
 		if errors.Is(err, errPeer) && strings.Contains(err.Error(), unmergedLeaves) {
 			absent = append(absent, n.name)
 			continue
@@ -215,8 +223,7 @@ func (s *session) deliver(by string, how manner, c committed) {
 		s.ok(n.name+" joins by "+by, err)
 		s.members[n.name] = n.member
 	}
-	s.agree()
-	s.expel(absent)
+	return absent
 }
 
 // unmergedLeaves is ts-mls' word for trees that RFC 9420 section 12.4.3.1 allows: it wants

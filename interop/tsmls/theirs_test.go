@@ -1,6 +1,7 @@
 package tsmls
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/sealpost/sealpost/mls"
@@ -8,8 +9,8 @@ import (
 
 // theirs is a member on ts-mls.
 type theirs struct {
-	name string
-	peer *peer
+	handle string // by which the peer knows it: one name may be in several groups
+	peer   *peer
 }
 
 func newTheirs(p *peer, id identity, suite mls.Suite, now time.Time) (*theirs, error) {
@@ -34,12 +35,14 @@ func newTheirs(p *peer, id identity, suite mls.Suite, now time.Time) (*theirs, e
 		}
 		fields["keys"] = map[string]any{"private": octets(private), "public": octets(id.key.Public())}
 	}
-	_, err := p.ask("member", id.name, fields)
-	return &theirs{id.name, p}, err
+	p.made++
+	m := &theirs{fmt.Sprintf("%s, %d", id.name, p.made), p}
+	_, err := m.ask("member", fields)
+	return m, err
 }
 
 func (m *theirs) ask(op string, fields map[string]any) (answer, error) {
-	return m.peer.ask(op, m.name, fields)
+	return m.peer.ask(op, m.handle, fields)
 }
 
 func (m *theirs) keyPackage() ([]byte, error) {
@@ -52,13 +55,28 @@ func (m *theirs) found(group []byte, es []mls.Extension) error {
 	return err
 }
 
-func (m *theirs) join(welcome, tree []byte) error {
+func (m *theirs) join(welcome, tree []byte, parent member) error {
 	fields := map[string]any{"welcome": octets(welcome)}
 	if tree != nil {
 		fields["tree"] = octets(tree)
 	}
+	if parent != nil {
+		fields["parent"] = parent.(*theirs).handle
+	}
 	_, err := m.ask("join", fields)
 	return err
+}
+
+func (m *theirs) grow(parent member, usage string, begin mls.ReInit, packages [][]byte) (committed, error) {
+	fields := wanted(change{reInit: &begin})["reInit"].(map[string]any)
+	fields["parent"], fields["usage"] = parent.(*theirs).handle, usage
+	kps := []octets{}
+	for _, b := range packages {
+		kps = append(kps, b)
+	}
+	fields["packages"] = kps
+	a, err := m.ask("grow", fields)
+	return committed{welcome: a.Welcome}, err
 }
 
 // wanted is a change as the peer reads it.
@@ -74,6 +92,11 @@ func wanted(c change) map[string]any {
 		return map[string]any{"resumption": map[string]any{"group": octets(c.psk.Resumption.GroupID), "epoch": c.psk.Resumption.Epoch}}
 	case c.psk != nil:
 		return map[string]any{"psk": octets(c.psk.External)}
+	case c.reInit != nil:
+		r := c.reInit
+		return map[string]any{"reInit": map[string]any{
+			"group": octets(r.GroupID), "suite": r.Suite, "extensions": extensions(r.Extensions),
+		}}
 	}
 	return map[string]any{"update": c.update}
 }

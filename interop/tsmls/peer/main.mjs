@@ -17,6 +17,7 @@ async function answer(request) {
   }
   const member = members.get(as)
   if (member === undefined) throw new Error(`no member ${as}`)
+  if (rest.parent !== undefined) rest.parent = members.get(rest.parent)
   if (!Member.operations.includes(op)) throw new Error(`no operation ${op}`)
   return (await member[op](rest)) ?? {}
 }

@@ -2,7 +2,7 @@
 
 import * as mls from "ts-mls"
 import * as convert from "./convert.mjs"
-import { proposal } from "./proposal.mjs"
+import { begin, proposal } from "./proposal.mjs"
 import { signatureKeys, suite } from "./suite.mjs"
 import { renewed } from "./update.mjs"
 
@@ -11,7 +11,7 @@ const { bytes, hex } = convert
 const resumed = (group, epoch) => `epoch ${epoch} of ${group}`
 
 export class Member {
-  static operations = ["keyPackage", "found", "join", "propose", "commit", "merge", "drop", "process", "encrypt", "know", "view"]
+  static operations = ["keyPackage", "found", "join", "grow", "propose", "commit", "merge", "drop", "process", "encrypt", "know", "view"]
 
   // create makes a client with a signature key of its own, or with keys where a certificate needs them. It understands the extension types
   // of supports; notBefore and notAfter, in seconds, are its packages' lifetime.
@@ -40,12 +40,28 @@ export class Member {
     this.state = await mls.createGroup(bytes(group), publicPackage, privatePackage, convert.extensions(extensions), this.suite)
   }
 
-  async join({ welcome, tree }) {
+  // join enters a group; parent is this member of the group that it grew out of, if any.
+  async join({ welcome, tree, parent }) {
     const m = convert.message(welcome)
     if (m.wireformat !== "mls_welcome") throw new Error("no Welcome")
     const { publicPackage, privatePackage } = this.package
     const given = tree ? convert.tree(tree) : undefined
-    this.state = await mls.joinGroup(m.welcome, publicPackage, privatePackage, this.pskIndex(), this.suite, given)
+    const psks = (parent ?? this).pskIndex()
+    this.state = await mls.joinGroup(m.welcome, publicPackage, privatePackage, psks, this.suite, given, parent?.state)
+  }
+
+  // grow founds the group that takes the place of the parent's, or branches off it.
+  async grow({ parent, usage, packages, ...rest }) {
+    await this.keyPackage()
+    const { publicPackage, privatePackage } = this.package
+    const others = packages.map(convert.keyPackage)
+    const { groupId, cipherSuite, extensions } = begin(rest)
+    const r =
+      usage === "branch"
+        ? await mls.branchGroup(parent.state, publicPackage, privatePackage, others, groupId, this.suite)
+        : await mls.reinitCreateNewGroup(parent.state, publicPackage, privatePackage, others, groupId, cipherSuite, extensions)
+    this.advance(r)
+    return { welcome: convert.encodedMessage("mls_welcome", { welcome: r.welcome }) }
   }
 
   // know makes a pre-shared key known to this member.

@@ -5,11 +5,13 @@ import { ciphersuites, getCiphersuiteFromName, getCiphersuiteImpl } from "ts-mls
 
 const names = new Map(Object.entries(ciphersuites).map(([name, id]) => [id, name]))
 
-export function suite(id) {
+export function suiteName(id) {
   const name = names.get(id)
   if (name === undefined) throw new Error(`no suite ${id}`)
-  return getCiphersuiteImpl(getCiphersuiteFromName(name))
+  return name
 }
+
+export const suite = (id) => getCiphersuiteImpl(getCiphersuiteFromName(suiteName(id)))
 
 const curves = { P256: p256, P384: p384, P521: p521 }
 
