@@ -294,19 +294,19 @@ func TestX509Rules(t *testing.T) {
 				if !errors.Is(err, ErrInvalidCommit) {
 					t.Errorf("%s: %v, want ErrInvalidCommit", what, err)
 				}
-				_, err = groups[0].Commit(CommitParams{Extensions: new(externalSenders(secrets.signatureKey.Public(), cred))})
+				_, err = groups[0].Commit(CommitParams{Extensions: new(oneSender(secrets.signatureKey.Public(), cred))})
 				wantRule(t, what+" of an external sender", err, rule)
 				_, err = NewGroup(GroupConfig{Suite: id, GroupID: []byte("g"), Credential: cred, SignatureKey: secrets.signatureKey, Now: testNow})
 				wantRule(t, what+" of a founder", err, rule)
 			}
 		}
 		good := a.credential(t, secrets.signatureKey, "b")
-		must(groups[0].Commit(CommitParams{Extensions: new(externalSenders(secrets.signatureKey.Public(), good))}))(t)
+		must(groups[0].Commit(CommitParams{Extensions: new(oneSender(secrets.signatureKey.Public(), good))}))(t)
 	})
 }
 
-// externalSenders is the extension with one sender.
-func externalSenders(key SignaturePublicKey, cred Credential) []Extension {
+// oneSender is the external_senders extension with one sender.
+func oneSender(key SignaturePublicKey, cred Credential) []Extension {
 	var w wire.Writer
 	w.Nested(func(w *wire.Writer) {
 		w.Bytes(key)
