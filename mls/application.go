@@ -18,6 +18,11 @@ type Application struct {
 	// another's place or branches off it; nil: if they are equal. It answers by its arguments
 	// alone, as an equivalence.
 	SameClient func(a, b Credential) bool
+	// KeepEpochs is how many past epochs a group keeps keys of: late application messages of
+	// them can be read, and their resumption secrets are found. It costs forward secrecy: what
+	// was sent in them stays readable for who gets hold of this member's state. [Group.Forget]
+	// bounds their age. With zero a message of a past epoch is [ErrPastEpoch].
+	KeepEpochs int
 	// AppData applies AppDataUpdate proposals; nil refuses them.
 	AppData AppDataLogic
 	// MaxLifetime is the longest lifetime of a KeyPackage that this member adds; zero is

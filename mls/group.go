@@ -16,6 +16,7 @@ type Group struct {
 	at      *EpochView // immutable, shared with clones
 	app     Application
 	keys    *secretTree
+	past    []*pastEpoch // kept, the newest last
 	queue   proposalQueue
 	sent    []*queuedProposal   // own, not back from the delivery service yet
 	commits [][sha256.Size]byte // digests of the commits that this member made in this epoch

@@ -31,7 +31,7 @@ func loadGroup(records []Record, app Application) (*Group, error) {
 		return nil, err
 	}
 	g := &Group{app: app}
-	for _, load := range []func(*Group) error{l.epoch, l.secrets, l.lists} {
+	for _, load := range []func(*Group) error{l.epoch, l.secrets, l.lists, l.past} {
 		if err := load(g); err != nil {
 			return nil, err
 		}
@@ -52,6 +52,7 @@ var recordNumbers = map[string]int{
 	recordHeader: 0, recordEpoch: 0, recordNode: 1, recordHeld: 1, recordSecret: 1,
 	recordHandshake: 1, recordMessages: 1, recordHandshakes: 2, recordSkipped: 2, recordExport: 1,
 	recordQueued: 1, recordSent: 1, recordCommit: 1, recordSigned: 1,
+	recordPast: 2, recordPastLeaf: 3, recordPastSecret: 3, recordPastMessages: 3, recordPastSkipped: 4,
 }
 
 // sort verifies that the set of records is the one that was saved.

@@ -15,9 +15,12 @@ type Received interface{ received() }
 // ApplicationMessage is what another member wrote with [Group.Encrypt]. Its signature was
 // verified; its key is used up.
 type ApplicationMessage struct {
-	Sender     LeafIndex
-	Data       []byte
-	AAD        []byte
+	Sender LeafIndex
+	Data   []byte
+	AAD    []byte
+	// Epoch is the one that it was sent in: the current one, or one that is kept
+	// ([Application.KeepEpochs]), whose members may have left since.
+	Epoch      uint64
 	Generation uint32 // of the sender's ratchet, contiguous at the sender
 }
 
@@ -109,6 +112,9 @@ func classify(err error, contentType uint8) error {
 }
 
 func (g *Group) processPrivate(m *privateMessage, msg []byte) (Received, error) {
+	if i := g.kept(m.groupID, m.epoch); i >= 0 && m.contentType == contentApplication {
+		return g.processPast(i, m)
+	}
 	if err := g.checkAddress(m.groupID, m.epoch); err != nil {
 		return nil, err
 	}
@@ -128,24 +134,42 @@ func (g *Group) processPrivate(m *privateMessage, msg []byte) (Received, error) 
 		return g.processProposal(a, func() { g.keys.take(st) })
 	}
 	g.keys.take(st)
+	return a.message(st), nil
+}
+
+func (a *authenticatedContent) message(st *step) *ApplicationMessage {
 	return &ApplicationMessage{
-		Sender: st.leaf, Data: a.content.application, AAD: a.content.authenticatedData, Generation: st.key.generation,
-	}, nil
+		Sender: st.leaf, Data: a.content.application, AAD: a.content.authenticatedData,
+		Epoch: a.content.epoch, Generation: st.key.generation,
+	}
 }
 
 // openPrivate decrypts and verifies a PrivateMessage. The key is not used up yet.
 func (g *Group) openPrivate(m *privateMessage) (*authenticatedContent, *step, error) {
-	s := g.at.suite
-	data, err := m.openSenderData(s, g.at.secrets.senderData)
+	return m.openIn(&epochKeys{view: g.at.PublicView, senderData: g.at.secrets.senderData, keys: g.keys, leaf: g.at.tree.leaf})
+}
+
+// epochKeys is what opens the messages of an epoch; of its view, suite and context.
+type epochKeys struct {
+	view       *PublicView
+	senderData secret
+	keys       *secretTree
+	leaf       func(LeafIndex) *leafNode // nil for who is no member
+}
+
+// openIn decrypts and verifies m. The key is not used up yet.
+func (m *privateMessage) openIn(e *epochKeys) (*authenticatedContent, *step, error) {
+	s := e.view.suite
+	data, err := m.openSenderData(s, e.senderData)
 	if err != nil {
 		return nil, nil, err
 	}
-	leaf := g.at.tree.leaf(data.leaf)
+	leaf := e.leaf(data.leaf)
 	if leaf == nil {
 		return nil, nil, broken("framing.sender", "leaf %d is not a member", data.leaf)
 	}
 	// The sender data is not signed: until the signature is, leaf and generation are claims.
-	st, err := g.keys.seek(data.leaf, m.contentType, data.generation)
+	st, err := e.keys.seek(data.leaf, m.contentType, data.generation)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -153,7 +177,7 @@ func (g *Group) openPrivate(m *privateMessage) (*authenticatedContent, *step, er
 	if err != nil {
 		return nil, nil, err
 	}
-	return a, st, g.at.authenticate(a, leaf)
+	return a, st, e.view.authenticate(a, leaf)
 }
 
 // authenticate verifies a message's signature, and the frame of its authenticated data.

@@ -17,6 +17,7 @@ type snapshot struct {
 	sent    []*queuedProposal
 	commits [][sha256.Size]byte
 	signed  signedLog
+	past    []*pastEpoch
 	sum     recordSum // of its records
 }
 
@@ -24,7 +25,7 @@ func (g *Group) snapshot() *snapshot {
 	if g.removed {
 		return new(snapshot)
 	}
-	return &snapshot{at: g.at, keys: g.keys.clone(), queue: g.queue, sent: g.sent, commits: g.commits, signed: g.signed}
+	return &snapshot{at: g.at, keys: g.keys.clone(), queue: g.queue, sent: g.sent, commits: g.commits, signed: g.signed, past: g.past}
 }
 
 // Save lists what the caller's store lacks: the records that came, changed or went since the
@@ -74,6 +75,7 @@ func (s *snapshot) diff(now *snapshot, d *delta) {
 	setEach(d, recordSent, s.sent, now.sent, writeQueuedProposal)
 	setEach(d, recordCommit, s.commits, now.commits, func(w *wire.Writer, c [sha256.Size]byte) { w.Raw(c[:]) })
 	setEach(d, recordSigned, s.signed, now.signed, writeSignedBlock)
+	diffPast(s.past, now.past, d)
 }
 
 // diff adds to d what leads from one epoch to another; either may be nil.

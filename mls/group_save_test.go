@@ -236,6 +236,10 @@ func TestSaveOfAFormerMember(t *testing.T) {
 func busy(t *testing.T) (g *Group, kept, earlier shelf) {
 	groups := trio(t)
 	g, kept = groups[1], shelf{}
+	g.app.KeepEpochs = 1
+	must(groups[2].Encrypt(nil, nil))(t) // never comes
+	say(t, groups[2], groups, "w")
+	advance(t, groups[0], groups, CommitParams{})
 	kept.keep(t, g)
 	say(t, groups[0], groups, "x")
 	must(groups[0].Encrypt(nil, nil))(t) // never comes

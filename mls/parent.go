@@ -1,7 +1,5 @@
 package mls
 
-import "bytes"
-
 // linked is the resumption PSK for a ReInit or a branch among those of a Welcome, nil without.
 func linked(ids []preSharedKeyID) *preSharedKeyID {
 	for i, id := range ids {
@@ -20,15 +18,12 @@ func (p *JoinParams) find(id preSharedKeyID) ([]byte, error) {
 	if !id.links() {
 		return p.Application.find(id)
 	}
-	if old := p.Parent; old != nil && !old.removed && id.inEpoch(old.at.PublicView) {
-		return old.at.secrets.resumption, nil
+	if p.Parent != nil {
+		if psk := p.Parent.resumption(id); psk != nil {
+			return psk, nil
+		}
 	}
 	return nil, &PSKError{ID: id.public()}
-}
-
-// inEpoch reports whether p is the resumption PSK of an epoch.
-func (p preSharedKeyID) inEpoch(e *PublicView) bool {
-	return p.kind == pskResumption && p.epoch == e.ctx.epoch && bytes.Equal(p.groupID, e.ctx.groupID)
 }
 
 // checkParent verifies that a group whose Welcome names ids is what it says: the successor of
@@ -47,7 +42,7 @@ func (p *JoinParams) checkParent(ids []preSharedKeyID, ctx *groupContext, t *rat
 	}
 	old := p.Parent.at
 	switch {
-	case id.usage == usageReInit && (old.reInit == nil || !old.reInit.matches(ctx)):
+	case id.usage == usageReInit && (id.epoch != old.ctx.epoch || old.reInit == nil || !old.reInit.matches(ctx)):
 		return broken("reinit.parameters", "not the group that the ReInit speaks of")
 	case id.usage == usageBranch && ctx.suite != old.ctx.suite:
 		return broken("branch.suite", "suite %d, the old group has %d", ctx.suite, old.ctx.suite)
@@ -56,5 +51,5 @@ func (p *JoinParams) checkParent(ids []preSharedKeyID, ctx *groupContext, t *rat
 	for _, leaf := range t.members {
 		fresh = append(fresh, leaf.credential)
 	}
-	return p.Application.checkMembers(fresh, old.tree, id.usage)
+	return p.Application.checkMembers(fresh, p.Parent.credentials(id.epoch), id.usage)
 }

@@ -21,7 +21,7 @@ type ResumptionID struct {
 }
 
 // PSKSource finds pre-shared keys: external ones, and the resumption secrets of other groups
-// and of epochs that a group does not keep (its own it finds by itself). It returns a copy,
+// and of epochs that a group does not keep (those it keeps it finds by itself). It returns a copy,
 // or an error for one that it does not have: who lacks a key cannot follow the commit that
 // names it. No key is ever empty.
 type PSKSource interface {
@@ -103,10 +103,24 @@ func (a *Application) find(id preSharedKeyID) ([]byte, error) {
 
 // findPSK looks among the group's own epochs, and then asks the application.
 func (g *Group) findPSK(id preSharedKeyID) ([]byte, error) {
-	if id.inEpoch(g.at.PublicView) {
-		return g.at.secrets.resumption, nil
+	if psk := g.resumption(id); psk != nil {
+		return psk, nil
 	}
 	return g.app.find(id)
+}
+
+// resumption is the secret that id names of this group's current or a kept epoch, else nil.
+func (g *Group) resumption(id preSharedKeyID) secret {
+	if id.kind != pskResumption || g.removed || !bytes.Equal(id.groupID, g.at.ctx.groupID) {
+		return nil
+	}
+	if id.epoch == g.at.ctx.epoch {
+		return g.at.secrets.resumption
+	}
+	if i := g.kept(id.groupID, id.epoch); i >= 0 {
+		return g.past[i].resumption
+	}
+	return nil
 }
 
 // findPSKs looks up every key of a list and folds them into psk_secret.

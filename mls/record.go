@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/sealpost/sealpost/internal/wire"
 )
@@ -34,6 +36,14 @@ const (
 	recordSent       = "o" // place: own proposal that has not come back
 	recordCommit     = "c" // place: digest of an own commit
 	recordSigned     = "s" // place: digests of what was signed, signedBlock of them
+
+	// Of past epochs that are kept: two numbers of the epoch, high half first, then those of
+	// the same kind in small letters.
+	recordPast         = "E" // group context, two secrets, leaves of the secret tree, end
+	recordPastLeaf     = "T" // node of a leaf: as it was, if the next epoch has another there
+	recordPastSecret   = "N"
+	recordPastMessages = "A"
+	recordPastSkipped  = "B"
 )
 
 const recordVersion = 1
@@ -108,6 +118,15 @@ func parseHeader(b []byte) (s recordSum, err error) {
 type delta struct {
 	records []Record
 	sum     recordSum // of the older state, and with all differences of the newer one
+	past    []uint32  // the numbers of the past epoch that is being noted, nil: the current one
+}
+
+// key is the key of a record of the current epoch, or of its like in the past one.
+func (d *delta) key(kind string, numbers ...uint32) string {
+	if d.past == nil {
+		return recordKey(kind, numbers...)
+	}
+	return recordKey(strings.ToUpper(kind), slices.Concat(d.past, numbers)...)
 }
 
 // set notes what stood under key and what stands there now; nil is nothing.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -16,8 +17,9 @@ import (
 func TestSavedLife(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := newGroup(t, "a")
-		w := &savedWorld{groups: append([]*Group{a}, add(t, a, nil, CommitParams{Path: true}, "b", "c", "d")...)}
+		w := &savedWorld{keep: rapid.IntRange(0, 2).Draw(t, "past epochs"), groups: append([]*Group{a}, add(t, a, nil, CommitParams{Path: true}, "b", "c", "d")...)}
 		for _, g := range w.groups {
+			g.app.KeepEpochs = w.keep
 			w.shelves = append(w.shelves, shelf{})
 			w.shelves[len(w.shelves)-1].keep(t, g)
 		}
@@ -37,6 +39,7 @@ type savedWorld struct {
 	shelves []shelf
 	late    [][]byte // messages that not everybody has
 	members int
+	keep    int // past epochs
 }
 
 // step does one thing and stores what it changed.
@@ -46,7 +49,7 @@ func (w *savedWorld) step(t *rapid.T) {
 		before[i] = secretsOf(g)
 	}
 	from := rapid.IntRange(0, len(w.groups)-1).Draw(t, "from")
-	switch rapid.SampledFrom([]string{"say", "say", "late", "propose", "drop", "commit", "change", "export"}).Draw(t, "what") {
+	switch rapid.SampledFrom([]string{"say", "say", "late", "propose", "drop", "commit", "change", "export", "forget"}).Draw(t, "what") {
 	case "say":
 		for i := range w.groups {
 			w.groups[i].DropProposals()
@@ -77,6 +80,9 @@ func (w *savedWorld) step(t *rapid.T) {
 		w.change(t, from)
 	case "export":
 		_, _ = w.groups[from].SafeExport(ComponentID(rapid.IntRange(0, 3).Draw(t, "component")))
+	case "forget":
+		age := time.Duration(rapid.IntRange(0, 3).Draw(t, "age"))
+		w.groups[from].Forget(testNow.Add(time.Duration(rapid.IntRange(0, 9).Draw(t, "now"))*time.Second), age*time.Second)
 	}
 	for i, g := range w.groups {
 		if rapid.IntRange(0, 4).Draw(t, "transaction fails") == 0 {
@@ -127,6 +133,7 @@ func (w *savedWorld) change(t *rapid.T, from int) {
 		}
 	}
 	for _, g := range joined {
+		g.app.KeepEpochs = w.keep
 		w.groups, w.shelves = append(w.groups, g), append(w.shelves, shelf{})
 	}
 }
@@ -194,5 +201,10 @@ func secretsOf(g *Group) map[string]string {
 		walk(n.right)
 	}
 	walk(g.keys.root)
+	for _, p := range g.past {
+		note("secret of a past epoch", p.senderData)
+		note("secret of a past epoch", p.resumption)
+		walk(p.keys.root)
+	}
 	return out
 }

@@ -190,6 +190,9 @@ func (r *ratchet) seek(s *suite, generation uint32) (messageKey, error) {
 		r.skipped = slices.Concat(r.skipped[:i], r.skipped[i+1:])
 		return key, nil
 	}
+	if r.secret == nil {
+		return messageKey{}, fmt.Errorf("%w: ratchet that was dropped", ErrConsumed)
+	}
 	skipped := slices.Clip(r.skipped) // copied by the first append
 	for {
 		key := messageKey{

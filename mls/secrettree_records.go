@@ -50,7 +50,7 @@ func (d *delta) setSecrets(before, now *secretNode, x nodeIndex) {
 	if now == nil {
 		now = &none
 	}
-	d.set(recordKey(recordSecret, uint32(x)), before.secret, now.secret)
+	d.set(d.key(recordSecret, uint32(x)), before.secret, now.secret)
 	if !x.isLeaf() {
 		d.setSecrets(before.left, now.left, x.left())
 		d.setSecrets(before.right, now.right, x.right())
@@ -77,19 +77,19 @@ func (d *delta) setRatchet(head, skipped string, l LeafIndex, before, now *ratch
 		}
 		return encode(r, writeRatchetHead)
 	}
-	d.set(recordKey(head, uint32(l)), encoded(before), encoded(now))
+	d.set(d.key(head, uint32(l)), encoded(before), encoded(now))
 	old, fresh := before.skipped, now.skipped // both ascend
 	for len(old) > 0 || len(fresh) > 0 {
 		switch {
 		case len(fresh) == 0 || len(old) > 0 && old[0].generation < fresh[0].generation:
-			d.set(recordKey(skipped, uint32(l), old[0].generation), encode(old[0], writeMessageKey), nil)
+			d.set(d.key(skipped, uint32(l), old[0].generation), encode(old[0], writeMessageKey), nil)
 			old = old[1:]
 		case len(old) == 0 || fresh[0].generation < old[0].generation:
-			d.set(recordKey(skipped, uint32(l), fresh[0].generation), nil, encode(fresh[0], writeMessageKey))
+			d.set(d.key(skipped, uint32(l), fresh[0].generation), nil, encode(fresh[0], writeMessageKey))
 			fresh = fresh[1:]
 		default:
 			if !old[0].is(fresh[0]) { // of another epoch
-				d.set(recordKey(skipped, uint32(l), old[0].generation),
+				d.set(d.key(skipped, uint32(l), old[0].generation),
 					encode(old[0], writeMessageKey), encode(fresh[0], writeMessageKey))
 			}
 			old, fresh = old[1:], fresh[1:]

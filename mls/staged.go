@@ -110,9 +110,10 @@ func (g *Group) Merge(c *StagedCommit) error {
 	if c.next == nil {
 		last := *g.at
 		last.held, last.signatureKey, last.secrets = nil, SignaturePrivateKey{}, new(epochSecrets)
-		g.at, g.keys, g.removed = &last, newSecretTree(last.suite, 1, nil), true
+		g.at, g.keys, g.past, g.removed = &last, newSecretTree(last.suite, 1, nil), nil, true
 		return nil
 	}
+	g.keepEpoch(c.next.tree)
 	g.at, g.keys = c.next, c.keys.clone()
 	return nil
 }

@@ -74,7 +74,7 @@ func (g *Group) grow(begin GroupConfig, usage uint8, cfg *SuccessorConfig) (*Gro
 	for _, kp := range cfg.KeyPackages {
 		fresh = append(fresh, kp.leaf.credential)
 	}
-	if err := g.app.checkMembers(fresh, g.at.tree, usage); err != nil {
+	if err := g.app.checkMembers(fresh, g.credentials(g.at.ctx.epoch), usage); err != nil {
 		return nil, nil, err
 	}
 	n, err := NewGroup(begin)
@@ -97,17 +97,17 @@ func (g *Group) grow(begin GroupConfig, usage uint8, cfg *SuccessorConfig) (*Gro
 // checkMembers verifies that each of the credentials, of the leaves of a new group, is that of
 // a different member of the old one, and after a ReInit that nobody is missing (sections 11.2
 // and 11.3).
-func (app *Application) checkMembers(fresh []Credential, old *ratchetTree, usage uint8) error {
+func (app *Application) checkMembers(fresh, old []Credential, usage uint8) error {
 	var left []Credential // members that are not found again yet
 	have := map[string]int{}
 	for _, c := range fresh {
 		have[string(encode(c, writeCredential))]++
 	}
-	for _, leaf := range old.members {
-		if name := string(encode(leaf.credential, writeCredential)); have[name] > 0 {
+	for _, c := range old {
+		if name := string(encode(c, writeCredential)); have[name] > 0 {
 			have[name]--
 		} else {
-			left = append(left, leaf.credential)
+			left = append(left, c)
 		}
 	}
 	for _, c := range fresh {
