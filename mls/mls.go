@@ -22,8 +22,7 @@
 // [DefaultSuite] is the one to choose; P-521 costs some twenty times its time.
 //
 // Out of scope: sending external commits and external proposals (both are decoded, and
-// refused with [ErrUnsupported]), and
-// past epochs: a message of an earlier epoch is [ErrPastEpoch].
+// refused with [ErrUnsupported]).
 //
 // A group is stored as records, of which [Group.Save] lists those that changed. They, and the
 // other stored forms ([StagedCommit.MarshalBinary], [KeyPackageSecrets.MarshalBinary]), carry a
@@ -34,6 +33,7 @@ import "time"
 
 // Limits that are ours, each with the attack it answers.
 const (
+	// maxForward and maxSkipped are the sender ratchet window of RFC 9420 section 15.3:
 	// maxForward is how many generations a message may lie ahead of the newest one seen of
 	// its sender; beyond, it is refused before any key is derived (an insider could otherwise
 	// ask for 2^32 derivations with one message).

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"reflect"
-	"strings"
 	"testing"
 	"time"
 
@@ -166,92 +165,6 @@ func (g *Group) byLeaf(t tb, leaf LeafIndex, a *authenticatedContent) []byte {
 	st := must(g.keys.seek(g.at.own, contentApplication, 9))(t)
 	m := must(protectPrivate(g.at.suite, &authenticatedContent{a.wireFormat, &named, a.auth}, g.at.secrets.senderData, st.key, 0))(t)
 	return encode(&message{wireFormat: wireFormatPrivate, private: m}, writeMessage)
-}
-
-// TestPastEpochsHoldNoOwnKeys: what is left of an epoch reads what others said in it, and
-// nothing else: no own ratchet, no handshake, no secret that opens the next one.
-func TestPastEpochsHoldNoOwnKeys(t *testing.T) { twoSuites(t, pastEpochsHoldNoOwnKeys) }
-
-func pastEpochsHoldNoOwnKeys(t *testing.T, id Suite) {
-	for _, spoke := range []bool{false, true} {
-		groups := keeping(t, id, 3)
-		g := groups[0]
-		waiting := must(groups[1].Encrypt(nil, nil))(t)
-		if spoke {
-			for _, by := range groups {
-				say(t, by, groups, "x")
-				must(by.Process(must(by.Propose(ProposalParams{Remove: new(LeafIndex(2))}))(t)))(t)
-				by.DropProposals()
-			}
-			must(g.Process(must(groups[1].Commit(CommitParams{}))(t).Message()))(t)
-			st := must(g.keys.seek(1, contentCommit, 5))(t) // some are skipped
-			g.keys.take(st)
-		}
-		before := g.at
-		gone := map[string]string{}
-		for name, s := range map[string]secret{
-			"exporter": before.secrets.exporter, "authenticator": before.secrets.authenticator, "external": before.secrets.external,
-			"confirmation key": before.secrets.confirmationKey, "membership key": before.secrets.membershipKey, "init secret": before.secrets.init,
-		} {
-			gone[string(s)] = name
-		}
-		for _, s := range g.keys.exports {
-			gone[string(s)] = "exporter tree"
-		}
-		for _, key := range before.held {
-			gone[string(mustPrivate(key))] = "private key"
-		}
-		full := g.keys.clone()
-		for l := range LeafIndex(3) {
-			if _, opened := full.ratchets(l); !opened {
-				st := &step{leaf: l}
-				if err := full.open(st); err != nil {
-					t.Fatal(err)
-				}
-				full.take(st)
-			}
-			r, _ := full.ratchets(l)
-			gone[string(r.handshake.secret)] = "handshake ratchet"
-			for _, k := range r.handshake.skipped {
-				gone[string(k.key)] = "handshake key"
-			}
-			if l == 0 {
-				gone[string(r.application.secret)] = "own ratchet"
-			}
-		}
-		advance(t, groups[1], groups, CommitParams{Path: true})
-		advance(t, g, groups, CommitParams{})
-		if spoke {
-			must(g.Process(waiting))(t)
-		}
-		g = reload(t, g)
-		if len(g.past) != 2 {
-			t.Fatalf("%d epochs are kept, want 2", len(g.past))
-		}
-		var all strings.Builder
-		for _, r := range stored(g) {
-			all.Write(r.Value)
-			all.WriteByte(0)
-		}
-		for s, name := range gone {
-			if strings.Contains(all.String(), s) {
-				t.Errorf("spoke %v: the old epoch's %s is still stored", spoke, name)
-			}
-		}
-		if !strings.Contains(all.String(), string(before.secrets.resumption)) {
-			t.Error("the resumption secret of a kept epoch is gone")
-		}
-		g.Forget(testNow, 0)
-		if len(g.past) != 0 {
-			t.Error("Forget with no age keeps an epoch")
-		}
-		g = reload(t, g)
-		for _, r := range stored(g) {
-			if bytes.Contains(r.Value, before.secrets.resumption) || bytes.Contains(r.Value, before.secrets.senderData) || strings.ToUpper(r.Key[:1]) == r.Key[:1] {
-				t.Errorf("record %q of a forgotten epoch is still stored", r.Key)
-			}
-		}
-	}
 }
 
 // TestForget: the age of an epoch counts from the first Forget after its end, by a clock that
