@@ -172,11 +172,7 @@ func treeInGroupInfo(t *testing.T, id Suite) {
 	if err := info.sign(s, a.at.signatureKey); err != nil {
 		t.Fatal(err)
 	}
-	k := s.groupInfoKey(s.welcomeSecret(opened.joinerSecret, s.pskSecret(nil, nil)))
-	m := &welcome{suite: s.id, encryptedGroupInfo: must(s.aeadSeal(k.key, k.nonce, nil, encode(info, writeGroupInfo)))(t)}
-	ct := must(s.encryptWithLabel(kp.initKey, "Welcome", m.encryptedGroupInfo, encode(opened, writeGroupSecrets)))(t)
-	m.secrets = []encryptedGroupSecrets{{newMember: kp.Ref(), secrets: ct}}
-	msg := encode(&message{wireFormat: wireFormatWelcome, welcome: m}, writeMessage)
+	msg := sealWelcome(t, s, kp, opened, encode(opened, writeGroupSecrets), encode(info, writeGroupInfo))
 	g := must(Join(msg, secrets, JoinParams{Now: testNow}))(t)
 	if !bytes.Equal(g.EpochAuthenticator(), c.Next().EpochAuthenticator()) {
 		t.Error("joined another epoch")
