@@ -40,12 +40,13 @@ func (s *server) CreateKeyPackage(_ context.Context, req *mlsclient.CreateKeyPac
 	if err != nil {
 		return nil, err
 	}
-	signaturePriv, err := j.signatureKey.MarshalBinary()
+	initPriv, encryptionPriv, signaturePriv, err := j.secrets.PrivateKeys()
 	if err != nil {
 		return nil, err
 	}
 	return &mlsclient.CreateKeyPackageResponse{
-		TransactionId: s.kept.put(j), KeyPackage: wrapKeyPackage(j.secrets.KeyPackage()), SignaturePriv: signaturePriv,
+		TransactionId: s.kept.put(j), KeyPackage: wrapKeyPackage(j.secrets.KeyPackage()),
+		InitPriv: initPriv, EncryptionPriv: encryptionPriv, SignaturePriv: signaturePriv,
 	}, nil
 }
 
