@@ -85,7 +85,18 @@ func TestApplication(t *testing.T) {
 				s.Fatalf("read %q, want %q", got.GetPlaintext(), want)
 			}
 		}
+		// And one that comes when its epoch is over.
+		late = late[:0]
+		for _, text := range []string{"in time", "late"} {
+			late = append(late, ok(alice.Protect(s.Context(), &mlsclient.ProtectRequest{StateId: alice.state, Plaintext: []byte(text)}))(s).GetCiphertext())
+		}
 		s.commit(step{by: "bob"})
+		for i := range late {
+			got := ok(bob.Unprotect(s.Context(), &mlsclient.UnprotectRequest{StateId: bob.state, Ciphertext: late[1-i]}))(s)
+			if want := []string{"late", "in time"}[i]; string(got.GetPlaintext()) != want {
+				s.Fatalf("read %q, want %q", got.GetPlaintext(), want)
+			}
+		}
 		for _, name := range s.in {
 			s.say(name, "from "+name)
 		}

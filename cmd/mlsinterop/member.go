@@ -35,7 +35,7 @@ func basic(identity []byte) mls.Credential {
 // application is what every group here is given. Packages of other implementations may live
 // longer than ours do.
 func application(keys *keyring) mls.Application {
-	return mls.Application{PSKs: keys, MaxLifetime: -1}
+	return mls.Application{PSKs: keys, KeepEpochs: keepEpochs, MaxLifetime: -1}
 }
 
 // enter begins a state in the group's present epoch.

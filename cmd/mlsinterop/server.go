@@ -18,6 +18,8 @@ const (
 	// maxKept bounds what is kept for the runner, which frees only a part of it. What was not
 	// used for the longest time goes first.
 	maxKept = 4096
+	// keepEpochs is how many past epochs a member reads late messages of.
+	keepEpochs = 8
 	// maxCall bounds one call: the largest are Welcomes and trees of some hundred members.
 	maxCall = 4 << 20
 )
