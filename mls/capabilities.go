@@ -48,11 +48,14 @@ func isGrease(v uint16) bool { return v&0x0f0f == 0x0a0a && v>>8 == v&0xff }
 // newCapabilities lists what this package does and what the application says it does: the
 // extension types that it understands, in leaves, KeyPackages and group contexts, and types of
 // proposals beyond those of RFC 9420.
-func newCapabilities(supported []ExtensionType, proposals []ProposalType, used ...[]Extension) capabilities {
+func newCapabilities(s Suite, supported []ExtensionType, proposals []ProposalType, used ...[]Extension) capabilities {
 	c := capabilities{
 		versions:    []uint16{versionMLS10},
 		suites:      append(Suites(), Suite(grease())),
 		credentials: []CredentialType{CredentialBasic, CredentialX509, CredentialType(grease())},
+	}
+	if !slices.Contains(c.suites, s) {
+		c.suites = append(c.suites, s)
 	}
 	for _, t := range proposals {
 		if !t.isDefault() && !isGrease(uint16(t)) && !slices.Contains(c.proposals, t) {

@@ -34,7 +34,7 @@ func kemOutputs(t *testing.T, id Suite) {
 		}
 		wantRule(t, "a byte more", s.checkKEMOutput(append(kemOutput, 0)), "external.init")
 	}
-	for name, bad := range badKeys(t, id) {
+	for name, bad := range badOutputs(t, id) {
 		wantRule(t, name, s.checkKEMOutput(bad), "external.init")
 		if _, err := s.receiveInit(bad, key); err == nil {
 			t.Errorf("%s: received", name)

@@ -63,7 +63,7 @@ func NewGroup(cfg GroupConfig) (*Group, error) {
 	}
 	leaf := &leafNode{
 		encryptionKey: leafKey.pub, signatureKey: cfg.SignatureKey.Public(), credential: cfg.Credential.clone(),
-		capabilities: newCapabilities(cfg.SupportedExtensions, cfg.SupportedProposals, cfg.Extensions, cfg.LeafExtensions),
+		capabilities: newCapabilities(cfg.Suite, cfg.SupportedExtensions, cfg.SupportedProposals, cfg.Extensions, cfg.LeafExtensions),
 		source:       sourceKeyPackage,
 		lifetime:     lifetime{notBefore: uint64(begin), notAfter: uint64(begin) + uint64(MaxLifetime/time.Second)},
 		extensions:   cloneExtensions(cfg.LeafExtensions),

@@ -342,10 +342,10 @@ func (g *Group) renewedLeaf(leafKey *hpkePrivate, signatureKey SignaturePrivateK
 		leaf.extensions = cloneExtensions(*extensions)
 	}
 	if supported != nil {
-		leaf.capabilities = newCapabilities(supported, leaf.capabilities.proposals, leaf.extensions, g.at.ctx.extensions)
+		leaf.capabilities = newCapabilities(g.Suite(), supported, leaf.capabilities.proposals, leaf.extensions, g.at.ctx.extensions)
 	} else if extensions != nil {
 		// Keep what was announced before, and announce what is new.
-		leaf.capabilities = newCapabilities(leaf.capabilities.extensions, leaf.capabilities.proposals, leaf.extensions)
+		leaf.capabilities = newCapabilities(g.Suite(), leaf.capabilities.extensions, leaf.capabilities.proposals, leaf.extensions)
 	}
 	return &leaf
 }

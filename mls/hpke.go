@@ -65,8 +65,10 @@ type goHPKE struct {
 	aead hpke.AEAD
 	// agrees refuses the public keys that NewPublicKey takes although nothing can be agreed on
 	// with them. It is nil where there are none: the NIST curves have prime order, and infinity
-	// does not parse.
+	// does not parse; of ML-KEM nothing parses that is not reduced.
 	agrees func(public []byte) error
+	// deriveSeed, where it is not nil, makes the private key of DeriveKeyPair.
+	deriveSeed func(ikm []byte) []byte
 }
 
 type goHPKEKey struct {
@@ -83,7 +85,13 @@ func (h *goHPKE) key(k hpke.PrivateKey, err error) (hpkeKey, error) {
 
 func (h *goHPKE) generate() (hpkeKey, error)            { return h.key(h.kem.GenerateKey()) }
 func (h *goHPKE) parse(private []byte) (hpkeKey, error) { return h.key(h.kem.NewPrivateKey(private)) }
-func (h *goHPKE) derive(ikm []byte) (hpkeKey, error)    { return h.key(h.kem.DeriveKeyPair(ikm)) }
+
+func (h *goHPKE) derive(ikm []byte) (hpkeKey, error) {
+	if h.deriveSeed != nil {
+		return h.parse(h.deriveSeed(ikm))
+	}
+	return h.key(h.kem.DeriveKeyPair(ikm))
+}
 
 func (h *goHPKE) check(public []byte) error {
 	if _, err := h.kem.NewPublicKey(public); err != nil || h.agrees == nil {

@@ -221,7 +221,7 @@ func NewKeyPackage(cfg KeyPackageConfig) (*KeyPackage, *KeyPackageSecrets, error
 	}
 	leaf := &leafNode{
 		encryptionKey: leafKey.pub, signatureKey: cfg.SignatureKey.Public(), credential: cfg.Credential.clone(),
-		capabilities: newCapabilities(cfg.SupportedExtensions, cfg.SupportedProposals, cfg.Extensions, cfg.LeafExtensions),
+		capabilities: newCapabilities(cfg.Suite, cfg.SupportedExtensions, cfg.SupportedProposals, cfg.Extensions, cfg.LeafExtensions),
 		source:       sourceKeyPackage,
 		lifetime:     lifetime{notBefore: uint64(cfg.NotBefore.Unix()), notAfter: uint64(cfg.NotAfter.Unix())},
 		extensions:   cloneExtensions(cfg.LeafExtensions),

@@ -3,6 +3,7 @@ package mls
 import (
 	"bytes"
 	"crypto/elliptic"
+	"crypto/mlkem"
 	"math/big"
 	"slices"
 	"testing"
@@ -39,11 +40,31 @@ func badKeys(t tb, id Suite) map[string][]byte {
 	case 0x0012:
 		badPoints(bad, elliptic.P521(), nil, good)
 	case 0x0020:
-		bad["zeros"] = make([]byte, len(good)) // the other points of low order are Wycheproof's
+		bad["low order"] = make([]byte, len(good)) // the other points of low order are Wycheproof's
 	case 0x0021:
 		badX448(bad)
+	case 0x0041, 0x0042:
+		badMLKEM(bad, good, nil)
+	case 0x0050:
+		badHybrid(bad, elliptic.P256(), good, mlkem.EncapsulationKeySize768)
+	case 0x0051:
+		badHybrid(bad, elliptic.P384(), good, mlkem.EncapsulationKeySize1024)
+	case 0x647a:
+		badMLKEM(bad, good[:mlkem.EncapsulationKeySize768], good[mlkem.EncapsulationKeySize768:])
+		bad["low order"] = append(bytes.Clone(good[:mlkem.EncapsulationKeySize768]), make([]byte, 32)...)
 	default:
 		t.Fatalf("%v: nothing is known about bad keys of KEM %#04x", id, s.kemID())
+	}
+	return bad
+}
+
+// badOutputs are bad keys that are no KEM output either. Those of ML-KEM-1024 are as long as
+// its outputs, and all bytes of that length are one.
+func badOutputs(t tb, id Suite) map[string][]byte {
+	t.Helper()
+	bad := badKeys(t, id)
+	if kem := suites[id].kemID(); kem == 0x0042 || kem == 0x0051 {
+		delete(bad, "unreduced")
 	}
 	return bad
 }
@@ -52,7 +73,7 @@ func badKeys(t tb, id Suite) map[string][]byte {
 func badKey(t tb, id Suite) []byte {
 	t.Helper()
 	all := badKeys(t, id)
-	for _, name := range []string{"unreduced", "zeros"} {
+	for _, name := range []string{"unreduced", "low order"} {
 		if key := all[name]; key != nil {
 			return key
 		}
@@ -69,7 +90,7 @@ func badPoints(bad map[string][]byte, curve elliptic.Curve, prefix, good []byte)
 	form := func(first byte, parts ...[]byte) []byte {
 		return slices.Concat(prefix, []byte{first}, bytes.Join(parts, nil))
 	}
-	bad["zeros"] = form(0, make([]byte, 2*size))
+	bad["of zeros"] = form(0, make([]byte, 2*size))
 	bad["infinity"] = form(0)
 	bad["compressed"] = form(2|y[size-1]&1, x)
 	bad["hybrid"] = form(6|y[size-1]&1, x, y)
@@ -102,13 +123,33 @@ func badX448(bad map[string][]byte) {
 	p.Sub(p, new(big.Int).Lsh(big.NewInt(1), 224))
 	p.Sub(p, big.NewInt(1))
 	for name, u := range map[string]*big.Int{
-		"zeros": big.NewInt(0), "one": big.NewInt(1), "minus one": new(big.Int).Sub(p, big.NewInt(1)),
+		"low order": big.NewInt(0), "one": big.NewInt(1), "minus one": new(big.Int).Sub(p, big.NewInt(1)),
 		"zero, unreduced": p, "one, unreduced": new(big.Int).Add(p, big.NewInt(1)),
 	} {
 		littleEndian := u.FillBytes(make([]byte, x448.Size))
 		slices.Reverse(littleEndian)
 		bad[name] = littleEndian
 	}
+}
+
+// badMLKEM adds an ML-KEM key, before suffix, whose first coefficient is written with q = 3329
+// added to it, where that fits into its twelve bits, and else with the largest that they hold.
+func badMLKEM(bad map[string][]byte, good, suffix []byte) {
+	key := slices.Concat(good, suffix)
+	coefficient := int(key[0]) | int(key[1]&0x0f)<<8
+	coefficient = min(coefficient+3329, 4095)
+	key[0], key[1] = byte(coefficient), key[1]&0xf0|byte(coefficient>>8)
+	bad["unreduced"] = key
+}
+
+// badHybrid adds what is wrong with either half of an ML-KEM key of size bytes and a point.
+func badHybrid(bad map[string][]byte, curve elliptic.Curve, good []byte, size int) {
+	points := map[string][]byte{}
+	badPoints(points, curve, good[:size], good[size:])
+	for name, key := range points {
+		bad["point "+name] = key
+	}
+	badMLKEM(bad, good[:size], good[size:])
 }
 
 // TestX448AgainstAnother: what one HPKE seals the other opens, with keys of either. The

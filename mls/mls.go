@@ -18,7 +18,8 @@
 // Credentials are basic or X.509 chains; who may be who is for the caller's
 // [CredentialValidator], and that a certificate holds its leaf's signature key is checked here.
 //
-// A group has one cipher suite for life, one of [Suites].
+// A group has one cipher suite for life, one of [Suites]: those of RFC 9420, and the
+// post-quantum ones of draft-ietf-mls-pq-ciphersuites.
 // [DefaultSuite] is the one to choose; P-521 costs some twenty times its time.
 //
 // Out of scope: sending external commits and external proposals (both are decoded, and

@@ -7,7 +7,9 @@ import (
 )
 
 // SignaturePublicKey is a signature key in its suite's encoding (RFC 9420 section 5.1.1): 32
-// bytes for Ed25519, 57 for Ed448, for ECDSA the uncompressed point of 65, 97 or 133 bytes.
+// bytes for Ed25519 (signatures have 64), 57 for Ed448 (114), for ECDSA the uncompressed point
+// of 65, 97 or 133 bytes (DER, up to 72, 104 or 139), for ML-DSA-44, -65 and -87 1,312, 1,952
+// and 2,592 bytes (2,420, 3,309 and 4,627).
 type SignaturePublicKey []byte
 
 // SignaturePrivateKey signs for one leaf. It cannot be printed or logged; its bytes come out
@@ -48,9 +50,9 @@ func (s Suite) GenerateSignatureKey() (SignaturePrivateKey, error) {
 	return s.ParseSignatureKey(priv)
 }
 
-// ParseSignatureKey is the inverse of [SignaturePrivateKey.MarshalBinary]: an Ed25519 or
-// Ed448 seed, or for ECDSA the scalar, big-endian in the curve's full length. Anything else
-// is [ErrMalformed].
+// ParseSignatureKey is the inverse of [SignaturePrivateKey.MarshalBinary]: a seed of Ed25519
+// or ML-DSA (32 bytes) or Ed448 (57), or for ECDSA the scalar, big-endian in the curve's full
+// length. Anything else is [ErrMalformed].
 func (s Suite) ParseSignatureKey(b []byte) (SignaturePrivateKey, error) {
 	row, err := s.lookup()
 	if err != nil {

@@ -1,6 +1,9 @@
 package mls
 
-import "errors"
+import (
+	"crypto/mlkem"
+	"errors"
+)
 
 // lowOrder25519 are the values of RFC 7748's u with which every scalar agrees on zero, since
 // clamped scalars are multiples of the cofactor: the torsion of Curve25519 (0, 1 and two of
@@ -40,3 +43,6 @@ func agreesX25519(pub []byte) error {
 	}
 	return nil
 }
+
+// agreesHybridX25519 judges the X25519 key behind an ML-KEM-768 key.
+func agreesHybridX25519(pub []byte) error { return agreesX25519(pub[mlkem.EncapsulationKeySize768:]) }

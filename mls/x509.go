@@ -39,6 +39,11 @@ func (s ecdsaScheme) algorithmIdentifier() []byte {
 	return append([]byte{0x30, byte(len(ecPublicKey) + len(curve))}, ecPublicKey+curve...)
 }
 
+// algorithmIdentifier is id-ml-dsa-44, -65 or -87 (RFC 9881 section 2).
+func (s mldsaScheme) algorithmIdentifier() []byte {
+	return []byte{0x30, 11, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, s.oid}
+}
+
 // checkHolder verifies what RFC 9420 section 5.3 asks of an X.509 credential whoever trusts
 // its issuer: the end entity's public key is the key that signs for the leaf. All members
 // must come to the same answer whichever release they run, so the certificate is walked to

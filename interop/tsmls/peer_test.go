@@ -131,8 +131,11 @@ func (p *peer) ask(op, as string, fields map[string]any) (answer, error) {
 
 // answer holds the fields of all answers.
 type answer struct {
-	Error      string
-	Suites     []struct{ ID mls.Suite }
+	Error  string
+	Suites []struct {
+		ID   mls.Suite
+		Name string
+	}
 	KeyPackage octets
 	Message    octets
 	Welcome    octets

@@ -1,7 +1,6 @@
 package tsmls
 
 import (
-	"slices"
 	"testing"
 
 	"github.com/sealpost/sealpost/mls"
@@ -18,8 +17,10 @@ func everySuite(t *testing.T, run func(t *testing.T, p *peer, suite mls.Suite, f
 		t.Fatal(err)
 	}
 	tried := 0
-	for _, suite := range mls.Suites() {
-		if !slices.ContainsFunc(a.Suites, func(s struct{ ID mls.Suite }) bool { return s.ID == suite }) {
+	for _, s := range a.Suites {
+		// A number that is not registered means something else elsewhere; the name tells.
+		suite := s.ID
+		if suite.String() != s.Name {
 			continue
 		}
 		tried++
@@ -27,7 +28,7 @@ func everySuite(t *testing.T, run func(t *testing.T, p *peer, suite mls.Suite, f
 			t.Run(suite.String()+"/founded by "+f[0][:2], func(t *testing.T) { run(t, p, suite, f[0], f[1]) })
 		}
 	}
-	if tried < 5 {
+	if tried < 9 {
 		t.Errorf("only %d suites in common", tried)
 	}
 }
