@@ -166,18 +166,18 @@ func (l *loader) secrets(g *Group) error {
 			return err
 		}
 	}
-	for kind, contentType := range map[string]uint8{recordHandshake: contentCommit, recordMessages: contentApplication} {
-		for _, r := range l.kinds[kind] {
-			if err := t.loadHead(LeafIndex(r.numbers()[0]), contentType, r.Value); err != nil {
-				return err
-			}
+	handshake, application := l.kinds[recordHandshake], l.kinds[recordMessages]
+	if !slices.EqualFunc(handshake, application, func(a, b Record) bool { return a.Key[1:] == b.Key[1:] }) {
+		return fmt.Errorf("%w: one ratchet of a leaf without the other", ErrCorrupt)
+	}
+	for _, r := range slices.Concat(handshake, application) {
+		if err := t.loadHead(LeafIndex(r.numbers()[0]), r.contentType(), r.Value); err != nil {
+			return err
 		}
 	}
-	for kind, contentType := range map[string]uint8{recordHandshakes: contentCommit, recordSkipped: contentApplication} {
-		for _, r := range l.kinds[kind] {
-			if err := t.loadSkipped(LeafIndex(r.numbers()[0]), contentType, r.numbers()[1], r.Value); err != nil {
-				return err
-			}
+	for _, r := range slices.Concat(l.kinds[recordHandshakes], l.kinds[recordSkipped]) {
+		if err := t.loadSkipped(LeafIndex(r.numbers()[0]), r.contentType(), r.numbers()[1], r.Value); err != nil {
+			return err
 		}
 	}
 	t.exports = exporterTree{}

@@ -11,8 +11,8 @@ import (
 	"github.com/sealpost/sealpost/internal/wire"
 )
 
-// Record is one piece of a stored group. Keys are a letter and at most eight bytes more, which
-// are not text. Values hold secrets: whoever stores them encrypts them.
+// Record is one piece of a stored group. Keys are a letter and at most 16 bytes more, which are
+// not text. Values hold secrets: whoever stores them encrypts them.
 type Record struct {
 	Key   string
 	Value []byte // nil: delete the key
@@ -63,6 +63,14 @@ func (r *Record) numbers() []uint32 {
 		out = append(out, binary.BigEndian.Uint32(b))
 	}
 	return out
+}
+
+// contentType is that of the ratchet that a record belongs to, as [leafRatchets.of] takes it.
+func (r *Record) contentType() uint8 {
+	if kind := r.Key[:1]; kind == recordMessages || kind == recordSkipped {
+		return contentApplication
+	}
+	return contentCommit
 }
 
 // recordSum stands for a set of records: the sum of their SHA-256 in four lanes. The header

@@ -175,11 +175,14 @@ func (t *secretTree) loadHead(l LeafIndex, contentType uint8, value []byte) erro
 	return r.Finish()
 }
 
-// loadSkipped is called in the order of the generations.
+// loadSkipped is called behind loadHead, in the order of the generations.
 func (t *secretTree) loadSkipped(l LeafIndex, contentType uint8, generation uint32, value []byte) error {
 	to, err := t.loadRatchet(l, contentType)
 	if err != nil {
 		return err
+	}
+	if to.secret == nil || generation >= to.next {
+		return fmt.Errorf("%w: a skipped key without its ratchet", ErrCorrupt)
 	}
 	r := wire.NewReader(value)
 	to.skipped = append(to.skipped, messageKey{generation: generation, key: r.Raw(t.suite.nk), nonce: r.Raw(t.suite.nn)})
