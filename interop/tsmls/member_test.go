@@ -116,6 +116,10 @@ func (o *octets) UnmarshalJSON(b []byte) error {
 // understood is an extension type that all members understand.
 const understood mls.ExtensionType = 0xf0a1
 
+// pastEpochs is how long ago an epoch may be whose messages come late, in epochs. It is less
+// than what ts-mls keeps.
+const pastEpochs = 2
+
 // lifetime is that of all KeyPackages.
 func lifetime(now time.Time) (notBefore, notAfter time.Time) {
 	return now.Add(-time.Hour), now.Add(24 * time.Hour)

@@ -60,7 +60,9 @@ func (o *ours) advance(c *mls.StagedCommit) error {
 	return o.group.Merge(c)
 }
 
-func (o *ours) application() mls.Application { return mls.Application{Credentials: o.judge, PSKs: o} }
+func (o *ours) application() mls.Application {
+	return mls.Application{Credentials: o.judge, PSKs: o, KeepEpochs: pastEpochs}
+}
 
 func (o *ours) keyPackage() ([]byte, error) {
 	notBefore, notAfter := lifetime(o.now)

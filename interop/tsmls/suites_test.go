@@ -61,5 +61,7 @@ func meet(s *session, founder, other string) {
 	s.commit(other, manner{public: true}, s.share(), s.share())
 	s.commit(founder, manner{}, s.share(), s.resume(1), s.resume(0))
 	s.say(founder)
+	s.sayLate(founder)
+	s.sayLate(other)
 	s.commit(other, manner{}, s.remove(founder))
 }
