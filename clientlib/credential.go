@@ -47,8 +47,13 @@ func (validator) ValidateCredential(c mls.CredentialCheck) error {
 
 // ValidateCommit asks the group's policy, as it stands before the commit. No policy allows
 // pre-shared keys: a member could name one that nobody has, and so lock others out with a
-// commit that counts. Nor does any allow what closes the group.
+// commit that counts. Nor does any allow what closes the group, or let somebody in who was not
+// added: whoever has got hold of a GroupInfo could come in, or push a member out in whose name
+// it signs.
 func (validator) ValidateCommit(c mls.CommitCheck) error {
+	if c.External {
+		return fmt.Errorf("%w: joining without having been added", ErrNotAllowed)
+	}
 	if len(c.PSKs) > 0 {
 		return fmt.Errorf("%w: pre-shared keys", ErrNotAllowed)
 	}

@@ -129,3 +129,38 @@ func TestPolicyRefusesWhatLocksOut(t *testing.T) {
 		}
 	}
 }
+
+// TestA17_NobodyComesInFromOutside: a GroupInfo that leaked lets nobody in, not even a member's
+// own device in its own place: the commit counts for nobody.
+func TestA17_NobodyComesInFromOutside(t *testing.T) {
+	alice, bob := newTestDevice(t), newTestDevice(t)
+	g := alice.mlsGroup(t, &policy{Kind: Group, AnyoneAdd: true})
+	kp, secrets := bob.keyPackage(t, func(*mls.KeyPackageConfig) {})
+	c := need[*mls.StagedCommit](t)(g.Commit(mls.CommitParams{Add: []*mls.KeyPackage{kp}, Now: time.Now()}))
+	if err := g.Merge(c); err != nil {
+		t.Fatal(err)
+	}
+	member := need[*mls.Group](t)(mls.Join(c.Welcomes()[0].Message, secrets, mls.JoinParams{Tree: g.RatchetTree(), Application: application, Now: time.Now()}))
+	info := need[[]byte](t)(member.View().GroupInfo(mls.GroupInfoParams{Tree: true, ExternalPub: true}))
+	for name, c := range map[string]struct {
+		device *testDevice
+		remove *mls.LeafIndex
+	}{
+		"a stranger": {device: newTestDevice(t)}, "a device of the admin": {device: alice}, "a member in its own place": {device: bob, remove: new(member.OwnLeaf())},
+	} {
+		key, cred := c.device.leaf(t)
+		p := mls.ExternalParams{
+			Credential: cred, SignatureKey: key, Remove: c.remove, Now: time.Now(),
+			SupportedExtensions: []mls.ExtensionType{extensionPolicy, extensionContact},
+		}
+		_, msg, err := mls.JoinExternal(info, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range []*mls.Group{g, member} {
+			if _, err := g.Process(msg); !errors.Is(err, mls.ErrInvalidCommit) || !errors.Is(err, ErrNotAllowed) {
+				t.Errorf("%s comes in: %v, want ErrInvalidCommit with ErrNotAllowed", name, err)
+			}
+		}
+	}
+}

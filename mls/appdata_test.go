@@ -311,7 +311,7 @@ func TestSelfRemoveRules(t *testing.T) {
 	wantRule(t, "private", untouched(t, "private", groups[1], must(hidden.sendHandshake(a))(t)), "self-remove.wire-format")
 	byValue := must(hack(t, groups[2].Clone(), []*proposal{{kind: ProposalSelfRemove}}, nil, wireFormatPrivate, nil))(t)
 	wantRule(t, "by value", untouched(t, "by value", groups[1], byValue), "self-remove.by-value")
-	wantRule(t, "from outside", groups[1].at.checkProposal(&proposal{kind: ProposalSelfRemove}, sender{kind: senderExternal}, &extended), "self-remove.sender")
+	wantRule(t, "from outside", groups[1].at.checkProposal(&proposal{kind: ProposalSelfRemove}, sender{kind: senderExternal}, &extended), "proposal.sender")
 	public := must(groups[2].Propose(ProposalParams{SelfRemove: true}))(t)
 	_, err := groups[2].Propose(ProposalParams{SelfRemove: true})
 	wantRule(t, "once more", err, "self-remove.once")

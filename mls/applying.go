@@ -12,6 +12,7 @@ type plan struct {
 	base      *PublicView
 	app       *Application
 	committer LeafIndex
+	external  bool // the committer joins by this commit
 
 	list         []listed
 	tree         *ratchetTree
@@ -26,6 +27,7 @@ type plan struct {
 	psks    []preSharedKeyID
 	reInit  *ReInit
 
+	kemOutput  []byte // of an external commit
 	ephemerals []ComponentData
 	custom     []CustomProposal
 
@@ -42,12 +44,21 @@ type joiner struct {
 // apply checks a list of proposals and applies it to a copy of the tree (RFC 9420 sections
 // 12.2 and 12.3). What depends on the finished tree is checked by finish.
 func (e *PublicView) apply(list []listed, committer LeafIndex, app *Application) (*plan, error) {
-	p := &plan{
+	p := newPlan(e, list, committer, app)
+	return p, p.apply()
+}
+
+func newPlan(e *PublicView, list []listed, committer LeafIndex, app *Application) *plan {
+	return &plan{
 		base: e, app: app, committer: committer, list: list,
 		tree: e.tree.clone(), extensions: e.ctx.extensions, added: map[LeafIndex]bool{},
 	}
+}
+
+func (p *plan) apply() error {
+	e, list := p.base, p.list
 	if err := p.checkList(); err != nil {
-		return nil, err
+		return err
 	}
 	for _, l := range list {
 		p.needPath = p.needPath || l.proposal.needsPath()
@@ -68,7 +79,7 @@ func (e *PublicView) apply(list []listed, committer LeafIndex, app *Application)
 		}
 	}
 	if err := p.checkSupport(); err != nil {
-		return nil, err
+		return err
 	}
 	if len(p.removes) > 0 {
 		p.tree.truncate()
@@ -79,13 +90,19 @@ func (e *PublicView) apply(list []listed, committer LeafIndex, app *Application)
 		}
 		at, err := p.tree.add(l.proposal.add.leaf)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		p.added[at] = true
 		p.joiners = append(p.joiners, joiner{leaf: at, kp: l.proposal.add})
 	}
+	if p.external {
+		var err error
+		if p.committer, err = p.tree.place(); err != nil {
+			return err
+		}
+	}
 	p.collectData()
-	return p, p.applyAppData()
+	return p.applyAppData()
 }
 
 // removed is the leaf that a Remove or SelfRemove names.
@@ -104,6 +121,11 @@ func (l listed) removed() (LeafIndex, bool) {
 func (p *plan) checkList() error {
 	touched := map[LeafIndex]bool{}
 	extensions := 0
+	if p.external {
+		if err := p.checkExternalList(); err != nil {
+			return err
+		}
+	}
 	for _, l := range p.list {
 		if l.queued == nil && !l.checked {
 			if err := p.base.checkProposal(l.proposal, l.from, p.app); err != nil {
@@ -151,6 +173,9 @@ func (p *plan) checkList() error {
 // checkProposal verifies one proposal by itself (section 12.1) against the current epoch.
 // The clock has no part in it: lifetimes are for whoever adds.
 func (e *PublicView) checkProposal(p *proposal, from sender, app *Application) error {
+	if err := p.checkSender(from); err != nil {
+		return err
+	}
 	switch p.kind {
 	case proposalAdd:
 		if p.add.suite != e.suite.id {
@@ -177,13 +202,8 @@ func (e *PublicView) checkProposal(p *proposal, from sender, app *Application) e
 	case proposalReInit:
 		return checkReInit(p.reInit)
 	case proposalExternalInit:
-		return brokenBy("proposals.external-init", ErrUnsupported, "ExternalInit by a member")
-	case ProposalSelfRemove:
-		if from.kind != senderMember {
-			return broken("self-remove.sender", "SelfRemove by sender type %d", from.kind)
-		}
-		return nil
-	case ProposalAppDataUpdate, ProposalAppEphemeral:
+		return e.suite.checkKEMOutput(p.externalInit)
+	case ProposalSelfRemove, ProposalAppDataUpdate, ProposalAppEphemeral:
 		return nil // by the finished list: support, and what the application says
 	}
 	if p.kind.isCustom() {
@@ -225,19 +245,13 @@ func (e *PublicView) checkExtensions(extensions []Extension, v CredentialValidat
 			return err
 		}
 	}
-	data, ok := findExtension(extensions, ExtensionExternalSenders)
-	if !ok {
-		return nil
-	}
-	senders, err := parseExternalSenders(data)
+	senders, err := listExternalSenders(extensions)
 	if err != nil {
 		return err
 	}
-	var before []externalSender
-	if data, ok := findExtension(e.ctx.extensions, ExtensionExternalSenders); ok {
-		if before, err = parseExternalSenders(data); err != nil {
-			return err
-		}
+	before, err := listExternalSenders(e.ctx.extensions)
+	if err != nil {
+		return err
 	}
 	for _, s := range senders {
 		if err := s.judge(v, e.suite, before); err != nil {

@@ -41,7 +41,8 @@ const (
 	CredentialAdd
 	// CredentialUpdate: an Update proposal with another credential or signature key.
 	CredentialUpdate
-	// CredentialCommit: a commit's path with another credential or signature key.
+	// CredentialCommit: a commit's path with another credential or signature key. The path of
+	// an external commit always: whoever joins in nobody's place has no predecessor.
 	CredentialCommit
 	// CredentialExternalSenderAdded: a new entry of an external_senders extension.
 	CredentialExternalSenderAdded

@@ -16,7 +16,8 @@ var (
 	ErrInvalidCommit = errors.New("mls: commit does not count")
 	// ErrCannotFollow: the commit passes the public checks, but this member cannot open its
 	// path secret, lacks a pre-shared key ([ErrUnknownPSK]) or comes to another confirmation
-	// tag. Only being replaced helps, or finding the key.
+	// tag. Only being replaced helps, or finding the key. The tag of an external commit is
+	// covered by nothing that is public, so that whoever relays it can damage it, too.
 	ErrCannotFollow = errors.New("mls: commit cannot be followed")
 	// ErrUnknownPSK: a pre-shared key is named that this member does not have; the error is a
 	// [PSKError].

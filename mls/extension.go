@@ -95,6 +95,15 @@ type externalSender struct {
 	credential   Credential
 }
 
+// listExternalSenders are those that a group context names, none without the extension.
+func listExternalSenders(extensions []Extension) ([]externalSender, error) {
+	data, ok := findExtension(extensions, ExtensionExternalSenders)
+	if !ok {
+		return nil, nil
+	}
+	return parseExternalSenders(data)
+}
+
 func parseExternalSenders(data []byte) ([]externalSender, error) {
 	r := wire.NewReader(data)
 	senders := wire.Vector(r, func(r *wire.Reader) externalSender {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 )
 
 // processCommit checks a commit and follows it. An error that is not [ErrCannotFollow] is
@@ -21,8 +22,8 @@ func (g *Group) processCommit(a *authenticatedContent, msg []byte) (*StagedCommi
 		return nil, err
 	}
 	c := pl.newStaged(a, msg)
-	if pl.tree.leaf(g.at.own) == nil || pl.added[g.at.own] {
-		return c, nil // we are removed; somebody may have been given our place
+	if pl.removesLeaf(g.at.own) {
+		return c, nil // somebody else may have been given our place
 	}
 	if c.next, c.keys, err = g.at.follow(pl, a, g.findPSK); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCannotFollow, err)
@@ -36,8 +37,8 @@ func (e *PublicView) checkCommit(a *authenticatedContent, list []listed, app *Ap
 	if err := e.checkOpen(); err != nil {
 		return nil, err
 	}
-	committer, path := a.content.sender.leaf(), a.content.commit.path
-	pl, err := e.apply(list, committer, app)
+	path := a.content.commit.path
+	pl, err := e.plan(a, list, app)
 	if err != nil {
 		return nil, err
 	}
@@ -50,17 +51,30 @@ func (e *PublicView) checkCommit(a *authenticatedContent, list []listed, app *Ap
 	if path.leaf.source != sourceCommit {
 		return nil, broken("path.source", "leaf node source %d", path.leaf.source)
 	}
-	if err := e.checkReplacement(path.leaf, committer, app.Credentials, CredentialCommit); err != nil {
+	if pl.external {
+		err = pl.checkJoiner(path.leaf)
+	} else {
+		err = e.checkReplacement(path.leaf, pl.committer, app.Credentials, CredentialCommit)
+	}
+	if err != nil {
 		return nil, err
 	}
-	pl.steps = pl.tree.filteredPath(committer)
+	pl.steps = pl.tree.filteredPath(pl.committer)
 	if err := pl.tree.checkPath(path, pl.steps, pl.added); err != nil {
 		return nil, err
 	}
-	if err := pl.tree.mergePath(committer, path, pl.steps); err != nil {
+	if err := pl.tree.mergePath(pl.committer, path, pl.steps); err != nil {
 		return nil, err
 	}
 	return pl, pl.complete(true)
+}
+
+// plan applies a commit's list, by the rules for who made it.
+func (e *PublicView) plan(a *authenticatedContent, list []listed, app *Application) (*plan, error) {
+	if a.content.sender.kind == senderNewMemberCommit {
+		return e.applyExternal(list, app)
+	}
+	return e.apply(list, a.content.sender.leaf(), app)
 }
 
 // complete ends the public checks; the application's is the last of them.
@@ -102,13 +116,22 @@ func (e *EpochView) follow(pl *plan, a *authenticatedContent, find pskFinder) (*
 	if err != nil {
 		return nil, nil, err
 	}
-	joinerSecret := s.joinerSecret(e.secrets.init, commitSecret, next.ctx)
+	initSecret, err := e.initSecret(pl)
+	if err != nil {
+		return nil, nil, err
+	}
+	joinerSecret := s.joinerSecret(initSecret, commitSecret, next.ctx)
 	keys := next.begin(s.epochSecret(joinerSecret, psk, next.ctx))
 	if !s.verifyMAC(next.secrets.confirmationKey, next.ctx.confirmedTranscriptHash, a.auth.confirmationTag) {
 		return nil, nil, errConfirmation
 	}
 	next.confirm(a.auth.confirmationTag)
 	return next, keys, nil
+}
+
+// removesLeaf reports whether the commit removes the member at l.
+func (p *plan) removesLeaf(l LeafIndex) bool {
+	return slices.ContainsFunc(p.removes, func(m Member) bool { return m.Leaf == l })
 }
 
 // updateOf finds the Update of a member's own leaf.

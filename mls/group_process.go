@@ -90,14 +90,14 @@ func (g *Group) Process(msg []byte) (Received, error) {
 }
 
 // checkAddress verifies that a message belongs to this group and epoch.
-func (g *Group) checkAddress(groupID []byte, epoch uint64) error {
+func (e *PublicView) checkAddress(groupID []byte, epoch uint64) error {
 	switch {
-	case !bytes.Equal(groupID, g.at.ctx.groupID):
+	case !bytes.Equal(groupID, e.ctx.groupID):
 		return ErrWrongGroup
-	case epoch < g.at.ctx.epoch:
-		return fmt.Errorf("%w: %d, now in %d", ErrPastEpoch, epoch, g.at.ctx.epoch)
-	case epoch > g.at.ctx.epoch:
-		return fmt.Errorf("%w: %d, now in %d", ErrFutureEpoch, epoch, g.at.ctx.epoch)
+	case epoch < e.ctx.epoch:
+		return fmt.Errorf("%w: %d, now in %d", ErrPastEpoch, epoch, e.ctx.epoch)
+	case epoch > e.ctx.epoch:
+		return fmt.Errorf("%w: %d, now in %d", ErrFutureEpoch, epoch, e.ctx.epoch)
 	}
 	return nil
 }
@@ -115,7 +115,7 @@ func (g *Group) processPrivate(m *privateMessage, msg []byte) (Received, error) 
 	if i := g.kept(m.groupID, m.epoch); i >= 0 && m.contentType == contentApplication {
 		return g.processPast(i, m)
 	}
-	if err := g.checkAddress(m.groupID, m.epoch); err != nil {
+	if err := g.at.checkAddress(m.groupID, m.epoch); err != nil {
 		return nil, err
 	}
 	if err := g.at.checkOpen(); err != nil {
@@ -177,26 +177,22 @@ func (m *privateMessage) openIn(e *epochKeys) (*authenticatedContent, *step, err
 	if err != nil {
 		return nil, nil, err
 	}
-	return a, st, e.view.authenticate(a, leaf)
+	return a, st, e.view.authenticate(a, leaf.signatureKey)
 }
 
 // authenticate verifies a message's signature, and the frame of its authenticated data.
-func (e *PublicView) authenticate(a *authenticatedContent, leaf *leafNode) error {
-	if err := a.verifySignature(e.suite, leaf.signatureKey, e.ctx); err != nil {
+func (e *PublicView) authenticate(a *authenticatedContent, key SignaturePublicKey) error {
+	if err := a.verifySignature(e.suite, key, e.ctx); err != nil {
 		return err
 	}
 	return e.ctx.checkSafeAAD(a.content.authenticatedData)
 }
 
 func (g *Group) processPublic(m *publicMessage, msg []byte) (Received, error) {
-	if err := g.checkAddress(m.content.groupID, m.content.epoch); err != nil {
+	if err := g.at.checkAddress(m.content.groupID, m.content.epoch); err != nil {
 		return nil, err
 	}
 	if err := g.at.checkOpen(); err != nil {
-		return nil, classify(err, m.content.contentType)
-	}
-	if m.content.sender.kind != senderMember {
-		err := fmt.Errorf("%w: message from outside the group, sender type %d", ErrUnsupported, m.content.sender.kind)
 		return nil, classify(err, m.content.contentType)
 	}
 	a, err := g.openPublic(m)
@@ -204,7 +200,7 @@ func (g *Group) processPublic(m *publicMessage, msg []byte) (Received, error) {
 		return nil, classify(err, m.content.contentType)
 	}
 	switch {
-	case a.content.sender.leaf() == g.at.own:
+	case a.content.sender == fromMember(g.at.own):
 		return g.processOwn(a, msg)
 	case m.content.contentType == contentCommit:
 		return g.receiveCommit(a, msg)
@@ -226,23 +222,33 @@ func (g *Group) openPublic(m *publicMessage) (*authenticatedContent, error) {
 	if err != nil {
 		return nil, err
 	}
-	leaf := g.at.tree.leaf(m.content.sender.leaf())
-	if leaf == nil {
-		return nil, broken("framing.sender", "leaf %d is not a member", m.content.sender.index)
+	return a, g.at.authenticatePublic(a)
+}
+
+// authenticatePublic verifies a PublicMessage, but for a member's membership tag.
+func (e *PublicView) authenticatePublic(a *authenticatedContent) error {
+	key, err := e.senderKey(a.content)
+	if err != nil {
+		return err
 	}
-	return a, g.at.authenticate(a, leaf)
+	return e.authenticate(a, key)
+}
+
+// receiveProposal checks a proposal by itself that was authenticated.
+func (e *PublicView) receiveProposal(a *authenticatedContent, app *Application) (*queuedProposal, error) {
+	q := &queuedProposal{ref: a.proposalRef(e.suite), content: a, said: a.said(e.ctx)}
+	if q.proposal().kind == ProposalSelfRemove && a.wireFormat != wireFormatPublic {
+		return nil, broken("self-remove.wire-format", "SelfRemove that somebody outside could not read")
+	}
+	return q, e.checkProposal(q.proposal(), q.from(), app)
 }
 
 // processProposal queues a proposal that is valid by itself; used is called when it is.
 func (g *Group) processProposal(a *authenticatedContent, used func()) (Received, error) {
-	q := &queuedProposal{ref: a.proposalRef(g.at.suite), content: a, said: a.said(g.at.ctx)}
-	if q.proposal().kind == ProposalSelfRemove && a.wireFormat != wireFormatPublic {
-		return nil, broken("self-remove.wire-format", "SelfRemove that somebody outside could not read")
-	}
-	if err := g.at.checkProposal(q.proposal(), q.from(), &g.app); err != nil {
+	q, err := g.at.receiveProposal(a, &g.app)
+	if err != nil {
 		return nil, err
 	}
-	var err error
 	if g.queue, err = g.queue.with(q); err != nil {
 		return nil, err
 	}

@@ -113,6 +113,15 @@ func checkJoin(t *ratchetTree, info *groupInfo, v CredentialValidator, now time.
 	if err := t.checkReceived(info.context, v); err != nil {
 		return err
 	}
+	senders, err := listExternalSenders(info.context.extensions)
+	if err != nil {
+		return err
+	}
+	for _, s := range senders {
+		if err := s.judge(v, t.suite, nil); err != nil {
+			return err
+		}
+	}
 	if now.IsZero() {
 		return nil
 	}

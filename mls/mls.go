@@ -1,7 +1,7 @@
 // Package mls is Messaging Layer Security, RFC 9420: groups that agree on keys.
 //
 // Start with [NewGroup] and [Group.Commit] on one side, [NewKeyPackage] and [Join] on the
-// other. [Group.Process] takes every later message. A commit is staged: nothing changes
+// other, or [JoinExternal] where the group lets people in by themselves. [Group.Process] takes every later message. A commit is staged: nothing changes
 // until [Group.Merge], so a caller first learns from its delivery service whether the
 // commit counts.
 //
@@ -21,9 +21,6 @@
 // A group has one cipher suite for life, one of [Suites]: those of RFC 9420, and the
 // post-quantum ones of draft-ietf-mls-pq-ciphersuites.
 // [DefaultSuite] is the one to choose; P-521 costs some twenty times its time.
-//
-// Out of scope: sending external commits and external proposals (both are decoded, and
-// refused with [ErrUnsupported]).
 //
 // A group is stored as records, of which [Group.Save] lists those that changed. They, and the
 // other stored forms ([StagedCommit.MarshalBinary], [KeyPackageSecrets.MarshalBinary]), carry a

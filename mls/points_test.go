@@ -117,21 +117,16 @@ func inWelcomes(t *testing.T, groups []*Group, name string, key []byte) {
 	}
 }
 
-// inExternalInits: no commit with one counts, whatever its KEM output, from inside the group
-// or from outside.
+// inExternalInits: no commit with one counts, from inside the group or from outside.
 func inExternalInits(t *testing.T, groups []*Group, name string, key []byte) {
 	t.Helper()
 	external := &proposal{kind: proposalExternalInit, externalInit: key}
 	refused(t, name+" in an ExternalInit", groups,
 		must(hack(t, groups[0].Clone(), []*proposal{external}, nil, wireFormatPrivate, nil))(t), "proposals.external-init")
-	c := groups[0].content(contentCommit, nil)
-	c.sender = sender{kind: senderNewMemberCommit}
-	c.commit = &commit{proposals: []proposalOrRef{{proposal: external}}}
-	m := &publicMessage{content: c, auth: authData{signature: make([]byte, 64), confirmationTag: make([]byte, 32)}}
-	err := untouched(t, name, groups[1], encode(&message{wireFormat: wireFormatPublic, public: m}, writeMessage))
-	if !errors.Is(err, ErrUnsupported) || !errors.Is(err, ErrInvalidCommit) {
-		t.Errorf("%s in an external commit: %v, want ErrUnsupported", name, err)
-	}
+	msg := hackExternal(t, groupInfoFor(t, groups[0]), outsider(t, groups[0].Suite(), "d"), func(b *externalBuilder) {
+		b.commit.proposals[0].proposal.externalInit = key
+	})
+	refused(t, name+" in an external commit", groups, publicBytes(msg), "external.init")
 }
 
 // inTrees: a joiner's tree, in a node that is no leaf; leaves are as in KeyPackages.

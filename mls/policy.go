@@ -5,9 +5,14 @@ package mls
 type CommitCheck struct {
 	// Before is the epoch that the commit ends.
 	Before *PublicView
-	Sender Member // as it is in Before
+	// Sender is the committer as it is in Before, or, in an External commit, as it will be: it
+	// makes itself a member by it, perhaps in the place of the one among Removes. What makes an
+	// external commit impossible to follow is in its secret part and known to its maker alone,
+	// as in every commit: a policy that allows them trusts those who can get a GroupInfo.
+	Sender   Member
+	External bool
 	// Adds and Updates are members as they will be, Removes as they are; Updates holds the
-	// sender too if the commit has a path. As of a [StagedCommit].
+	// sender too if the commit has a path, Adds if it is external. As of a [StagedCommit].
 	Adds, Removes, Updates []Member
 	// Extensions are those of the group context as they will be; ExtensionsChanged tells that
 	// the commit sets them, perhaps to what they were.
@@ -46,8 +51,12 @@ func (p *plan) judge(withPath bool) error {
 		return nil
 	}
 	adds, updates := p.newMembers(withPath)
+	before := p.base.tree
+	if p.external {
+		before = p.tree
+	}
 	err := v.ValidateCommit(CommitCheck{
-		Before: p.base, Sender: newMember(p.committer, p.base.tree.leaf(p.committer)),
+		Before: p.base, Sender: newMember(p.committer, before.leaf(p.committer)), External: p.external,
 		Adds: adds, Removes: p.removes, Updates: updates,
 		Extensions: cloneExtensions(p.extensions), ExtensionsChanged: p.newExtension,
 		PSKs: proposedPSKs(p.psks), ReInit: p.reInit.clone(),
@@ -67,7 +76,10 @@ func (p *plan) newMembers(withPath bool) (adds, updates []Member) {
 	for _, l := range p.updates {
 		updates = append(updates, newMember(l, p.tree.leaf(l)))
 	}
-	if withPath {
+	switch {
+	case p.external:
+		adds = append(adds, newMember(p.committer, p.tree.leaf(p.committer)))
+	case withPath:
 		updates = append(updates, newMember(p.committer, p.tree.leaf(p.committer)))
 	}
 	return adds, updates

@@ -38,16 +38,18 @@ func protectPublic(s *suite, a *authenticatedContent, ctx *groupContext, members
 	}, nil
 }
 
+// signed is what the message's signature covers, and the signature.
+func (m *publicMessage) signed() *authenticatedContent {
+	return &authenticatedContent{wireFormat: wireFormatPublic, content: m.content, auth: m.auth}
+}
+
 // unprotect checks the membership tag. The signature is the caller's to check.
 func (m *publicMessage) unprotect(s *suite, ctx *groupContext, membershipKey secret) (*authenticatedContent, error) {
 	if m.content.contentType == contentApplication {
 		return nil, broken("framing.application-public", "application data as PublicMessage")
 	}
-	a := &authenticatedContent{wireFormat: wireFormatPublic, content: m.content, auth: m.auth}
-	if m.content.sender.kind != senderMember {
-		return a, nil
-	}
-	if !s.verifyMAC(membershipKey, a.tbm(ctx), m.membershipTag) {
+	a := m.signed()
+	if m.content.sender.kind == senderMember && !s.verifyMAC(membershipKey, a.tbm(ctx), m.membershipTag) {
 		return nil, broken("framing.membership-tag", "tag of %d bytes does not verify", len(m.membershipTag))
 	}
 	return a, nil

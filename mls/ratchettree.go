@@ -135,8 +135,8 @@ func (t *ratchetTree) firstBlank() LeafIndex {
 	return LeafIndex(t.leaves())
 }
 
-// add applies an Add (section 12.1.1) and returns the new member's leaf.
-func (t *ratchetTree) add(leaf *leafNode) (LeafIndex, error) {
+// place is the leaf for a new member: the leftmost blank one. A full tree grows for it.
+func (t *ratchetTree) place() (LeafIndex, error) {
 	l := t.firstBlank()
 	if uint32(l) == t.leaves() {
 		if t.leaves() >= maxLeaves {
@@ -145,6 +145,15 @@ func (t *ratchetTree) add(leaf *leafNode) (LeafIndex, error) {
 		grown := int(treeWidth(2 * t.leaves()))
 		t.nodes = append(t.nodes, make([]*node, grown-len(t.nodes))...)
 		t.hashes = append(t.hashes, make([][]byte, grown-len(t.hashes))...)
+	}
+	return l, nil
+}
+
+// add applies an Add (section 12.1.1) and returns the new member's leaf.
+func (t *ratchetTree) add(leaf *leafNode) (LeafIndex, error) {
+	l, err := t.place()
+	if err != nil {
+		return 0, err
 	}
 	for _, x := range l.node().directPath(t.leaves()) {
 		if n := t.nodes[x]; n != nil {

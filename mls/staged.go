@@ -50,8 +50,13 @@ func (c *StagedCommit) Message() []byte { return bytes.Clone(c.message) }
 // AAD is the commit's authenticated data.
 func (c *StagedCommit) AAD() []byte { return bytes.Clone(c.aad) }
 
-// Sender is the committer's leaf.
+// Sender is the committer's leaf; in an external commit the one that it gets.
 func (c *StagedCommit) Sender() LeafIndex { return c.sender }
+
+// External reports whether the committer joins by this commit; it is among the Adds then.
+func (c *StagedCommit) External() bool {
+	return slices.ContainsFunc(c.adds, func(m Member) bool { return m.Leaf == c.sender })
+}
 
 // Welcomes holds one invitation for each member added, in the order of the Adds, and only in
 // a commit that this member made. An invitation is good once the commit counts.

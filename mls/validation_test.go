@@ -168,9 +168,6 @@ func proposalLists(t *testing.T, id Suite) {
 		if !errors.Is(err, ErrInvalidCommit) || errors.Is(err, ErrCannotFollow) {
 			t.Errorf("%s: %v, want ErrInvalidCommit", c.name, err)
 		}
-		if unsupported := c.rule == "proposals.external-init"; unsupported != errors.Is(err, ErrUnsupported) {
-			t.Errorf("%s: %v, want ErrUnsupported: %v", c.name, err, unsupported)
-		}
 		if !bytes.Equal(fingerprint(t, groups[1]), before) {
 			t.Errorf("%s left a trace", c.name)
 		}
