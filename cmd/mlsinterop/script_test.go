@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"testing"
@@ -47,7 +48,8 @@ type script struct {
 	suite   mls.Suite
 	private bool // handshake messages
 	actors  map[string]*actor
-	in      []string // names of the members, in the order in which they came
+	outside map[string]bool // messages of who is no member
+	in      []string        // names of the members, in the order in which they came
 }
 
 // actor is one name on one server.
@@ -62,7 +64,7 @@ func eachWay(t *testing.T, run func(*script)) {
 	for _, suite := range mls.Suites() {
 		for _, private := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%v/private=%v", suite, private), func(t *testing.T) {
-				run(&script{T: t, servers: servers, suite: suite, private: private, actors: map[string]*actor{}})
+				run(&script{T: t, servers: servers, suite: suite, private: private, actors: map[string]*actor{}, outside: map[string]bool{}})
 			})
 		}
 	}
@@ -137,6 +139,9 @@ func (s *script) commit(p step) {
 	resp := ok(by.Commit(s.Context(), &mlsclient.CommitRequest{
 		StateId: by.state, ByReference: p.refs, ByValue: p.values, ForcePath: p.forcePath, ExternalTree: p.externalTree,
 	}))(s)
+	for _, message := range append(p.refs[:len(p.refs):len(p.refs)], resp.GetCommit()) {
+		s.checkWireFormat(message)
+	}
 	if p.externalTree != (len(resp.GetRatchetTree()) > 0) {
 		s.Fatalf("external tree %v, and one of %d bytes came", p.externalTree, len(resp.GetRatchetTree()))
 	}
@@ -158,6 +163,20 @@ func (s *script) commit(p step) {
 		s.in = append(s.in, name)
 	}
 	s.agree()
+}
+
+// checkWireFormat verifies that a handshake message is private or public as the script says.
+// Proposals from outside are public always.
+func (s *script) checkWireFormat(message []byte) {
+	s.Helper()
+	const public, private = 1, 2 // RFC 9420 section 6
+	want := uint16(public)
+	if s.private && !s.outside[string(message)] {
+		want = private
+	}
+	if got := binary.BigEndian.Uint16(message[2:]); got != want {
+		s.Fatalf("wire format %d, want %d", got, want)
+	}
 }
 
 func (s *script) leave(names []string) {

@@ -81,6 +81,21 @@ func TestCommitThatFailsLeavesNothing(t *testing.T) {
 	})
 }
 
+// A commit that cannot take every proposal is none, though a group would go on without one.
+func TestCommitTakesEveryProposal(t *testing.T) {
+	eachWay(t, func(s *script) {
+		s.create("alice", "bob", "charlie")
+		alice := s.actor("alice")
+		_, err := alice.Commit(s.Context(), &mlsclient.CommitRequest{
+			StateId: alice.state, ByReference: [][]byte{s.proposeUpdate("bob"), s.proposeRemove("charlie", "bob")},
+		})
+		if err == nil {
+			s.Fatal("a commit left one of two proposals out")
+		}
+		s.commit(step{by: "alice"})
+	})
+}
+
 // An own commit may come back through HandleCommit, and another's takes its place.
 func TestOwnCommitComesBackOrLoses(t *testing.T) {
 	eachWay(t, func(s *script) {
