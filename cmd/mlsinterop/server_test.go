@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -144,12 +145,15 @@ func TestShelfDropsWhatWasUsedLongestAgo(t *testing.T) {
 			t.Errorf("entry %d: %v", i, err)
 		}
 	}
+	if slices.Contains(ids, 0) {
+		t.Error("id 0 is given out at the beginning")
+	}
 	if len(s.entries) != 3 {
 		t.Errorf("%d entries, over the limit", len(s.entries))
 	}
 	s.nextID = ^uint32(0)
 	if id := s.put(&joiner{}); id == 0 {
-		t.Error("id 0 is given out")
+		t.Error("id 0 is given out at the end")
 	}
 	if id := s.put(&joiner{}); id == 0 || s.entries[id] == nil {
 		t.Errorf("id %d after the last", id)
