@@ -74,6 +74,22 @@ func TestTreeWithALeafUnmergedHalfTheWayIsRefused(t *testing.T) {
 	s.say("ts1")
 }
 
+// The external key in a GroupInfo has no length before it (section 12.4.3.2 has a vector).
+func TestExternalKeyInAGroupInfoHasNoLength(t *testing.T) {
+	s := newSession(t, startPeer(t), mls.DefaultSuite, "ts1")
+	s.commit("ts1", manner{}, s.add("go1"))
+	a, err := s.members["ts1"].(*theirs).ask("groupInfo", nil)
+	s.ok("ts1", err)
+	o := s.client("go2").(*ours)
+	_, _, err = mls.JoinExternal(a.Message, mls.ExternalParams{
+		Now: s.now, Credential: o.credential, SignatureKey: *o.key, SupportedExtensions: []mls.ExtensionType{understood},
+	})
+	var broken *mls.Error
+	if !errors.As(err, &broken) || broken.Rule != "groupinfo.external-pub" {
+		t.Errorf("package mls joins, or says: %v", err)
+	}
+}
+
 // Nobody joins by a Welcome that names a resumption secret for a use of the application's own.
 // Section 12.4.3.1 has rules for those of ReInit and Branch, and none against this one, for a
 // newcomer who has been told the secret.

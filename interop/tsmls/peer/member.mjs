@@ -11,7 +11,7 @@ const { bytes, hex } = convert
 const resumed = (group, epoch) => `epoch ${epoch} of ${group}`
 
 export class Member {
-  static operations = ["keyPackage", "found", "join", "grow", "propose", "commit", "merge", "drop", "process", "encrypt", "know", "view"]
+  static operations = ["keyPackage", "found", "join", "grow", "propose", "commit", "merge", "drop", "process", "encrypt", "know", "groupInfo", "view"]
 
   // create makes a client with a signature key of its own, or with keys where a certificate needs them. It understands the extension types
   // of supports; notBefore and notAfter, in seconds, are its packages' lifetime.
@@ -144,6 +144,12 @@ export class Member {
     const r = await mls.createApplicationMessage(this.state, bytes(data), this.suite, bytes(aad))
     this.advance(r)
     return { message: convert.encodedMessage("mls_private_message", { privateMessage: r.privateMessage }) }
+  }
+
+  // groupInfo is one to join with from outside.
+  async groupInfo() {
+    const groupInfo = await mls.createGroupInfoWithExternalPubAndRatchetTree(this.state, [], this.suite)
+    return { message: convert.encodedMessage("mls_group_info", { groupInfo }) }
   }
 
   // view is what all members of an epoch must see alike.
