@@ -225,6 +225,7 @@ func TestBranchEnds(t *testing.T) {
 			}
 			b.over(end.reason)
 			if end.reason == relay.DetachDraining {
+				_ = owner.s.Close() // the drain waits for that
 				event[*relay.GoAway](c)
 				c.ended(relay.CloseDraining)
 				return
@@ -241,7 +242,9 @@ func TestDrainWaitsForBranches(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	h := listenOver(t, s, overWebTransport)
 	q := queueID(77)
-	first := dial(t, h).backlog(q, 500)
+	owner := dial(t, h)
+	first := owner.backlog(q, 500)
+	_ = owner.s.Close() // the drain would wait for that
 	h.window = 16 << 10
 	c, wt := dialBranching(t, h)
 	c.attach(q, alice, &first, 1<<20)

@@ -74,7 +74,7 @@ func TestR37_DrainLosesNothingAccepted(t *testing.T) {
 	})
 }
 
-// untilClosed collects the accepted appends of batches: seq to first byte.
+// untilClosed collects the accepted appends of batches, seq to first byte, and ends the session.
 func untilClosed(t *testing.T, c *client, batches [][]relay.Frame, started chan<- struct{}) map[uint64]byte {
 	marks := make(map[uint64]byte)
 	for _, b := range batches {
@@ -85,6 +85,7 @@ func untilClosed(t *testing.T, c *client, batches [][]relay.Frame, started chan<
 	}
 	accepted := make(map[uint64]byte)
 	defer func() {
+		_ = c.s.Close() // the server waits for that
 		if len(accepted) == 0 {
 			started <- struct{}{} // whoever waits for the first would wait for ever
 		}

@@ -174,9 +174,10 @@ func event[T relay.Frame](c *client) T {
 	return e
 }
 
-// ended expects the session to end, with CLOSE of this code if it is nonzero.
+// ended expects the session to end, with CLOSE of this code if it is nonzero, and ends it here.
 func (c *client) ended(code relay.CloseCode) {
 	c.t.Helper()
+	defer c.s.Close()
 	var last relay.Frame
 	for {
 		f, err := c.s.ReadFrame()

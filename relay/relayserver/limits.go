@@ -44,7 +44,8 @@ const (
 	upgradeWithin = 10 * time.Second      // writing the answer to the HTTP upgrade
 	recordWithin  = relay.IdleTimeout     // one record of at most 64 KiB; between frames this is the idle timeout
 	writeWithin   = 30 * time.Second      // one transport write of at most 64 KiB
-	closeWithin   = time.Second           // the last frames of a session that is over
+	closeWithin   = time.Second           // a last word to a peer that reads nothing
+	heardWithin   = 5 * time.Second       // the last frames of a session that is over: a few losses of a bad network, or the next request of a client that polls
 	reconnect     = time.Second           // at least, as advice in GOAWAY, and about as much jitter
 	retryCreate   = relay.IdleTimeout     // longest wait that a refused CREATE is told
 	retryFull     = 30 * time.Second      // until a blob is tried again on a disk that is nearly full
@@ -77,7 +78,6 @@ const (
 	pollFirst  = 10 * time.Second // until the first GET
 	pollAbsent = time.Minute      // without a GET, or one that gets on, until the session ends
 	pollTake   = time.Minute      // one POST, all of it read by the session
-	pollLast   = 5 * time.Second  // the last frames of a session that is over: the client has to come for them
 )
 
 // Bounds on what one QUIC connection holds.

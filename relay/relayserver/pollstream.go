@@ -112,14 +112,14 @@ func (p *pollStream) SetReadDeadline(t time.Time) error { return p.in.SetReadDea
 // SetWriteDeadline does nothing: see Write. Without it there would be no deadlines at all.
 func (p *pollStream) SetWriteDeadline(time.Time) error { return nil }
 
-// Close ends the stream. Before that the last frames have pollLast to be fetched, unless
+// Close ends the stream. Before that the last frames have heardWithin to be fetched, unless
 // it is called again meanwhile.
 func (p *pollStream) Close() error {
 	p.mu.Lock()
 	first := !p.ending
 	p.ending = true
 	p.tell()
-	late := time.NewTimer(pollLast)
+	late := time.NewTimer(heardWithin)
 	defer late.Stop()
 	for waiting := first; waiting && !p.over && p.sent < p.end; {
 		changed := p.changed

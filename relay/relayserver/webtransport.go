@@ -110,7 +110,7 @@ func (s *wtStream) Write(p []byte) (int, error) {
 }
 
 // Close ends the WebTransport session. That drops what is still on its way, so unless a write
-// is stuck the client, who hears the stream end behind the last frame, has closeWithin to
+// is stuck the client, who hears the stream end behind the last frame, has heardWithin to
 // take that and end the session itself. Safe to call twice.
 func (s *wtStream) Close() error {
 	if s.writing.TryLock() {
@@ -121,7 +121,7 @@ func (s *wtStream) Close() error {
 		}
 		s.writing.Unlock()
 		if first {
-			late := time.NewTimer(closeWithin)
+			late := time.NewTimer(heardWithin)
 			defer late.Stop()
 			select {
 			case <-s.session.Context().Done():

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
@@ -157,8 +158,15 @@ func TestWebTransportRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := web.Dial(t.Context(), h.url3()+relay.Path, nil); err == nil {
-		t.Error("a second session on the same connection")
+	// The answer is on its way before webtransport-go looks whether there is a session already.
+	if _, second, err := web.Dial(t.Context(), h.url3()+relay.Path, nil); err == nil {
+		select {
+		case <-second.Context().Done():
+		case <-session.Context().Done():
+			session = second
+		case <-time.After(handshakeTime):
+			t.Error("two sessions on the same connection")
+		}
 	}
 	stream, err := session.OpenStream()
 	if err != nil {
