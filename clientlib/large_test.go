@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/sealpost/sealpost/clientlib/internal/state"
 	"github.com/sealpost/sealpost/keyserver"
 )
 
@@ -35,9 +36,46 @@ func TestQ08_ThousandMembers(t *testing.T) {
 	bob.awaitText("to a thousand")
 	bob.say(id, "from one of them")
 	carol.awaitText("from one of them")
+	stored := carol.mlsRows(id)
+	bob.say(id, "from the same")
+	carol.awaitText("from the same")
+	if n := changedBytes(stored, carol.mlsRows(id)); n == 0 || n > 2048 {
+		t.Errorf("a message among a thousand changes %d bytes of the stored MLS state", n)
+	}
 	if n := alice.blobCommits(id); n < 11 {
 		t.Errorf("%d commits travelled as blobs, want ten additions and the path at least", n)
 	}
+}
+
+// mlsRows is what is stored of the conversation's MLS state.
+func (u *user) mlsRows(id ConversationID) map[string]string {
+	u.t.Helper()
+	rows := map[string]string{}
+	u.must(u.eng.call(u.ctx(), func() error {
+		return u.db.View(u.ctx(), func(tx *state.Tx) error {
+			records, err := storedMLS(tx, u.eng.primary(id).id)
+			for _, r := range records {
+				rows[r.Key] = string(r.Value)
+			}
+			return err
+		})
+	}))
+	return rows
+}
+
+// changedBytes counts the keys and values of rows that came, went or changed.
+func changedBytes(before, after map[string]string) (n int) {
+	for key, value := range after {
+		if old, ok := before[key]; !ok || old != value {
+			n += len(key) + len(value)
+		}
+	}
+	for key := range before {
+		if _, ok := after[key]; !ok {
+			n += len(key)
+		}
+	}
+	return n
 }
 
 // crowd registers accounts whose devices never come online, with a KeyPackage each.

@@ -214,6 +214,23 @@ func TestSaveUntilSaved(t *testing.T) {
 	kept.load(t, g)
 }
 
+// TestSaveAcrossACommit: what stands under the same key before and after a commit is not taken
+// for the same where the caller stores only afterwards, such as the key of a skipped message.
+func TestSaveAcrossACommit(t *testing.T) {
+	groups := trio(t)
+	kept := shelf{}
+	for i := range 2 {
+		must(groups[0].Encrypt(nil, nil))(t) // never comes
+		say(t, groups[0], groups, "x")
+		if i == 0 {
+			kept.keep(t, groups[2])
+			advance(t, groups[1], groups, CommitParams{})
+		}
+	}
+	kept.keep(t, groups[2])
+	kept.load(t, groups[2])
+}
+
 func equalRecords(a, b Record) bool { return a.Key == b.Key && bytes.Equal(a.Value, b.Value) }
 
 // TestSaveOfAFormerMember: nothing of the group is left.
