@@ -187,6 +187,11 @@ func groupInfoRules(t *testing.T, id Suite) {
 			psk := preSharedKeyID{kind: pskExternal, nonce: make([]byte, s.nh)}
 			gs.psks = []preSharedKeyID{psk, psk}
 		}},
+		{"links to two groups", "welcome.psk", func(gs *groupSecrets, _ *groupInfo) {
+			for _, usage := range []uint8{usageReInit, usageBranch} {
+				gs.psks = append(gs.psks, preSharedKeyID{kind: pskResumption, usage: usage, nonce: make([]byte, s.nh)})
+			}
+		}},
 	} {
 		opened, info, err := openWelcome(s, original, kp.Ref(), secrets.initKey, nil)
 		if err != nil {

@@ -152,6 +152,23 @@ func TestSuccessorMembers(t *testing.T) {
 	wantRule(t, "another credential", second(Join(welcomes[1].Message, secrets[1], p)), "successor.members")
 }
 
+// TestBranchUnderPolicy: what links a branch to its group is no pre-shared key that somebody
+// asks the members for.
+func TestBranchUnderPolicy(t *testing.T) {
+	groups := trioWith(t, DefaultSuite, Application{Credentials: policyOf(func(c CommitCheck) error {
+		if len(c.PSKs) > 0 {
+			return errNotAllowed
+		}
+		return nil
+	})})
+	kps, secrets := packages(t, DefaultSuite, "b", "c")
+	n, welcomes, err := groups[0].Branch([]byte("branch"), nil, successorConfig(t, DefaultSuite, kps))
+	if err != nil {
+		t.Fatal(err)
+	}
+	enter(t, n, welcomes, secrets, groups[1:])
+}
+
 // hostile makes a group out of g's resumption secret as no honest member does.
 func hostile(t tb, g *Group, usage uint8, begin GroupConfig, p CommitParams) *StagedCommit {
 	t.Helper()
