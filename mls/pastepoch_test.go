@@ -259,6 +259,19 @@ func TestBranchOfAPastEpoch(t *testing.T) {
 	}
 }
 
+// TestSuccessorOfAPastEpoch: what takes a closed group's place is linked to its last epoch, and
+// not to one that a former member knows.
+func TestSuccessorOfAPastEpoch(t *testing.T) {
+	groups := keeping(t, DefaultSuite, 1)
+	r := reInitTo(DefaultSuite)
+	kps, secrets := packages(t, DefaultSuite, "b", "c")
+	begin := GroupConfig{Suite: r.Suite, GroupID: r.GroupID, Extensions: r.Extensions}
+	early := hostile(t, groups[0], usageReInit, begin, CommitParams{Add: kps})
+	closeGroup(t, groups, DefaultSuite)
+	p := JoinParams{Tree: early.Next().RatchetTree(), Now: testNow, Parent: groups[1]}
+	wantRule(t, "an epoch too early", second(Join(early.Welcomes()[0].Message, secrets[0], p)), "reinit.parameters")
+}
+
 // TestDamagedPastEpochs: records whose sum is right and which do not fit together are found out
 // one by one.
 func TestDamagedPastEpochs(t *testing.T) {
