@@ -12,7 +12,10 @@ import (
 // credential its device never signed.
 var ErrBadCredential = errors.New("clientlib: credential is not signed by its device")
 
-var _ mls.CommitValidator = validator{}
+var (
+	_ mls.CommitValidator   = validator{}
+	_ mls.ProposalValidator = validator{}
+)
 
 // validator checks a leaf's credential at the seven events of RFC 9420 section 5.3.1, in
 // the sense of which commit counts: the device's signature only. It comes out alike for all
@@ -41,6 +44,14 @@ func (validator) ValidateCredential(c mls.CredentialCheck) error {
 	}
 	if old.Account != cred.Account || old.Device != cred.Device {
 		return fmt.Errorf("%w: update changes the device of a leaf", ErrBadCredential)
+	}
+	return nil
+}
+
+// ValidateProposal refuses what somebody outside proposes: nobody outside has a say in a group.
+func (validator) ValidateProposal(_ *mls.PublicView, p *mls.QueuedProposal) error {
+	if p.External != nil {
+		return fmt.Errorf("%w: proposing from outside", ErrNotAllowed)
 	}
 	return nil
 }

@@ -131,7 +131,7 @@ func TestPolicyRefusesWhatLocksOut(t *testing.T) {
 }
 
 // TestA17_NobodyComesInFromOutside: a GroupInfo that leaked lets nobody in, not even a member's
-// own device in its own place: the commit counts for nobody.
+// own device in its own place: the commit counts for nobody, and no proposal waits.
 func TestA17_NobodyComesInFromOutside(t *testing.T) {
 	alice, bob := newTestDevice(t), newTestDevice(t)
 	g := alice.mlsGroup(t, &policy{Kind: Group, AnyoneAdd: true})
@@ -142,6 +142,13 @@ func TestA17_NobodyComesInFromOutside(t *testing.T) {
 	}
 	member := need[*mls.Group](t)(mls.Join(c.Welcomes()[0].Message, secrets, mls.JoinParams{Tree: g.RatchetTree(), Application: application, Now: time.Now()}))
 	info := need[[]byte](t)(member.View().GroupInfo(mls.GroupInfoParams{Tree: true, ExternalPub: true}))
+	outside := need[*mls.PublicGroup](t)(mls.NewPublicGroup(info, nil, mls.Application{}))
+	key, cred := alice.leaf(t)
+	own, _ := alice.keyPackage(t, func(cfg *mls.KeyPackageConfig) { cfg.SignatureKey, cfg.Credential = key, cred })
+	msg := need[[]byte](t)(outside.Propose(key, mls.ProposalParams{Add: own, Now: time.Now()}))
+	if _, err := g.Process(msg); !errors.Is(err, ErrNotAllowed) {
+		t.Errorf("a device adds itself by a proposal: %v, want ErrNotAllowed", err)
+	}
 	for name, c := range map[string]struct {
 		device *testDevice
 		remove *mls.LeafIndex

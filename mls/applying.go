@@ -261,31 +261,6 @@ func (e *PublicView) checkExtensions(extensions []Extension, v CredentialValidat
 	return nil
 }
 
-func (s externalSender) judge(v CredentialValidator, row *suite, before []externalSender) error {
-	if err := s.credential.checkHolder(row, s.signatureKey); err != nil {
-		return err
-	}
-	check := CredentialCheck{
-		Event: CredentialExternalSenderAdded, Suite: row.id, Credential: s.credential, SignatureKey: s.signatureKey,
-	}
-	for _, b := range before {
-		if !bytes.Equal(b.signatureKey, s.signatureKey) {
-			continue
-		}
-		if b.credential.equal(s.credential) {
-			return nil
-		}
-		check.Event, check.Predecessor = CredentialExternalSenderUpdated, &b.credential
-	}
-	if v == nil {
-		return nil
-	}
-	if err := v.ValidateCredential(check); err != nil {
-		return brokenBy("extension.external-senders", err, "refused by the application")
-	}
-	return nil
-}
-
 // finish verifies the finished tree and computes the provisional group context.
 func (p *plan) finish() error {
 	if err := p.tree.checkMembers(p.extensions); err != nil {

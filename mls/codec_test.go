@@ -33,7 +33,7 @@ var codecs = map[string]func([]byte) ([]byte, error){
 	"credential":            roundTrip(readCredential, writeCredential),
 	"capabilities":          roundTrip(readCapabilities, writeCapabilities),
 	"required capabilities": bodyTrip(parseRequiredCapabilities, writeRequiredCapabilities),
-	"external senders":      bodyTrip(parseExternalSenders, writeExternalSenders),
+	"external senders":      bodyTrip(parseExternalSenders, func(w *wire.Writer, l []ExternalSender) { w.Raw(EncodeExternalSenders(l)) }),
 	"components":            bodyTrip(ParseComponents, func(w *wire.Writer, l []ComponentData) { w.Raw(mustEncode(EncodeComponents(l))) }),
 	"component ids":         bodyTrip(ParseComponentIDs, func(w *wire.Writer, ids []ComponentID) { w.Raw(EncodeComponentIDs(ids)) }),
 	"wire formats":          bodyTrip(parseWireFormats, func(w *wire.Writer, fs []uint16) { w.Raw(EncodeWireFormats(fs)) }),
@@ -65,13 +65,6 @@ func writeRequiredCapabilities(w *wire.Writer, c requiredCapabilities) {
 	wire.WriteVector(w, c.extensions, writeUint[ExtensionType])
 	wire.WriteVector(w, c.proposals, writeUint[ProposalType])
 	wire.WriteVector(w, c.credentials, writeUint[CredentialType])
-}
-
-func writeExternalSenders(w *wire.Writer, list []externalSender) {
-	wire.WriteVector(w, list, func(w *wire.Writer, s externalSender) {
-		w.Bytes(s.signatureKey)
-		writeCredential(w, s.credential)
-	})
 }
 
 // privateContent is PrivateMessageContent (section 6.3.1) without padding, behind the content
@@ -135,7 +128,7 @@ func samples(t tb, id Suite) map[string][][]byte {
 		"capabilities":          {encode(kp.leaf.capabilities, writeCapabilities)},
 		"extensions":            {encode(groups[0].at.ctx.extensions, writeExtensions)},
 		"required capabilities": {encode(requiredCapabilities{[]ExtensionType{testExtension}, []ProposalType{8}, []CredentialType{1, 2}}, writeRequiredCapabilities)},
-		"external senders":      {encode([]externalSender{{signatureKey: kp.leaf.signatureKey, credential: basic("sender")}}, writeExternalSenders)},
+		"external senders":      {EncodeExternalSenders([]ExternalSender{{SignatureKey: kp.leaf.signatureKey, Credential: basic("sender")}})},
 		"components":            {must(EncodeComponents([]ComponentData{{1, EncodeComponentIDs([]ComponentID{1, 9})}, {9, []byte("data")}}))(t)},
 		"component ids":         {EncodeComponentIDs([]ComponentID{1, 2, 0x8000})},
 		"wire formats":          {EncodeWireFormats([]uint16{6, 0xf000})},

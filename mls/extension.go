@@ -88,29 +88,3 @@ func parseRequiredCapabilities(data []byte) (requiredCapabilities, error) {
 	}
 	return rc, nil
 }
-
-// externalSender is ExternalSender (section 12.1.8.1).
-type externalSender struct {
-	signatureKey SignaturePublicKey
-	credential   Credential
-}
-
-// listExternalSenders are those that a group context names, none without the extension.
-func listExternalSenders(extensions []Extension) ([]externalSender, error) {
-	data, ok := findExtension(extensions, ExtensionExternalSenders)
-	if !ok {
-		return nil, nil
-	}
-	return parseExternalSenders(data)
-}
-
-func parseExternalSenders(data []byte) ([]externalSender, error) {
-	r := wire.NewReader(data)
-	senders := wire.Vector(r, func(r *wire.Reader) externalSender {
-		return externalSender{signatureKey: r.Bytes(), credential: readCredential(r)}
-	})
-	if err := r.Finish(); err != nil {
-		return nil, brokenBy("extension.external-senders", malformed(err), "does not parse")
-	}
-	return senders, nil
-}

@@ -54,7 +54,7 @@ func (e *PublicView) senderKey(c *framedContent) (SignaturePublicKey, error) {
 		if uint64(c.sender.index) >= uint64(len(senders)) {
 			return nil, broken("framing.sender", "external sender %d of %d", c.sender.index, len(senders))
 		}
-		return senders[c.sender.index].signatureKey, nil
+		return senders[c.sender.index].SignatureKey, nil
 	case c.sender.kind == senderNewMemberProposal && c.contentType == contentProposal:
 		if c.proposal.kind != proposalAdd {
 			return nil, c.proposal.checkSender(c.sender)

@@ -122,7 +122,7 @@ func (g *Group) requested(p *CommitParams) ([]listed, error) {
 		list = append(list, listed{proposal: &proposal{kind: proposalPSK, psk: p.link.id}, checked: true})
 	}
 	if p.ReInit != nil {
-		q, err := g.reInitProposal(p.ReInit)
+		q, err := g.at.reInitProposal(p.ReInit, &g.app)
 		if err != nil {
 			return nil, err
 		}

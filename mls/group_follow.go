@@ -10,14 +10,7 @@ import (
 // processCommit checks a commit and follows it. An error that is not [ErrCannotFollow] is
 // about the public checks, which come first and use nothing that is this member's alone.
 func (g *Group) processCommit(a *authenticatedContent, msg []byte) (*StagedCommit, error) {
-	if len(a.auth.confirmationTag) != g.at.suite.nh {
-		return nil, broken("commit.confirmation-tag", "tag of %d bytes", len(a.auth.confirmationTag))
-	}
-	list, err := g.queue.resolve(a)
-	if err != nil {
-		return nil, err
-	}
-	pl, err := g.at.checkCommit(a, list, &g.app)
+	pl, err := g.at.planCommit(a, g.queue, &g.app)
 	if err != nil {
 		return nil, err
 	}
@@ -29,6 +22,18 @@ func (g *Group) processCommit(a *authenticatedContent, msg []byte) (*StagedCommi
 		return nil, fmt.Errorf("%w: %w", ErrCannotFollow, err)
 	}
 	return c, nil
+}
+
+// planCommit is all of the public checks of a commit whose signature was verified.
+func (e *PublicView) planCommit(a *authenticatedContent, queue proposalQueue, app *Application) (*plan, error) {
+	if len(a.auth.confirmationTag) != e.suite.nh {
+		return nil, broken("commit.confirmation-tag", "tag of %d bytes", len(a.auth.confirmationTag))
+	}
+	list, err := queue.resolve(a)
+	if err != nil {
+		return nil, err
+	}
+	return e.checkCommit(a, list, app)
 }
 
 // checkCommit is the public part of processing a commit (RFC 9420 section 12.4.2): proposals,

@@ -24,23 +24,6 @@ type ApplicationMessage struct {
 	Generation uint32 // of the sender's ratchet, contiguous at the sender
 }
 
-// QueuedProposal is a proposal that was accepted and now waits for a commit. One of Add,
-// Update, Remove (a SelfRemove's too), Extensions, PSK, ReInit, AppData, Ephemeral and Custom is set.
-type QueuedProposal struct {
-	Sender     LeafIndex
-	Own        bool // our own, come back
-	Add        *KeyPackage
-	Update     *Member // as it will be
-	Remove     *LeafIndex
-	Extensions *[]Extension
-	PSK        *PSKID // perhaps unknown to this member, which then cannot follow its commit
-	ReInit     *ReInit
-	AppData    *AppDataUpdate
-	Ephemeral  *ComponentData
-	Custom     *CustomProposal
-	AAD        []byte
-}
-
 // OwnCommit is a commit that this member made in this epoch, come back. The caller merges
 // the [StagedCommit] whose message it is.
 type OwnCommit struct {
@@ -48,7 +31,6 @@ type OwnCommit struct {
 }
 
 func (*ApplicationMessage) received() {}
-func (*QueuedProposal) received()     {}
 func (*OwnCommit) received()          {}
 
 // Process takes an MLSMessage with a PrivateMessage or PublicMessage of the current epoch.
@@ -234,15 +216,6 @@ func (e *PublicView) authenticatePublic(a *authenticatedContent) error {
 	return e.authenticate(a, key)
 }
 
-// receiveProposal checks a proposal by itself that was authenticated.
-func (e *PublicView) receiveProposal(a *authenticatedContent, app *Application) (*queuedProposal, error) {
-	q := &queuedProposal{ref: a.proposalRef(e.suite), content: a, said: a.said(e.ctx)}
-	if q.proposal().kind == ProposalSelfRemove && a.wireFormat != wireFormatPublic {
-		return nil, broken("self-remove.wire-format", "SelfRemove that somebody outside could not read")
-	}
-	return q, e.checkProposal(q.proposal(), q.from(), app)
-}
-
 // processProposal queues a proposal that is valid by itself; used is called when it is.
 func (g *Group) processProposal(a *authenticatedContent, used func()) (Received, error) {
 	q, err := g.at.receiveProposal(a, &g.app)
@@ -253,33 +226,5 @@ func (g *Group) processProposal(a *authenticatedContent, used func()) (Received,
 		return nil, err
 	}
 	used()
-	return q.describe(false), nil
-}
-
-func (q *queuedProposal) describe(own bool) *QueuedProposal {
-	out := &QueuedProposal{Sender: q.from().leaf(), Own: own, AAD: bytes.Clone(q.content.content.authenticatedData)}
-	switch p := q.proposal(); p.kind {
-	case proposalAdd:
-		out.Add = p.add
-	case proposalUpdate:
-		out.Update = new(newMember(q.from().leaf(), p.update))
-	case proposalRemove, ProposalSelfRemove:
-		at, _ := q.listed().removed()
-		out.Remove = new(at)
-	case proposalGroupExtensions:
-		out.Extensions = new(cloneExtensions(p.extensions))
-	case proposalPSK:
-		out.PSK = new(p.psk.public())
-	case proposalReInit:
-		out.ReInit = p.reInit.clone()
-	case ProposalAppDataUpdate:
-		out.AppData = new(p.appData.clone())
-	case ProposalAppEphemeral:
-		out.Ephemeral = new(p.component.clone())
-	default:
-		if p.kind.isCustom() {
-			out.Custom = &CustomProposal{Type: p.kind, Data: bytes.Clone(p.custom)}
-		}
-	}
-	return out
+	return g.at.describe(q, false), nil
 }

@@ -70,49 +70,29 @@ func (g *Group) Propose(p ProposalParams) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	q.content, q.ref, q.said = a, a.proposalRef(g.at.suite), a.said(g.at.ctx)
+	if err := g.at.judgeProposal(q, &g.app); err != nil {
+		return nil, err
+	}
 	msg, err := g.sendHandshake(a)
 	if err != nil {
 		return nil, err
 	}
-	q.content, q.ref, q.said, q.digest = a, a.proposalRef(g.at.suite), a.said(g.at.ctx), sha256.Sum256(msg)
+	q.digest = sha256.Sum256(msg)
 	g.sent = append(slices.Clip(g.sent), q)
 	return msg, nil
 }
 
 // propose builds the proposal, and puts an Update's keys into q.
 func (g *Group) propose(p *ProposalParams, q *queuedProposal) (*proposal, error) {
-	chosen := 0
-	for _, set := range []bool{
-		p.Add != nil, p.Update, p.Remove != nil, p.Extensions != nil, p.PSK != nil, p.ReInit != nil,
-		p.AppData != nil, p.Ephemeral != nil, p.Custom != nil, p.SelfRemove,
-	} {
-		if set {
-			chosen++
-		}
-	}
-	if chosen != 1 {
-		return nil, broken("proposal.one", "%d kinds of proposal are asked for", chosen)
+	if err := p.checkOne(); err != nil {
+		return nil, err
 	}
 	switch {
-	case p.Add != nil:
-		return &proposal{kind: proposalAdd, add: p.Add}, g.app.verify(p.Add, p.Now)
-	case p.Remove != nil:
-		return &proposal{kind: proposalRemove, remove: *p.Remove}, nil
-	case p.Extensions != nil:
-		return &proposal{kind: proposalGroupExtensions, extensions: cloneExtensions(*p.Extensions)}, nil
-	case p.PSK != nil:
-		psk, err := g.at.suite.newPSK(*p.PSK)
-		return &proposal{kind: proposalPSK, psk: psk}, err
-	case p.ReInit != nil:
-		return g.reInitProposal(p.ReInit)
-	case p.AppData != nil:
-		return p.AppData.proposal(), nil
-	case p.Ephemeral != nil:
-		return &proposal{kind: ProposalAppEphemeral, component: p.Ephemeral.clone()}, nil
-	case p.Custom != nil:
-		return p.Custom.proposal()
 	case p.SelfRemove:
 		return g.leave()
+	case !p.Update:
+		return g.at.propose(p, &g.app)
 	}
 	leafKey, err := g.at.suite.generateHPKE()
 	if err != nil {
@@ -125,6 +105,44 @@ func (g *Group) propose(p *ProposalParams, q *queuedProposal) (*proposal, error)
 	leaf := g.renewedLeaf(leafKey, q.signatureKey, p.NewCredential, p.NewLeafExtensions, nil)
 	leaf.source = sourceUpdate
 	return &proposal{kind: proposalUpdate, update: leaf}, leaf.sign(g.at.suite, q.signatureKey, g.at.ctx.groupID, g.at.own)
+}
+
+func (p *ProposalParams) checkOne() error {
+	chosen := 0
+	for _, set := range []bool{
+		p.Add != nil, p.Update, p.Remove != nil, p.Extensions != nil, p.PSK != nil, p.ReInit != nil,
+		p.AppData != nil, p.Ephemeral != nil, p.Custom != nil, p.SelfRemove,
+	} {
+		if set {
+			chosen++
+		}
+	}
+	if chosen != 1 {
+		return broken("proposal.one", "%d kinds of proposal are asked for", chosen)
+	}
+	return nil
+}
+
+// propose builds a proposal that is not about the proposer's own leaf.
+func (e *PublicView) propose(p *ProposalParams, app *Application) (*proposal, error) {
+	switch {
+	case p.Add != nil:
+		return &proposal{kind: proposalAdd, add: p.Add}, app.verify(p.Add, p.Now)
+	case p.Remove != nil:
+		return &proposal{kind: proposalRemove, remove: *p.Remove}, nil
+	case p.Extensions != nil:
+		return &proposal{kind: proposalGroupExtensions, extensions: cloneExtensions(*p.Extensions)}, nil
+	case p.PSK != nil:
+		psk, err := e.suite.newPSK(*p.PSK)
+		return &proposal{kind: proposalPSK, psk: psk}, err
+	case p.ReInit != nil:
+		return e.reInitProposal(p.ReInit, app)
+	case p.AppData != nil:
+		return p.AppData.proposal(), nil
+	case p.Ephemeral != nil:
+		return &proposal{kind: ProposalAppEphemeral, component: p.Ephemeral.clone()}, nil
+	}
+	return p.Custom.proposal()
 }
 
 // leave is a SelfRemove, unless this member has made one in this epoch already.
@@ -148,5 +166,5 @@ func (g *Group) ownProposal(q *queuedProposal, came *authenticatedContent) (Rece
 	}
 	g.queue = queue
 	g.sent = slices.DeleteFunc(slices.Clone(g.sent), func(s *queuedProposal) bool { return s == q })
-	return back.describe(true), nil
+	return g.at.describe(&back, true), nil
 }

@@ -1,6 +1,11 @@
 package mls
 
-import "github.com/sealpost/sealpost/internal/wire"
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/sealpost/sealpost/internal/wire"
+)
 
 // groupInfo is GroupInfo (RFC 9420 section 12.4.3).
 type groupInfo struct {
@@ -46,6 +51,43 @@ func (e *EpochView) groupInfo(p GroupInfoParams) (*groupInfo, error) {
 		info.extensions = append(info.extensions, Extension{Type: extensionExternalPub, Data: mustFinish(&w)})
 	}
 	return info, info.sign(e.suite, e.signatureKey)
+}
+
+// CheckGroupInfo verifies that a GroupInfo (an MLSMessage) is of this very epoch, signed by a
+// member, and holds no other tree and no unusable external key: what a delivery service asks
+// before it hands one out. Errors: [ErrMalformed], [ErrWrongGroup], [ErrPastEpoch],
+// [ErrFutureEpoch], [ErrTreeMismatch], [ErrInvalid].
+func (e *PublicView) CheckGroupInfo(groupInfo []byte) error {
+	m, err := parse(groupInfo, readMessage)
+	if err != nil {
+		return err
+	}
+	info := m.groupInfo
+	if info == nil {
+		return fmt.Errorf("%w: wire format %d is no GroupInfo", ErrMalformed, m.wireFormat)
+	}
+	if err := e.checkAddress(info.context.groupID, info.context.epoch); err != nil {
+		return err
+	}
+	if !bytes.Equal(info.context.bytes(), e.ctx.bytes()) || !bytes.Equal(info.confirmationTag, e.confirmationTag) {
+		return broken("groupinfo.epoch", "another epoch %d than this one", e.ctx.epoch)
+	}
+	if err := checkUniqueExtensions(info.extensions); err != nil {
+		return err
+	}
+	if data, ok := findExtension(info.extensions, extensionRatchetTree); ok && !bytes.Equal(data, e.RatchetTree()) {
+		return ErrTreeMismatch
+	}
+	if data, ok := findExtension(info.extensions, extensionExternalPub); ok {
+		if _, err := e.suite.parseExternalPub(data); err != nil {
+			return err
+		}
+	}
+	signer := e.tree.leaf(info.signer)
+	if signer == nil {
+		return broken("groupinfo.signer", "leaf %d is not a member", info.signer)
+	}
+	return info.verifySignature(e.suite, signer.signatureKey)
 }
 
 func writeGroupInfo(w *wire.Writer, g *groupInfo) {

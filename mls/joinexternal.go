@@ -163,8 +163,8 @@ func (e *PublicView) selfRemove(msg []byte) (*queuedProposal, error) {
 	if err := e.checkAddress(m.public.content.groupID, m.public.content.epoch); err != nil {
 		return nil, err
 	}
-	a := m.public.signed()
-	if err := e.authenticatePublic(a); err != nil {
+	a, err := m.public.openOpenly(e)
+	if err != nil {
 		return nil, err
 	}
 	return e.receiveProposal(a, new(Application))

@@ -1,9 +1,10 @@
 // Package mls is Messaging Layer Security, RFC 9420: groups that agree on keys.
 //
 // Start with [NewGroup] and [Group.Commit] on one side, [NewKeyPackage] and [Join] on the
-// other, or [JoinExternal] where the group lets people in by themselves. [Group.Process] takes every later message. A commit is staged: nothing changes
-// until [Group.Merge], so a caller first learns from its delivery service whether the
-// commit counts.
+// other, or [JoinExternal] where the group lets people in by themselves. [Group.Process]
+// takes every later message. A commit is staged: nothing changes until [Group.Merge], so a
+// caller first learns from its delivery service whether the commit counts. [NewPublicGroup]
+// follows from outside, without a secret.
 //
 // The package is a pure state machine: no I/O, clock, log, storage or goroutine. Randomness
 // is crypto/rand. Time comes in as a parameter where lifetimes are checked, and never
@@ -44,7 +45,8 @@ const (
 	maxLeaves = 1 << 16
 	// maxPending and maxPendingPerSender bound queued proposals of an epoch, so that an
 	// insider's flood costs bounded memory. Counted in the order of the log, hence alike for
-	// every member.
+	// every member. Whoever proposes to be added is one sender, all of them together: anybody
+	// can be as many as it likes.
 	maxPending          = 256
 	maxPendingPerSender = 16
 	// maxOwnMessages bounds remembered digests of commits that this member made in an epoch.

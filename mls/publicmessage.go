@@ -39,18 +39,30 @@ func protectPublic(s *suite, a *authenticatedContent, ctx *groupContext, members
 }
 
 // signed is what the message's signature covers, and the signature.
-func (m *publicMessage) signed() *authenticatedContent {
-	return &authenticatedContent{wireFormat: wireFormatPublic, content: m.content, auth: m.auth}
+func (m *publicMessage) signed() (*authenticatedContent, error) {
+	if m.content.contentType == contentApplication {
+		return nil, broken("framing.application-public", "application data as PublicMessage")
+	}
+	return &authenticatedContent{wireFormat: wireFormatPublic, content: m.content, auth: m.auth}, nil
 }
 
 // unprotect checks the membership tag. The signature is the caller's to check.
 func (m *publicMessage) unprotect(s *suite, ctx *groupContext, membershipKey secret) (*authenticatedContent, error) {
-	if m.content.contentType == contentApplication {
-		return nil, broken("framing.application-public", "application data as PublicMessage")
+	a, err := m.signed()
+	if err != nil {
+		return nil, err
 	}
-	a := m.signed()
 	if m.content.sender.kind == senderMember && !s.verifyMAC(membershipKey, a.tbm(ctx), m.membershipTag) {
 		return nil, broken("framing.membership-tag", "tag of %d bytes does not verify", len(m.membershipTag))
 	}
 	return a, nil
+}
+
+// openOpenly verifies a PublicMessage of the view's epoch, but for its membership tag.
+func (m *publicMessage) openOpenly(e *PublicView) (*authenticatedContent, error) {
+	a, err := m.signed()
+	if err != nil {
+		return nil, err
+	}
+	return a, e.authenticatePublic(a)
 }

@@ -49,8 +49,8 @@ func checkReInit(p ReInit) error {
 	return checkUniqueExtensions(p.Extensions)
 }
 
-// reInitProposal is a proposal of this member, which must be able to go on itself.
-func (g *Group) reInitProposal(p *ReInit) (*proposal, error) {
+// reInitProposal is a proposal of one's own: the proposer knows itself how to go on.
+func (e *PublicView) reInitProposal(p *ReInit, app *Application) (*proposal, error) {
 	out := *p.clone()
 	if out.Version == 0 {
 		out.Version = versionMLS10
@@ -61,7 +61,7 @@ func (g *Group) reInitProposal(p *ReInit) (*proposal, error) {
 	if _, err := out.Suite.lookup(); err != nil {
 		return nil, err
 	}
-	if err := g.at.checkExtensions(out.Extensions, g.app.Credentials); err != nil {
+	if err := e.checkExtensions(out.Extensions, app.Credentials); err != nil {
 		return nil, err
 	}
 	return &proposal{kind: proposalReInit, reInit: out}, nil

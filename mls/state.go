@@ -12,8 +12,9 @@ import (
 // Kinds of state that is stored in one piece; the first byte of each. The second byte is
 // stateVersion. A group is stored in records.
 const (
-	stateKeyPackage = 1
-	stateStaged     = 4
+	stateKeyPackage  = 1
+	stateStaged      = 4
+	statePublicGroup = 5
 
 	stateVersion = 1
 )

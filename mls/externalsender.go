@@ -1,0 +1,73 @@
+package mls
+
+import (
+	"bytes"
+
+	"github.com/sealpost/sealpost/internal/wire"
+)
+
+// ExternalSender is somebody outside who may make proposals to a group (RFC 9420 section
+// 12.1.8.1).
+type ExternalSender struct {
+	SignatureKey SignaturePublicKey
+	Credential   Credential
+}
+
+// EncodeExternalSenders encodes the content of [ExtensionExternalSenders] in a group context.
+// Its senders are known by their place in it.
+func EncodeExternalSenders(list []ExternalSender) []byte {
+	return encode(list, func(w *wire.Writer, list []ExternalSender) {
+		wire.WriteVector(w, list, func(w *wire.Writer, s ExternalSender) {
+			w.Bytes(s.SignatureKey)
+			writeCredential(w, s.Credential)
+		})
+	})
+}
+
+func parseExternalSenders(data []byte) ([]ExternalSender, error) {
+	senders, err := parse(data, func(r *wire.Reader) []ExternalSender {
+		return wire.Vector(r, func(r *wire.Reader) ExternalSender {
+			return ExternalSender{SignatureKey: r.Bytes(), Credential: readCredential(r)}
+		})
+	})
+	if err != nil {
+		return nil, brokenBy("extension.external-senders", err, "does not parse")
+	}
+	return senders, nil
+}
+
+// listExternalSenders are those that a group context names, none without the extension.
+func listExternalSenders(extensions []Extension) ([]ExternalSender, error) {
+	data, ok := findExtension(extensions, ExtensionExternalSenders)
+	if !ok {
+		return nil, nil
+	}
+	return parseExternalSenders(data)
+}
+
+// judge asks the application about a sender that is new, or that has another credential than
+// before.
+func (s ExternalSender) judge(v CredentialValidator, row *suite, before []ExternalSender) error {
+	if err := s.Credential.checkHolder(row, s.SignatureKey); err != nil {
+		return err
+	}
+	check := CredentialCheck{
+		Event: CredentialExternalSenderAdded, Suite: row.id, Credential: s.Credential, SignatureKey: s.SignatureKey,
+	}
+	for _, b := range before {
+		if !bytes.Equal(b.SignatureKey, s.SignatureKey) {
+			continue
+		}
+		if b.Credential.equal(s.Credential) {
+			return nil
+		}
+		check.Event, check.Predecessor = CredentialExternalSenderUpdated, &b.Credential
+	}
+	if v == nil {
+		return nil
+	}
+	if err := v.ValidateCredential(check); err != nil {
+		return brokenBy("extension.external-senders", err, "refused by the application")
+	}
+	return nil
+}
