@@ -50,7 +50,7 @@ func (m *member) commit(req *mlsclient.CommitRequest) (*mls.StagedCommit, error)
 		Public: m.public, TreeInWelcome: !req.GetExternalTree(),
 	}
 	for _, d := range req.GetByValue() {
-		one, err := describe(d, g.View())
+		one, err := describe(d, g.View().PublicView)
 		if err != nil {
 			return nil, err
 		}

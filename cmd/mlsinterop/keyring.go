@@ -31,6 +31,9 @@ func named(id mls.PSKID) string {
 	return "external " + string(id.External)
 }
 
+// externalID names an external key, whose id may be empty but not nil.
+func externalID(id []byte) mls.PSKID { return mls.PSKID{External: append([]byte{}, id...)} }
+
 // PSK implements [mls.PSKSource].
 func (k *keyring) PSK(id mls.PSKID) ([]byte, error) {
 	if key, ok := k.keys[named(id)]; ok {
@@ -51,7 +54,7 @@ func (k *keyring) add(id, key []byte) error {
 	if len(k.keys)-len(k.epochs) >= maxPSKs {
 		return fmt.Errorf("%w: %d pre-shared keys", mls.ErrLimit, maxPSKs)
 	}
-	k.put(named(mls.PSKID{External: id}), key)
+	k.put(named(externalID(id)), key)
 	return nil
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // describe turns the runner's description of a proposal into ours.
-func describe(d *mlsclient.ProposalDescription, e *mls.EpochView) (mls.ProposalParams, error) {
+func describe(d *mlsclient.ProposalDescription, e *mls.PublicView) (mls.ProposalParams, error) {
 	p := mls.ProposalParams{Now: now()}
 	var err error
 	switch kind := string(d.GetProposalType()); kind {
@@ -20,7 +20,8 @@ func describe(d *mlsclient.ProposalDescription, e *mls.EpochView) (mls.ProposalP
 		leaf, err = leafOf(e.Members(), d.GetRemovedId())
 		p.Remove = &leaf
 	case "externalPSK":
-		p.PSK = &mls.PSKID{External: append([]byte{}, d.GetPskId()...)}
+		id := externalID(d.GetPskId())
+		p.PSK = &id
 	case "resumptionPSK":
 		p.PSK = &mls.PSKID{Resumption: &mls.ResumptionID{GroupID: e.ID(), Epoch: d.GetEpochId()}}
 	case "groupContextExtensions":
@@ -45,7 +46,7 @@ func (s *server) propose(id uint32, d *mlsclient.ProposalDescription) (*mlsclien
 	if err != nil {
 		return nil, err
 	}
-	p, err := describe(d, m.group.View())
+	p, err := describe(d, m.group.View().PublicView)
 	if err != nil {
 		return nil, err
 	}
