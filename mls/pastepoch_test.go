@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -292,9 +293,21 @@ func TestDamagedPastEpochs(t *testing.T) {
 		}
 	}
 	for name, damage := range map[string]func(shelf){
-		"a hole":             func(s shelf) { delete(s, epoch(2)) },
-		"parts of no epoch":  func(s shelf) { delete(s, epoch(1)) },
-		"another place":      func(s shelf) { s[epoch(0)] = s[epoch(1)]; delete(s, epoch(1)) },
+		"a hole": func(s shelf) {
+			maps.DeleteFunc(s, func(key string, _ []byte) bool { return strings.HasPrefix(key[1:], epoch(2)[1:]) })
+		},
+		"parts of no epoch": func(s shelf) { delete(s, epoch(1)) },
+		"another place":     func(s shelf) { s[epoch(0)] = s[epoch(1)]; delete(s, epoch(1)) },
+		"all an epoch early": func(s shelf) {
+			for key, value := range maps.Clone(s) {
+				if kind := key[:1]; kind != recordHeader && kind == strings.ToUpper(kind) {
+					moved := []byte(key)
+					moved[8]--
+					delete(s, key)
+					defer func() { s[string(moved)] = value }()
+				}
+			}
+		},
 		"the current epoch":  func(s shelf) { s[epoch(3)] = s[epoch(2)] },
 		"another group":      edit(epoch(1), func(p *pastEpoch) { p.ctx.groupID = []byte("other") }),
 		"another suite":      edit(epoch(1), func(p *pastEpoch) { p.ctx.suite = another(DefaultSuite) }),
@@ -325,4 +338,11 @@ func TestDamagedPastEpochs(t *testing.T) {
 		}
 	}
 	kept.load(t, groups[0])
+}
+
+// TestDroppedRatchet: a ratchet without its secret gives no key, which anybody could derive.
+func TestDroppedRatchet(t *testing.T) {
+	if key, err := new(ratchet).seek(suites[DefaultSuite], 0); !errors.Is(err, ErrConsumed) || key.key != nil {
+		t.Errorf("a key of no secret: %v, want ErrConsumed", err)
+	}
 }
