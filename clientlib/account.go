@@ -16,7 +16,7 @@ func (c *Client) Card(ctx context.Context) (ContactCard, error) {
 		if c.eng.id == nil {
 			return ErrNotRegistered
 		}
-		last, err := c.eng.lastResort()
+		last, err := c.eng.lastResort(c.eng.suites[0])
 		if err != nil {
 			return err
 		}
@@ -54,7 +54,7 @@ func (c *Client) AddCard(ctx context.Context, card ContactCard) (keyserver.Accou
 	}
 	k := &knownAccount{Handle: card.Handle, Chain: card.Chain, KeyPackage: card.KeyPackage}
 	if len(card.KeyPackage) > 0 {
-		if _, err := cardPackage(k); err != nil {
+		if _, err := cardPackage(k, suites...); err != nil {
 			return keyserver.AccountID{}, fmt.Errorf("%w: %w", ErrBadCard, err)
 		}
 	}

@@ -87,7 +87,7 @@ func (e *engine) commitParams(g *group, c *pendingChange, adds []addition) (*mls
 	case len(p.Add) > maxAdd:
 		return nil, nil, fmt.Errorf("%w: %d devices at once, at most %d", ErrTooLarge, len(p.Add), maxAdd)
 	case c.rec.Kind == changeRenew:
-		key, cred, err := e.newLeafKey(p.Now)
+		key, cred, err := e.newLeafKey(g.mls.Suite(), p.Now)
 		if err != nil {
 			return nil, nil, err
 		}

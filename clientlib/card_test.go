@@ -54,8 +54,9 @@ func TestCardText(t *testing.T) {
 	if strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 		t.Errorf("the text form is more than base64url: %q", text)
 	}
-	if len(text) > 4096 {
-		t.Errorf("the text form has %d characters, more than a QR code holds", len(text))
+	short := ContactCard{Handle: card.Handle, Chain: card.Chain}.String()
+	if len(text) > 6144 || len(short) > 512 { // a QR code holds 2,953
+		t.Errorf("the text form has %d characters, without the KeyPackage %d", len(text), len(short))
 	}
 	if got, err := ParseContactCard(text); err != nil || !reflect.DeepEqual(got, card) {
 		t.Errorf("a card does not survive its text form: %v", err)
@@ -162,10 +163,19 @@ func TestB01_CardTampered(t *testing.T) {
 }
 
 // TestA23_PackageOfAnotherSuite: it verifies, and is refused all the same: the group has one
-// suite, and a commit that adds another fails for all whom it adds.
+// suite, and a commit that adds another fails for all whom it adds. A suite that the device does
+// not state in its chain is none of its own.
 func TestA23_PackageOfAnotherSuite(t *testing.T) {
 	d := newTestDevice(t)
 	other := mls.SuiteP256AES128P256
+	for _, states := range [][]mls.Suite{suites, append(slices.Clone(suites), other)} {
+		d.chain = [][]byte{need[[]byte](t)(keyserver.NewAccount(d.recovery, d.key, states...))}
+		d.account = need[*keyserver.Account](t)(keyserver.VerifyChain(d.chain)).ID
+		packageOfAnotherSuite(t, d, other, slices.Contains(states, other))
+	}
+}
+
+func packageOfAnotherSuite(t *testing.T, d *testDevice, other mls.Suite, stated bool) {
 	kp, _ := d.keyPackage(t, func(cfg *mls.KeyPackageConfig) {
 		key := need[mls.SignaturePrivateKey](t)(other.GenerateSignatureKey())
 		identity := need[[]byte](t)(keyserver.SignCredential(d.key, d.account, key.Public(), uint16(other), time.Now().Add(credentialOf)))
@@ -173,7 +183,11 @@ func TestA23_PackageOfAnotherSuite(t *testing.T) {
 	})
 	account := need[*keyserver.Account](t)(keyserver.VerifyChain(d.chain))
 	device := need[*keyserver.Credential](t)(parseCredential(kp.Credential())).Device
-	if _, err := checkAddition(kp.Bytes(), account, device, true); !errors.Is(err, ErrBadCard) {
-		t.Errorf("a package of %v: %v", other, err)
+	if _, err := checkAddition(kp.Bytes(), account, device, bestSuite, true); !errors.Is(err, keyserver.ErrPackage) {
+		t.Errorf("a package of %v, stated: %v: %v, want ErrPackage", other, stated, err)
+	}
+	// With the group's own suite it would be good: the suite is what is wrong with it.
+	if _, err := checkAddition(kp.Bytes(), account, device, other, true); (err == nil) != stated {
+		t.Errorf("in a group of %v, stated: %v: %v", other, stated, err)
 	}
 }

@@ -165,11 +165,11 @@ type prepared struct {
 // prepareAdds fetches the KeyPackages of everybody whom a change adds. An account that has
 // none at the moment does not hold up the others.
 func (e *engine) prepareAdds(g *group, c *pendingChange) {
-	wanted := c.rec.Accounts
+	wanted, suite := c.rec.Accounts, g.mls.Suite()
 	e.spawn(func(ctx context.Context) {
 		p := prepared{failed: map[keyserver.AccountID]error{}}
 		for _, account := range wanted {
-			got, err := e.takePackages(ctx, c.rec.Request, account)
+			got, err := e.takePackages(ctx, c.rec.Request, account, suite)
 			switch {
 			case err == nil:
 				p.adds, p.ready = append(p.adds, got...), append(p.ready, account)
@@ -234,7 +234,7 @@ func (e *engine) splitChange(g *group, c *pendingChange, p *prepared) bool {
 func permanent(err error) bool {
 	for _, final := range []error{
 		keyserver.ErrNotFound, keyserver.ErrLied, keyserver.ErrChain, keyserver.ErrPackage, keyserver.ErrExpired,
-		keyserver.ErrTooLarge, keyserver.ErrInvalid, keyserver.ErrDenied, ErrBadCard, ErrUnknownAccount, context.Canceled,
+		keyserver.ErrTooLarge, keyserver.ErrInvalid, keyserver.ErrDenied, ErrBadCard, ErrUnknownAccount, errWithoutSuite, context.Canceled,
 	} {
 		if errors.Is(err, final) {
 			return true
@@ -243,21 +243,24 @@ func permanent(err error) bool {
 	return false
 }
 
-// takePackages gets a verified KeyPackage of each device of an account: from the directory,
-// or the one of a contact card where the directory has never heard of the account.
-func (e *engine) takePackages(ctx context.Context, request [32]byte, account keyserver.AccountID) ([]addition, error) {
+// takePackages gets a verified KeyPackage of a suite of each device of an account: from the
+// directory, or the one of a contact card where the directory has never heard of the account.
+func (e *engine) takePackages(ctx context.Context, request [32]byte, account keyserver.AccountID, suite mls.Suite) ([]addition, error) {
 	known, err := e.known(ctx, account)
 	if err != nil && !errors.Is(err, ErrUnknownAccount) {
 		return nil, err
 	}
 	listing, err := e.lookUp(ctx, account, known)
 	if errors.Is(err, keyserver.ErrNotFound) && known != nil && len(known.KeyPackage) > 0 {
-		return cardPackage(known)
+		return cardPackage(known, suite)
 	}
 	if err != nil {
 		return nil, err
 	}
-	packages, err := e.anonymous.Take(ctx, perAccount(request, account), account)
+	if !canJoin(listing.Account, suite) {
+		return nil, errWithoutSuite
+	}
+	packages, err := e.anonymous.Take(ctx, perAccount(request, account), account, suite)
 	if err != nil {
 		return nil, err
 	}
@@ -266,7 +269,7 @@ func (e *engine) takePackages(ctx context.Context, request [32]byte, account key
 	}
 	var out []addition
 	for _, p := range packages {
-		a, err := checkAddition(p.KeyPackage, listing.Account, p.Device, p.LastResort)
+		a, err := checkAddition(p.KeyPackage, listing.Account, p.Device, suite, p.LastResort)
 		if err != nil {
 			return nil, err
 		}
@@ -297,7 +300,9 @@ func perAccount(request [32]byte, account keyserver.AccountID) [32]byte {
 	return [32]byte(secret(request[:]).derive("sealpost take 1", account[:]))
 }
 
-func cardPackage(known *knownAccount) ([]addition, error) {
+// cardPackage gets the KeyPackage of a contact card. One of another suite than those asked for
+// passes like none: the directory may come to know the account.
+func cardPackage(known *knownAccount, among ...mls.Suite) ([]addition, error) {
 	account, err := keyserver.VerifyChain(known.Chain)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBadCard, err)
@@ -306,11 +311,14 @@ func cardPackage(known *knownAccount) ([]addition, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBadCard, err)
 	}
+	if !slices.Contains(among, kp.Suite()) {
+		return nil, fmt.Errorf("%w: that of its card is of %v", errNoPackage, kp.Suite())
+	}
 	cred, err := parseCredential(kp.Credential())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBadCard, err)
 	}
-	a, err := checkAddition(known.KeyPackage, account, cred.Device, true)
+	a, err := checkAddition(known.KeyPackage, account, cred.Device, kp.Suite(), true)
 	if err != nil {
 		return nil, err
 	}
@@ -318,15 +326,15 @@ func cardPackage(known *knownAccount) ([]addition, error) {
 }
 
 // checkAddition is the account check before one proposes (RFC 9420 section 5.3.1): the
-// package verifies, and its device is in the account's chain.
-func checkAddition(b []byte, account *keyserver.Account, device keyserver.DeviceID, lastResort bool) (*addition, error) {
+// package verifies, and its device is in the account's chain and states the group's suite there.
+func checkAddition(b []byte, account *keyserver.Account, device keyserver.DeviceID, suite mls.Suite, lastResort bool) (*addition, error) {
 	pkg, err := keyserver.CheckPackage(b, account, device, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	if s := pkg.Suite(); s != defaultSuite {
+	if s := pkg.Suite(); s != suite {
 		// It could not be in the group, and the commit that adds it would fail for everybody else.
-		return nil, fmt.Errorf("%w: KeyPackage of %v", ErrBadCard, s)
+		return nil, fmt.Errorf("%w: of %v, asked for as of %v", keyserver.ErrPackage, s, suite)
 	}
 	ct, err := contactOf(pkg.KeyPackage)
 	if err != nil {

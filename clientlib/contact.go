@@ -66,7 +66,11 @@ func contactOf(kp *mls.KeyPackage) (*contact, error) {
 	if _, err := relay.ParseAddress(c.Relay); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBadCard, err)
 	}
-	if _, err := hpke.MLKEM768X25519().NewPublicKey(c.Key); err != nil {
+	pk, err := hpke.MLKEM768X25519().NewPublicKey(c.Key)
+	if err == nil { // it parses; nothing can be sealed to one with an X25519 half of low order
+		_, _, err = hpke.NewSender(pk, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), nil)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: contact key: %w", ErrBadCard, err)
 	}
 	return c, nil
@@ -74,7 +78,8 @@ func contactOf(kp *mls.KeyPackage) (*contact, error) {
 
 // A ContactCard is all that it takes to start a conversation with an account without a
 // directory: its chain of devices, and a last-resort KeyPackage of one of them. Handing it
-// over in person (a QR code, a file) makes a server that lies about keys powerless.
+// over in person (a file, a link) makes a server that lies about keys powerless. A QR code holds
+// one without its KeyPackage, and the directory is asked for another then.
 type ContactCard struct {
 	Handle     string   // what the account calls itself; nothing proves it
 	Chain      [][]byte // the account's signed device chain (keyserver/PROTOCOL.md)
@@ -107,7 +112,8 @@ func (c *ContactCard) UnmarshalWire(r *wire.Reader) {
 	}
 }
 
-// String is the card's text form: base64url, about 3 KB.
+// String is the card's text form: base64url, about 6 KB, of which all but 500 bytes are the
+// KeyPackage.
 func (c ContactCard) String() string {
 	b, err := wire.Marshal(&c)
 	if err != nil {

@@ -54,8 +54,8 @@ func (e *engine) primary(id ConversationID) *group {
 	return best
 }
 
-// newGroup makes a group with this device alone in it. The queue comes when there is a network.
-func (e *engine) newGroup(kind ConversationKind, name string) (*group, error) {
+// newGroup makes a group of a suite with this device alone in it. The queue comes when there is a network.
+func (e *engine) newGroup(kind ConversationKind, name string, suite mls.Suite) (*group, error) {
 	g := &group{}
 	rand.Read(g.id[:])
 	g.rec = groupRecord{
@@ -71,12 +71,12 @@ func (e *engine) newGroup(kind ConversationKind, name string) (*group, error) {
 		return nil, err
 	}
 	now := time.Now()
-	key, cred, err := e.newLeafKey(now)
+	key, cred, err := e.newLeafKey(suite, now)
 	if err != nil {
 		return nil, err
 	}
 	g.mls, err = mls.NewGroup(mls.GroupConfig{
-		Suite: defaultSuite, GroupID: g.id[:], Credential: cred, SignatureKey: key,
+		Suite: suite, GroupID: g.id[:], Credential: cred, SignatureKey: key,
 		Extensions:          []mls.Extension{{Type: extensionPolicy, Data: data}},
 		SupportedExtensions: supportedExtensions,
 		Application:         application, Now: now,
@@ -129,7 +129,15 @@ func (e *engine) adoptInto(tx *state.Tx, g *group, id ConversationID, rec *convR
 
 // startGroup makes a conversation with the given members to come.
 func (e *engine) startGroup(kind ConversationKind, name string, id ConversationID, peer keyserver.AccountID, members []keyserver.AccountID) (ConversationID, error) {
-	g, err := e.newGroup(kind, name)
+	var suite mls.Suite
+	err := e.db.View(e.ctx, func(tx *state.Tx) (err error) {
+		suite, err = e.suiteFor(tx, members)
+		return err
+	})
+	if err != nil {
+		return id, err
+	}
+	g, err := e.newGroup(kind, name, suite)
 	if err != nil {
 		return id, err
 	}

@@ -27,12 +27,12 @@ func TestB01_CredentialOfAGhost(t *testing.T) {
 		return mls.Credential{Type: mls.CredentialBasic, Identity: identity}
 	}
 	_, fromEve := eve.leaf(t)
-	fromLaptop, x509 := sign(laptop, alice.account, uint16(defaultSuite)), mls.Credential{
+	fromLaptop, x509 := sign(laptop, alice.account, uint16(bestSuite)), mls.Credential{
 		Type: mls.CredentialX509, Identity: cred.Identity, Certificates: [][]byte{{1}},
 	}
 	stolen := need[*keyserver.Credential](t)(keyserver.ParseCredential(cred.Identity))
 	expired := mls.Credential{Type: mls.CredentialBasic, Identity: need[[]byte](t)(
-		keyserver.SignCredential(alice.key, alice.account, key.Public(), uint16(defaultSuite), time.Unix(1, 0)))}
+		keyserver.SignCredential(alice.key, alice.account, key.Public(), uint16(bestSuite), time.Unix(1, 0)))}
 	for name, c := range map[string]struct {
 		cred        mls.Credential
 		predecessor *mls.Credential
@@ -55,13 +55,13 @@ func TestB01_CredentialOfAGhost(t *testing.T) {
 		"no type":                           {mls.Credential{Identity: cred.Identity}, nil, false},
 		"leaf of another device":            {fromLaptop, &cred, false},
 		"leaf of another account":           {cred, &fromEve, false},
-		"leaf of a device of two accounts":  {sign(alice.key, eve.account, uint16(defaultSuite)), &cred, false},
+		"leaf of a device of two accounts":  {sign(alice.key, eve.account, uint16(bestSuite)), &cred, false},
 		"predecessor x509":                  {cred, &x509, false},
 		"predecessor that does not parse":   {cred, &mls.Credential{Type: mls.CredentialBasic}, false},
 	} {
 		for event := mls.CredentialKeyPackage; event <= mls.CredentialExternalSenderUpdated; event++ {
 			err := validator{}.ValidateCredential(mls.CredentialCheck{
-				Event: event, Suite: defaultSuite, Credential: c.cred, SignatureKey: key.Public(), Predecessor: c.predecessor,
+				Event: event, Suite: bestSuite, Credential: c.cred, SignatureKey: key.Public(), Predecessor: c.predecessor,
 			})
 			if c.good && err != nil || !c.good && !errors.Is(err, ErrBadCredential) {
 				t.Errorf("%s at event %d: %v, good: %v", name, event, err, c.good)
@@ -70,8 +70,8 @@ func TestB01_CredentialOfAGhost(t *testing.T) {
 	}
 	// The check is of the leaf's key and suite, not of those that the credential names.
 	for name, c := range map[string]mls.CredentialCheck{
-		"leaf with another key": {Suite: defaultSuite, Credential: cred, SignatureKey: otherKey.Public()},
-		"leaf without a key":    {Suite: defaultSuite, Credential: cred},
+		"leaf with another key": {Suite: bestSuite, Credential: cred, SignatureKey: otherKey.Public()},
+		"leaf without a key":    {Suite: bestSuite, Credential: cred},
 		"leaf of another suite": {Suite: 3, Credential: cred, SignatureKey: key.Public()},
 	} {
 		if err := (validator{}).ValidateCredential(c); !errors.Is(err, ErrBadCredential) {
@@ -117,7 +117,7 @@ func TestPolicyRefusesWhatLocksOut(t *testing.T) {
 	known, _ := rogue.View().ResumptionPSK() // each member has this one, and is not to be asked for it
 	for name, p := range map[string]mls.CommitParams{
 		"a pre-shared key":     {PSKs: []mls.PSKID{known}},
-		"the end of the group": {ReInit: &mls.ReInit{GroupID: []byte("successor"), Suite: defaultSuite}},
+		"the end of the group": {ReInit: &mls.ReInit{GroupID: []byte("successor"), Suite: bestSuite}},
 	} {
 		if _, err := g.Commit(p); !errors.Is(err, ErrNotAllowed) {
 			t.Errorf("%s, committed by us: %v, want ErrNotAllowed", name, err)

@@ -41,6 +41,7 @@ type engine struct {
 	failure    error         // guarded by mu; why run ended
 
 	// Owned by run.
+	suites    []mls.Suite // that this device can be in groups of, best first
 	id        *identity
 	keys      *keyserver.Client // signs in the device's name
 	anonymous *keyserver.Client // look-ups and group state: over connections of its own
@@ -70,7 +71,8 @@ const workQueue = 128
 func newEngine(cfg Config, db *state.DB, files *transfer.Folder) (*engine, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	e := &engine{
-		cfg: cfg, db: db, files: files, log: cfg.Logger, ctx: ctx, stop: stop,
+		suites: suites,
+		cfg:    cfg, db: db, files: files, log: cfg.Logger, ctx: ctx, stop: stop,
 		work: make(chan func(), workQueue), done: make(chan struct{}),
 		newEvents: make(chan struct{}), registered: make(chan struct{}),
 		groups: map[groupID]*group{}, convs: map[ConversationID]*convRecord{}, links: map[string]*link{},

@@ -27,7 +27,7 @@ type testDevice struct {
 func newTestDevice(t testing.TB) *testDevice {
 	t.Helper()
 	d := &testDevice{recovery: newSecret().signer(), key: newSecret().signer()}
-	d.chain = [][]byte{need[[]byte](t)(keyserver.NewAccount(d.recovery, d.key))}
+	d.chain = [][]byte{need[[]byte](t)(keyserver.NewAccount(d.recovery, d.key, suites...))}
 	d.account = need[*keyserver.Account](t)(keyserver.VerifyChain(d.chain)).ID
 	return d
 }
@@ -35,8 +35,8 @@ func newTestDevice(t testing.TB) *testDevice {
 // leaf makes a signature key and the credential by which the device vouches for it.
 func (d *testDevice) leaf(t testing.TB) (mls.SignaturePrivateKey, mls.Credential) {
 	t.Helper()
-	key := need[mls.SignaturePrivateKey](t)(defaultSuite.GenerateSignatureKey())
-	identity := need[[]byte](t)(keyserver.SignCredential(d.key, d.account, key.Public(), uint16(defaultSuite), time.Now().Add(credentialOf)))
+	key := need[mls.SignaturePrivateKey](t)(bestSuite.GenerateSignatureKey())
+	identity := need[[]byte](t)(keyserver.SignCredential(d.key, d.account, key.Public(), uint16(bestSuite), time.Now().Add(credentialOf)))
 	return key, mls.Credential{Type: mls.CredentialBasic, Identity: identity}
 }
 
@@ -49,7 +49,7 @@ func (d *testDevice) keyPackage(t testing.TB, change func(*mls.KeyPackageConfig)
 	key, cred := d.leaf(t)
 	now := time.Now()
 	cfg := mls.KeyPackageConfig{
-		Suite: defaultSuite, Credential: cred, SignatureKey: key, NotBefore: now.Add(-packageSkew), NotAfter: now.Add(packageLife),
+		Suite: bestSuite, Credential: cred, SignatureKey: key, NotBefore: now.Add(-packageSkew), NotAfter: now.Add(packageLife),
 		Extensions:          []mls.Extension{{Type: extensionContact, Data: need[[]byte](t)(wire.Marshal(&ct))}},
 		SupportedExtensions: supportedExtensions,
 	}
@@ -68,7 +68,7 @@ func (d *testDevice) mlsGroup(t testing.TB, p *policy) *mls.Group {
 	t.Helper()
 	key, cred := d.leaf(t)
 	return need[*mls.Group](t)(mls.NewGroup(mls.GroupConfig{
-		Suite: defaultSuite, GroupID: newSecret(), Credential: cred, SignatureKey: key,
+		Suite: bestSuite, GroupID: newSecret(), Credential: cred, SignatureKey: key,
 		Extensions:          []mls.Extension{{Type: extensionPolicy, Data: need[[]byte](t)(wire.Marshal(p))}},
 		SupportedExtensions: supportedExtensions, Application: application, Now: time.Now(),
 	}))

@@ -23,6 +23,8 @@ var (
 	ErrNotAllowed = errors.New("clientlib: the group's policy does not allow it")
 	// ErrUnknownAccount: neither the contacts nor the directory know the account.
 	ErrUnknownAccount = errors.New("clientlib: no such account")
+	// ErrNoSuite: there is no cipher suite that devices of all these accounts can.
+	ErrNoSuite = errors.New("clientlib: no cipher suite that all of them have")
 	// ErrUnsafeStore: the log knows entries of this device that the store does not: the
 	// store was copied back from an older state. Sending in that conversation stays off.
 	ErrUnsafeStore = errors.New("clientlib: store is older than what this device sent")

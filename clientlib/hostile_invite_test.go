@@ -65,10 +65,10 @@ func (u *user) found(f lureSpec) *luring {
 	if f.claims != u.id {
 		device = newSecret().signer()
 	}
-	key := need[mls.SignaturePrivateKey](u.t)(defaultSuite.GenerateSignatureKey())
-	identity := need[[]byte](u.t)(keyserver.SignCredential(device, f.claims, key.Public(), uint16(defaultSuite), time.Now().Add(credentialOf)))
+	key := need[mls.SignaturePrivateKey](u.t)(bestSuite.GenerateSignatureKey())
+	identity := need[[]byte](u.t)(keyserver.SignCredential(device, f.claims, key.Public(), uint16(bestSuite), time.Now().Add(credentialOf)))
 	g.mls = need[*mls.Group](u.t)(mls.NewGroup(mls.GroupConfig{
-		Suite: defaultSuite, GroupID: f.id, Credential: mls.Credential{Type: mls.CredentialBasic, Identity: identity},
+		Suite: bestSuite, GroupID: f.id, Credential: mls.Credential{Type: mls.CredentialBasic, Identity: identity},
 		SignatureKey: key, Extensions: []mls.Extension{{Type: extensionPolicy, Data: data}},
 		SupportedExtensions: supportedExtensions, Now: time.Now(),
 	}))
@@ -93,8 +93,8 @@ func (u *user) lure(invited *user, f lureSpec) *luring {
 	var adds []*addition
 	for _, m := range append([]*user{invited}, f.with...) {
 		listing := need[*keyserver.Listing](u.t)(u.eng.keys.LookupID(u.ctx(), m.id))
-		got := need[[]keyserver.Package](u.t)(u.eng.keys.Take(u.ctx(), [32]byte(newSecret()), m.id))
-		a := need[*addition](u.t)(checkAddition(got[0].KeyPackage, listing.Account, got[0].Device, got[0].LastResort))
+		got := need[[]keyserver.Package](u.t)(u.eng.keys.Take(u.ctx(), [32]byte(newSecret()), m.id, bestSuite))
+		a := need[*addition](u.t)(checkAddition(got[0].KeyPackage, listing.Account, got[0].Device, bestSuite, got[0].LastResort))
 		adds, params.Add = append(adds, a), append(params.Add, a.pkg.KeyPackage)
 	}
 	staged := need[*mls.StagedCommit](u.t)(g.mls.Commit(params))
@@ -326,7 +326,7 @@ func TestQ17_LastResortInvitationAgain(t *testing.T) {
 	alice, bob := s.register("alice"), s.register("bob")
 	bob.close() // so that the invitation is still Alice's to repeat
 	for last := false; !last; {
-		got := need[[]keyserver.Package](t)(alice.eng.keys.Take(alice.ctx(), [32]byte(newSecret()), bob.id))
+		got := need[[]keyserver.Package](t)(alice.eng.keys.Take(alice.ctx(), [32]byte(newSecret()), bob.id, bestSuite))
 		last = got[0].LastResort
 	}
 	peer, err := alice.Find(alice.ctx(), "bob")
@@ -444,6 +444,7 @@ func TestB01_CardOfHostileStrings(t *testing.T) {
 	for name, card := range map[string]ContactCard{
 		"a relay that is no text":         with(func(ct *contact) { ct.Relay = "\xff" }),
 		"a relay that is no address":      with(func(ct *contact) { ct.Relay = "nowhere" }),
+		"a contact key of low order":      with(func(ct *contact) { clear(ct.Key[len(ct.Key)-32:]) }),
 		"a contact key that is too short": with(func(ct *contact) { ct.Key = ct.Key[1:] }),
 	} {
 		if _, err := c.AddCard(t.Context(), card); !errors.Is(err, ErrBadCard) {

@@ -38,7 +38,7 @@ func (e *engine) createIdentity(handle string) error {
 		Relay: e.cfg.Relay.String(), KeyServer: e.cfg.KeyServer.String(), CreateID: newIdempotencyID(),
 	}
 	rand.Read(id.Inbox[:])
-	root, err := keyserver.NewAccount(id.Recovery.signer(), id.Device.signer())
+	root, err := keyserver.NewAccount(id.Recovery.signer(), id.Device.signer(), e.suites...)
 	if err != nil {
 		return err
 	}

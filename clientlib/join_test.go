@@ -36,13 +36,13 @@ func lure(t *testing.T, c *Client, id []byte, p *policy, others ...*testDevice) 
 	insider := newTestDevice(t)
 	key, cred := insider.leaf(t)
 	g := need[*mls.Group](t)(mls.NewGroup(mls.GroupConfig{
-		Suite: defaultSuite, GroupID: id, Credential: cred, SignatureKey: key, SupportedExtensions: supportedExtensions,
+		Suite: bestSuite, GroupID: id, Credential: cred, SignatureKey: key, SupportedExtensions: supportedExtensions,
 		Extensions: []mls.Extension{{Type: extensionPolicy, Data: need[[]byte](t)(wire.Marshal(p))}}, Now: time.Now(),
 	}))
 	params := mls.CommitParams{Now: time.Now()}
 	err := c.eng.call(t.Context(), func() error {
 		return c.eng.update(func(tx *state.Tx) error {
-			kp, err := c.eng.newPackage(tx, time.Now())
+			kp, err := c.eng.newPackage(tx, bestSuite, time.Now())
 			params.Add = append(params.Add, kp)
 			return err
 		})

@@ -91,9 +91,9 @@ func (u *user) crowd(n int) []keyserver.AccountID {
 				u.t.Error(err)
 				return
 			}
-			stock, err := u.eng.keys.Stock(u.ctx(), d.key, d.account)
+			stock, err := u.eng.keys.Stock(u.ctx(), d.key, d.account, bestSuite)
 			if err == nil {
-				_, err = u.eng.keys.Upload(u.ctx(), d.key, d.account, stock.Incarnation, nil, card.KeyPackage)
+				_, err = u.eng.keys.Upload(u.ctx(), d.key, d.account, bestSuite, stock.Incarnation, nil, card.KeyPackage)
 			}
 			if err == nil {
 				accounts[i], err = u.AddCard(u.ctx(), card)

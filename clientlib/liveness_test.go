@@ -15,7 +15,7 @@ import (
 func (u *user) empty(handle string) keyserver.AccountID {
 	u.t.Helper()
 	recovery, device := newSecret().signer(), newSecret().signer()
-	root := need[[]byte](u.t)(keyserver.NewAccount(recovery, device))
+	root := need[[]byte](u.t)(keyserver.NewAccount(recovery, device, suites...))
 	_, err := u.eng.keys.Register(u.ctx(), device, handle, root)
 	u.must(err)
 	return need[keyserver.AccountID](u.t)(u.Find(u.ctx(), handle))
@@ -124,14 +124,18 @@ func TestUploadsRefused(t *testing.T) {
 		}))
 		return n
 	}
-	if n := count(); n != poolSize+1 {
+	if n := count(); n != poolSize+1 { // the best suite's, which come first
 		t.Errorf("%d KeyPackage secrets after %d refused uploads, want %d", n, refused.Load(), poolSize+1)
 	}
 	open.Store(true)
 	alice.must(alice.Register(alice.ctx(), "alice"))
 	alice.know()
-	stock := need[*keyserver.StockReply](t)(alice.eng.keys.Stock(alice.ctx(), alice.eng.id.Device.signer(), alice.id))
-	if n := count(); n != poolSize+1 || stock.OneTime != poolSize || !stock.LastResort {
+	classic := need[*keyserver.StockReply](t)(alice.eng.keys.Stock(alice.ctx(), alice.eng.id.Device.signer(), alice.id, classicSuite))
+	if classic.OneTime != poolRest || !classic.LastResort {
+		t.Errorf("of the classic suite the directory has %d KeyPackages and a last resort %v", classic.OneTime, classic.LastResort)
+	}
+	stock := need[*keyserver.StockReply](t)(alice.eng.keys.Stock(alice.ctx(), alice.eng.id.Device.signer(), alice.id, bestSuite))
+	if n := count(); n != poolSize+1+poolRest+1 || stock.OneTime != poolSize || !stock.LastResort {
 		t.Errorf("the directory has %d KeyPackages and a last resort %v, the store %d secrets", stock.OneTime, stock.LastResort, n)
 	}
 }

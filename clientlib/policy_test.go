@@ -90,7 +90,7 @@ func TestPolicyOf(t *testing.T) {
 	}
 	key, cred := d.leaf(t)
 	bare := need[*mls.Group](t)(mls.NewGroup(mls.GroupConfig{
-		Suite: defaultSuite, GroupID: []byte("bare"), Credential: cred, SignatureKey: key, Application: application, Now: time.Now(),
+		Suite: bestSuite, GroupID: []byte("bare"), Credential: cred, SignatureKey: key, Application: application, Now: time.Now(),
 	}))
 	if _, err := policyOf(bare); !errors.Is(err, errBadPolicy) {
 		t.Errorf("group without a policy: %v, want errBadPolicy", err)

@@ -55,8 +55,7 @@ type identity struct {
 	InboxReady  bool                `cbor:"12,keyasint"`
 	CreateID    relay.IdempotencyID `cbor:"13,keyasint"`
 	RegisterID  [16]byte            `cbor:"14,keyasint"`
-	LastResort  []byte              `cbor:"15,keyasint"` // the current last-resort KeyPackage
-	LastUntil   int64               `cbor:"16,keyasint"` // its end, unix seconds
+	Last        []lastPackage       `cbor:"15,keyasint"`
 	PoolUpdated int64               `cbor:"17,keyasint"` // last upload, unix seconds
 }
 

@@ -15,8 +15,8 @@ import (
 
 // How a device keeps itself reachable.
 const (
-	poolSize     = 24                  // one-time KeyPackages to have at the directory
-	poolLow      = 12                  // fewer make an upload
+	poolSize     = 24                  // one-time KeyPackages of the best suite to have at the directory
+	poolRest     = 6                   // and of each other one, for groups with those who lack it
 	poolEvery    = time.Hour           // how often the stock is asked for
 	packageLife  = 27 * 24 * time.Hour // DESIGN section 5: at most 28 days, less a day of skewed clocks
 	packageSkew  = time.Hour           // how far another clock may be behind
@@ -28,7 +28,7 @@ const (
 type upkeepState struct {
 	busy    bool
 	failure error // why the directory refused the account for good
-	batch   *packageBatch
+	batches map[mls.Suite]*packageBatch
 	backoff relayclient.Backoff
 }
 
@@ -125,7 +125,7 @@ func (e *engine) keepUp() {
 		e.register()
 		return
 	}
-	e.fillPool()
+	e.fillPools(e.suites)
 }
 
 func (e *engine) register() {
@@ -154,14 +154,19 @@ func (e *engine) register() {
 	})
 }
 
-// fillPool asks for the stock and uploads what is missing. It comes back every hour.
-func (e *engine) fillPool() {
+// fillPools asks for the stock of each suite in turn and uploads what is missing. It comes
+// back every hour.
+func (e *engine) fillPools(todo []mls.Suite) {
+	if len(todo) == 0 {
+		e.pooled()
+		return
+	}
 	device, account := e.id.Device.signer(), e.id.Account
 	e.spawn(func(ctx context.Context) {
 		var stock *keyserver.StockReply
 		err := untilDone(ctx, func() (bool, error) {
 			var err error
-			stock, err = e.keys.Stock(ctx, device, account)
+			stock, err = e.keys.Stock(ctx, device, account, todo[0])
 			return !permanent(err), err
 		})
 		e.post(func() {
@@ -170,26 +175,32 @@ func (e *engine) fillPool() {
 				e.after(poolEvery, e.keepUp)
 				return
 			}
-			e.uploadPackages(stock)
+			e.uploadPackages(stock, todo)
 		})
 	})
 }
 
-func (e *engine) uploadPackages(stock *keyserver.StockReply) {
-	now := time.Now()
-	renewLast := !stock.LastResort || time.Unix(e.id.LastUntil, 0).Sub(now) < lastRenewal
-	if stock.OneTime >= poolLow && !renewLast {
-		e.pooled()
+// uploadPackages fills the pool of the first suite to do: one that is half empty, or has no
+// last resort that lasts.
+func (e *engine) uploadPackages(stock *keyserver.StockReply, todo []mls.Suite) {
+	now, suite, size := time.Now(), todo[0], poolSize
+	if suite != e.suites[0] {
+		size = poolRest
+	}
+	last := e.id.last(suite)
+	renewLast := !stock.LastResort || last.ends(now)
+	if int(stock.OneTime) >= size/2 && !renewLast {
+		e.fillPools(todo[1:])
 		return
 	}
-	if b := e.upkeep.batch; b != nil && b.incarnation == stock.Incarnation {
-		e.upload(b)
+	if b := e.upkeep.batches[suite]; b != nil && b.incarnation == stock.Incarnation {
+		e.upload(b, todo)
 		return
 	}
 	b := &packageBatch{incarnation: stock.Incarnation}
 	err := e.update(func(tx *state.Tx) error {
-		for range max(0, poolSize-int(stock.OneTime)) {
-			kp, err := e.newPackage(tx, now)
+		for range max(0, size-int(stock.OneTime)) {
+			kp, err := e.newPackage(tx, suite, now)
 			if err != nil {
 				return err
 			}
@@ -199,33 +210,37 @@ func (e *engine) uploadPackages(stock *keyserver.StockReply) {
 			return nil
 		}
 		// The one of a card that was handed out before is as good.
-		if time.Unix(e.id.LastUntil, 0).Sub(now) < lastRenewal {
-			if err := e.newLastResort(tx, now); err != nil {
+		if last.ends(now) {
+			if err := e.newLastResort(tx, suite, now); err != nil {
 				return err
 			}
 		}
-		b.last = e.id.LastResort
+		b.last = last.Package
 		return nil
 	})
 	if err == nil {
-		e.upkeep.batch = b
-		e.upload(b)
+		if e.upkeep.batches == nil {
+			e.upkeep.batches = map[mls.Suite]*packageBatch{}
+		}
+		e.upkeep.batches[suite] = b
+		e.upload(b, todo)
 	}
 }
 
-func (e *engine) upload(b *packageBatch) {
+func (e *engine) upload(b *packageBatch, todo []mls.Suite) {
 	device, account := e.id.Device.signer(), e.id.Account
 	e.spawn(func(ctx context.Context) {
-		_, err := e.keys.Upload(ctx, device, account, b.incarnation, b.packages, b.last)
+		_, err := e.keys.Upload(ctx, device, account, todo[0], b.incarnation, b.packages, b.last)
 		e.post(func() {
 			if err == nil {
-				e.upkeep.batch, e.upkeep.backoff = nil, relayclient.Backoff{}
-				e.pooled()
+				delete(e.upkeep.batches, todo[0])
+				e.upkeep.backoff = relayclient.Backoff{}
+				e.fillPools(todo[1:])
 				return
 			}
 			e.log.Info("uploading KeyPackages failed")
 			if permanent(err) || errors.Is(err, keyserver.ErrIncarnation) || errors.Is(err, keyserver.ErrQuota) {
-				e.upkeep.batch = nil // these are never taken; the next ones are made afresh
+				delete(e.upkeep.batches, todo[0]) // these are never taken; the next ones are made afresh
 			}
 			e.upkeep.busy = false
 			e.after(retryRefused+e.upkeep.backoff.Next(0, 0), e.keepUp)
@@ -233,23 +248,29 @@ func (e *engine) upload(b *packageBatch) {
 	})
 }
 
-// lastResort returns the last-resort KeyPackage, made now if there is none that lasts. It
-// needs no network: a card can be handed over before the first connection.
-func (e *engine) lastResort() ([]byte, error) {
-	now := time.Now()
-	if len(e.id.LastResort) > 0 && time.Unix(e.id.LastUntil, 0).Sub(now) >= lastRenewal {
-		return e.id.LastResort, nil
+// lastResort returns the last-resort KeyPackage of a suite, made now if there is none that
+// lasts. It needs no network: a card can be handed over before the first connection.
+func (e *engine) lastResort(suite mls.Suite) ([]byte, error) {
+	now, last := time.Now(), e.id.last(suite)
+	if !last.ends(now) {
+		return last.Package, nil
 	}
-	err := e.update(func(tx *state.Tx) error { return e.newLastResort(tx, now) })
-	return e.id.LastResort, err
+	err := e.update(func(tx *state.Tx) error { return e.newLastResort(tx, suite, now) })
+	return last.Package, err
 }
 
-func (e *engine) newLastResort(tx *state.Tx, now time.Time) error {
-	kp, err := e.newPackage(tx, now)
+// ends reports whether a last resort is to be replaced, or there is none.
+func (p *lastPackage) ends(now time.Time) bool {
+	return len(p.Package) == 0 || time.Unix(p.Until, 0).Sub(now) < lastRenewal
+}
+
+func (e *engine) newLastResort(tx *state.Tx, suite mls.Suite, now time.Time) error {
+	kp, err := e.newPackage(tx, suite, now)
 	if err != nil {
 		return err
 	}
-	e.id.LastResort, e.id.LastUntil = kp.Bytes(), now.Add(packageLife).Unix()
+	last := e.id.last(suite)
+	last.Package, last.Until = kp.Bytes(), now.Add(packageLife).Unix()
 	if err := tx.Put(bucketLast, kp.Ref(), []byte{1}); err != nil {
 		return err
 	}
@@ -296,7 +317,7 @@ func dropExpired(tx *state.Tx, now time.Time) error {
 
 // newPackage makes a KeyPackage with a signature key and credential of its own, and keeps
 // its secrets before anybody can use it.
-func (e *engine) newPackage(tx *state.Tx, now time.Time) (*mls.KeyPackage, error) {
+func (e *engine) newPackage(tx *state.Tx, suite mls.Suite, now time.Time) (*mls.KeyPackage, error) {
 	contactKey, err := contactPublicKey(e.id.contactSeed())
 	if err != nil {
 		return nil, err
@@ -306,12 +327,12 @@ func (e *engine) newPackage(tx *state.Tx, now time.Time) (*mls.KeyPackage, error
 	if err != nil {
 		return nil, err
 	}
-	key, cred, err := e.newLeafKey(now)
+	key, cred, err := e.newLeafKey(suite, now)
 	if err != nil {
 		return nil, err
 	}
 	kp, secrets, err := mls.NewKeyPackage(mls.KeyPackageConfig{
-		Suite: defaultSuite, Credential: cred, SignatureKey: key,
+		Suite: suite, Credential: cred, SignatureKey: key,
 		NotBefore: now.Add(-packageSkew), NotAfter: now.Add(packageLife),
 		Extensions:          []mls.Extension{{Type: extensionContact, Data: extension}},
 		SupportedExtensions: supportedExtensions,
@@ -326,17 +347,14 @@ func (e *engine) newPackage(tx *state.Tx, now time.Time) (*mls.KeyPackage, error
 	return kp, tx.Put(bucketPackage, kp.Ref(), b)
 }
 
-// defaultSuite is what new groups use (DESIGN section 4).
-const defaultSuite = mls.SuiteX25519AES128Ed25519
-
 var supportedExtensions = []mls.ExtensionType{extensionContact, extensionPolicy}
 
 // newLeafKey makes a signature key for one leaf, and the credential by which the device
 // vouches for it.
-func (e *engine) newLeafKey(now time.Time) (key mls.SignaturePrivateKey, cred mls.Credential, err error) {
-	if key, err = defaultSuite.GenerateSignatureKey(); err != nil {
+func (e *engine) newLeafKey(suite mls.Suite, now time.Time) (key mls.SignaturePrivateKey, cred mls.Credential, err error) {
+	if key, err = suite.GenerateSignatureKey(); err != nil {
 		return key, cred, err
 	}
-	identity, err := keyserver.SignCredential(e.id.Device.signer(), e.id.Account, key.Public(), uint16(defaultSuite), now.Add(credentialOf))
+	identity, err := keyserver.SignCredential(e.id.Device.signer(), e.id.Account, key.Public(), uint16(suite), now.Add(credentialOf))
 	return key, mls.Credential{Type: mls.CredentialBasic, Identity: identity}, err
 }

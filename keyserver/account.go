@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/sealpost/sealpost/mls"
 )
 
 // Account is what a verified chain says. It is a value of its own: nothing in it aliases the
@@ -18,6 +20,7 @@ type Account struct {
 	Head     [32]byte   // the hash of the newest entry
 
 	hashes [][32]byte
+	suites map[DeviceID][]mls.Suite
 }
 
 // Len returns the number of entries in the chain.
@@ -25,6 +28,11 @@ func (a *Account) Len() int { return len(a.hashes) }
 
 // Has tells whether d is one of the account's devices now.
 func (a *Account) Has(d DeviceID) bool { return slices.Contains(a.Devices, d) }
+
+// Suites lists the cipher suites that a device of the account states in the chain, in
+// ascending order: those that it has KeyPackages of and can be in groups of. A server that
+// hands out a KeyPackage of another suite, or of none, does not make it otherwise.
+func (a *Account) Suites(d DeviceID) []mls.Suite { return slices.Clone(a.suites[d]) }
 
 // Includes tells whether head is one of the chain's entries. A client that has seen a chain
 // end in head refuses any later one that does not include it: the server went back, or shows
@@ -62,6 +70,12 @@ func (a *Account) extend(b []byte) error {
 	}
 	a.Head = EntryHash(b)
 	a.hashes = append(a.hashes, a.Head)
+	if e.kind != kindRemoveDevice {
+		if a.suites == nil {
+			a.suites = map[DeviceID][]mls.Suite{}
+		}
+		a.suites[e.device] = e.suites
+	}
 	switch e.kind {
 	case kindRoot:
 		a.ID, a.Recovery = a.Head, slices.Clone(e.by[:])
@@ -71,6 +85,7 @@ func (a *Account) extend(b []byte) error {
 	case kindRemoveDevice:
 		a.Devices = slices.DeleteFunc(a.Devices, func(d DeviceID) bool { return d == e.device })
 		a.Removed = append(a.Removed, e.device)
+		delete(a.suites, e.device)
 	}
 	return nil
 }
@@ -98,6 +113,12 @@ func (a *Account) permits(e *entry) error {
 		}
 		return nil
 	}
+	if e.kind == kindSuites {
+		if !device {
+			return fmt.Errorf("suites are stated by no device of the account: %w", ErrChain)
+		}
+		return nil
+	}
 	switch {
 	case !device:
 		return fmt.Errorf("new device is signed by no device of the account: %w", ErrChain)
@@ -112,9 +133,10 @@ func (a *Account) permits(e *entry) error {
 }
 
 // NewAccount makes a chain's first entry. The recovery key is kept offline: it can remove
-// every device when all are lost. Both keys sign.
-func NewAccount(recovery, device ed25519.PrivateKey) (root []byte, err error) {
-	e := entry{kind: kindRoot, by: [32]byte(DeviceOf(recovery)), device: DeviceOf(device)}
+// every device when all are lost. Both keys sign. The device states the cipher suites that it
+// can be in groups of, at most [MaxSuites].
+func NewAccount(recovery, device ed25519.PrivateKey, suites ...mls.Suite) (root []byte, err error) {
+	e := entry{kind: kindRoot, by: [32]byte(DeviceOf(recovery)), device: DeviceOf(device), suites: inOrder(suites)}
 	rand.Read(e.nonce[:])
 	if root, err = e.sign(recovery, device); err != nil {
 		return nil, err
@@ -124,9 +146,23 @@ func NewAccount(recovery, device ed25519.PrivateKey) (root []byte, err error) {
 }
 
 // AddDevice makes the entry that adds device to the chain, signed by one of its devices and
-// by the new one. It fails with [ErrChain] where [VerifyChain] would.
-func AddDevice(chain [][]byte, by, device ed25519.PrivateKey) ([]byte, error) {
-	return next(chain, entry{kind: kindAddDevice, by: [32]byte(DeviceOf(by)), device: DeviceOf(device)}, by, device)
+// by the new one, which states its cipher suites. It fails with [ErrChain] where
+// [VerifyChain] would.
+func AddDevice(chain [][]byte, by, device ed25519.PrivateKey, suites ...mls.Suite) ([]byte, error) {
+	e := entry{kind: kindAddDevice, by: [32]byte(DeviceOf(by)), device: DeviceOf(device), suites: inOrder(suites)}
+	return next(chain, e, by, device)
+}
+
+// StateSuites makes the entry by which a device states anew what cipher suites it can be in
+// groups of, at most [MaxSuites].
+func StateSuites(chain [][]byte, device ed25519.PrivateKey, suites ...mls.Suite) ([]byte, error) {
+	id := DeviceOf(device)
+	return next(chain, entry{kind: kindSuites, by: id, device: id, suites: inOrder(suites)}, device, nil)
+}
+
+// inOrder lists suites as an entry states them.
+func inOrder(suites []mls.Suite) []mls.Suite {
+	return slices.Compact(slices.Sorted(slices.Values(suites)))
 }
 
 // RemoveDevice makes the entry that removes device from the chain, signed by one of the

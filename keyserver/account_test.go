@@ -6,6 +6,8 @@ import (
 	"errors"
 	"slices"
 	"testing"
+
+	"github.com/sealpost/sealpost/mls"
 )
 
 func newKey(t testing.TB) ed25519.PrivateKey {
@@ -149,5 +151,47 @@ func TestCheckNext(t *testing.T) {
 	}
 	if _, err := CheckNext(chain, chain[0]); !errors.Is(err, ErrChain) {
 		t.Fatalf("a second root: %v, want ErrChain", err)
+	}
+}
+
+// TestStatedSuites: a device states suites when it comes, and anew as often as it likes; nobody
+// does so for it, and the newest statement counts.
+func TestStatedSuites(t *testing.T) {
+	recovery, phone, laptop := newKey(t), newKey(t), newKey(t)
+	chain := [][]byte{must[[]byte](t)(NewAccount(recovery, phone, 7, 1, 7))}
+	chain = append(chain, must[[]byte](t)(AddDevice(chain, phone, laptop)))
+	states := func(chain [][]byte, device ed25519.PrivateKey, want ...mls.Suite) {
+		t.Helper()
+		if got := must[*Account](t)(VerifyChain(chain)).Suites(DeviceOf(device)); !slices.Equal(got, want) {
+			t.Errorf("states %d, want %d", got, want)
+		}
+	}
+	states(chain, phone, 1, 7)
+	states(chain, laptop)
+	anew := append(slices.Clone(chain), must[[]byte](t)(StateSuites(chain, laptop, 3, 2)))
+	states(anew, laptop, 2, 3)
+	states(anew, phone, 1, 7)
+	anew = append(anew, must[[]byte](t)(StateSuites(anew, laptop)))
+	states(anew, laptop)
+	gone := append(slices.Clone(chain), must[[]byte](t)(RemoveDevice(chain, laptop, DeviceOf(phone))))
+	states(gone, phone)
+	for name, by := range map[string]ed25519.PrivateKey{"the recovery key": recovery, "a stranger": newKey(t), "a removed device": phone} {
+		on := chain
+		if name == "a removed device" {
+			on = gone
+		}
+		if _, err := StateSuites(on, by, 1); !errors.Is(err, ErrChain) {
+			t.Errorf("%s: %v, want ErrChain", name, err)
+		}
+	}
+	var many []mls.Suite
+	for i := range mls.Suite(MaxSuites + 1) {
+		many = append(many, i)
+	}
+	if b := must[[]byte](t)(AddDevice(chain, phone, newKey(t), many[:MaxSuites]...)); len(b) > MaxEntry {
+		t.Errorf("an entry with %d suites has %d bytes", MaxSuites, len(b))
+	}
+	if _, err := NewAccount(recovery, phone, many...); !errors.Is(err, ErrChain) {
+		t.Errorf("%d suites: %v, want ErrChain", len(many), err)
 	}
 }

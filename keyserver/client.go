@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/sealpost/sealpost/mls"
 )
 
 // Options tune a [Client]; the zero value is good.
@@ -128,10 +130,10 @@ func (c *Client) lookup(ctx context.Context, q *LookupRequest) (*Listing, error)
 }
 
 // Upload puts one-time packages and, unless it is nil, a last-resort package into the
-// device's pool: all or none. incarnation comes from [Client.Stock]; on [ErrIncarnation] ask
+// device's pool of a suite: all or none. incarnation comes from [Client.Stock]; on [ErrIncarnation] ask
 // for the stock again and make fresh packages, never upload the old ones.
-func (c *Client) Upload(ctx context.Context, device ed25519.PrivateKey, account AccountID, incarnation [16]byte, packages [][]byte, lastResort []byte) (*StockReply, error) {
-	q := &UploadRequest{Account: account, Incarnation: incarnation, Packages: packages, LastResort: lastResort}
+func (c *Client) Upload(ctx context.Context, device ed25519.PrivateKey, account AccountID, suite mls.Suite, incarnation [16]byte, packages [][]byte, lastResort []byte) (*StockReply, error) {
+	q := &UploadRequest{Account: account, Suite: suite, Incarnation: incarnation, Packages: packages, LastResort: lastResort}
 	q.Sign(device, c.clock())
 	p := new(StockReply)
 	if err := c.do(ctx, EndpointUpload, q, p); err != nil {
@@ -140,9 +142,9 @@ func (c *Client) Upload(ctx context.Context, device ed25519.PrivateKey, account 
 	return p, nil
 }
 
-// Stock tells how many packages the device's pool has.
-func (c *Client) Stock(ctx context.Context, device ed25519.PrivateKey, account AccountID) (*StockReply, error) {
-	q := &StockRequest{Account: account}
+// Stock tells how many packages the device's pool of a suite has.
+func (c *Client) Stock(ctx context.Context, device ed25519.PrivateKey, account AccountID, suite mls.Suite) (*StockReply, error) {
+	q := &StockRequest{Account: account, Suite: suite}
 	q.Sign(device, c.clock())
 	p := new(StockReply)
 	if err := c.do(ctx, EndpointStock, q, p); err != nil {
@@ -151,12 +153,12 @@ func (c *Client) Stock(ctx context.Context, device ed25519.PrivateKey, account A
 	return p, nil
 }
 
-// Take takes one package of each of the account's devices. The caller keeps requestID, 32
+// Take takes one package of a suite of each of the account's devices. The caller keeps requestID, 32
 // random bytes, until it has the answer: asking again with the same id gets the same
 // packages. Each package must pass [CheckPackage] before it is used.
-func (c *Client) Take(ctx context.Context, requestID [32]byte, account AccountID) ([]Package, error) {
+func (c *Client) Take(ctx context.Context, requestID [32]byte, account AccountID, suite mls.Suite) ([]Package, error) {
 	var p TakeReply
-	if err := c.do(ctx, EndpointTake, &TakeRequest{RequestID: requestID, Account: account}, &p); err != nil {
+	if err := c.do(ctx, EndpointTake, &TakeRequest{RequestID: requestID, Account: account, Suite: suite}, &p); err != nil {
 		return nil, err
 	}
 	return p.Packages, nil

@@ -169,7 +169,7 @@ func (nowhere) WriteTo(b []byte, _ net.Addr) (int, error) { return len(b), nil }
 
 func take(t *testing.T, c *keyserver.Client, n int) {
 	t.Helper()
-	if _, err := c.Take(t.Context(), [32]byte{byte(n), byte(n >> 8)}, keyserver.AccountID{}); err != nil {
+	if _, err := c.Take(t.Context(), [32]byte{byte(n), byte(n >> 8)}, keyserver.AccountID{}, 1); err != nil {
 		t.Errorf("take %d: %v", n, err)
 	}
 }
@@ -235,7 +235,7 @@ func TestConnectionIsLost(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	lost := make(chan error)
 	go func() {
-		_, err := client.Take(ctx, [32]byte{2}, keyserver.AccountID{})
+		_, err := client.Take(ctx, [32]byte{2}, keyserver.AccountID{}, 1)
 		lost <- err
 	}()
 	for s.over(3) < 2 {

@@ -131,7 +131,7 @@ func TestAnswersOfNoServer(t *testing.T) {
 	for i := range 2 {
 		many.Packages = append(many.Packages, keyserver.Package{Device: keyserver.DeviceID{1}, KeyPackage: []byte{byte(i)}})
 	}
-	if _, err := says(t, many).client(t).Take(t.Context(), [32]byte{1}, keyserver.AccountID{}); !errors.Is(err, keyserver.ErrLied) {
+	if _, err := says(t, many).client(t).Take(t.Context(), [32]byte{1}, keyserver.AccountID{}, 1); !errors.Is(err, keyserver.ErrLied) {
 		t.Errorf("two packages of one device: %v, want ErrLied", err)
 	}
 }

@@ -7,8 +7,10 @@ import "time"
 const (
 	// MaxHandle bounds a handle, in bytes: longer ones are no use on a card.
 	MaxHandle = 64
-	// MaxEntry bounds one chain entry, in bytes; the longest today has 226.
+	// MaxEntry bounds one chain entry, in bytes; the longest has 251.
 	MaxEntry = 256
+	// MaxSuites bounds the cipher suites that a device states, and with them its pools.
+	MaxSuites = 12
 	// MaxEntries bounds a chain, so that a hostile one costs a look-up at most 128
 	// signature checks (about 8 ms) and 16 KiB.
 	MaxEntries = 64

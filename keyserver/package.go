@@ -3,6 +3,7 @@ package keyserver
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sealpost/sealpost/mls"
@@ -20,8 +21,9 @@ type CheckedPackage struct {
 // the two must not differ, or a server could be talked into storing what no client takes.
 //
 // Beside all of RFC 9420 section 10.1 it demands a basic credential that the device signed
-// for this leaf, and that device is in the account's chain ([ErrPackage]), and that package
-// and credential are in force now, and end within [MaxLifetime] ([ErrExpired]).
+// for this leaf, that device is in the account's chain and states the package's suite there
+// ([ErrPackage]), and that package and credential are in force now, and end within
+// [MaxLifetime] ([ErrExpired]).
 func CheckPackage(b []byte, account *Account, device DeviceID, now time.Time) (*CheckedPackage, error) {
 	if len(b) > MaxPackage {
 		return nil, fmt.Errorf("key package of %d bytes, at most %d: %w", len(b), MaxPackage, ErrTooLarge)
@@ -32,6 +34,9 @@ func CheckPackage(b []byte, account *Account, device DeviceID, now time.Time) (*
 	kp, err := mls.ParseKeyPackage(b)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrPackage, err)
+	}
+	if !slices.Contains(account.Suites(device), kp.Suite()) {
+		return nil, fmt.Errorf("device does not state %v in the account's chain: %w", kp.Suite(), ErrPackage)
 	}
 	owner := &ownerCheck{account: account.ID, device: device}
 	switch err := kp.Verify(now, owner); {

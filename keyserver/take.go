@@ -4,26 +4,30 @@ import (
 	"slices"
 
 	"github.com/sealpost/sealpost/internal/wire"
+	"github.com/sealpost/sealpost/mls"
 )
 
-// TakeRequest asks for one KeyPackage of each device of an account (PROTOCOL.md section
-// 4.5). RequestID is 32 random bytes, new for every invitation that is to be made; the same
-// id and account get the very same packages for at least 7 days, across crashes.
+// TakeRequest asks for one KeyPackage of a suite of each device of an account (PROTOCOL.md
+// section 4.5). RequestID is 32 random bytes, new for every invitation that is to be made; the
+// same id, account and suite get the very same packages for at least 7 days, across crashes.
 type TakeRequest struct {
 	RequestID [32]byte
 	Account   AccountID
+	Suite     mls.Suite
 }
 
 // MarshalWire writes the request's body.
 func (q *TakeRequest) MarshalWire(w *wire.Writer) {
 	w.Raw(q.RequestID[:])
 	w.Raw(q.Account[:])
+	w.Uint16(uint16(q.Suite))
 }
 
 // UnmarshalWire reads the request's body.
 func (q *TakeRequest) UnmarshalWire(r *wire.Reader) {
 	r.Copy(q.RequestID[:])
 	r.Copy(q.Account[:])
+	q.Suite = mls.Suite(r.Uint16())
 }
 
 // Package is one KeyPackage that was handed out. It is worth nothing before [CheckPackage].
@@ -35,8 +39,8 @@ type Package struct {
 	LastResort bool
 }
 
-// TakeReply holds at most one package of each device. A device whose pool is empty, and
-// that has no last resort, is missing: compare with the chain.
+// TakeReply holds at most one package of each device. A device whose pool of the suite is
+// empty, and that has no last resort of it, is missing: compare with the chain.
 type TakeReply struct{ Packages []Package }
 
 // MarshalWire writes the answer's body.

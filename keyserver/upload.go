@@ -6,14 +6,16 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/internal/wire"
+	"github.com/sealpost/sealpost/mls"
 )
 
-// UploadRequest puts KeyPackages into a device's pool (PROTOCOL.md section 4.4), all of them
+// UploadRequest puts KeyPackages into a device's pool of a suite (PROTOCOL.md section 4.4), all of them
 // or none. Packages that the pool has seen before are no error, so the same request may be
 // repeated until it is answered.
 type UploadRequest struct {
 	Account AccountID
 	Device  DeviceID
+	Suite   mls.Suite // of all the packages
 	// Incarnation is the store's, from a [StockReply]: a request that was made before the
 	// store lost something, or was restored from a backup, cannot put packages back that
 	// were handed out in the time that is lost.
@@ -45,6 +47,7 @@ func (q *UploadRequest) Verify(now time.Time) error {
 func (q *UploadRequest) content(w *wire.Writer) {
 	w.Raw(q.Account[:])
 	w.Raw(q.Device[:])
+	w.Uint16(uint16(q.Suite))
 	w.Raw(q.Incarnation[:])
 	w.Uint64(q.Time)
 	wire.WriteVector(w, q.Packages, (*wire.Writer).Bytes)
@@ -65,6 +68,7 @@ func (q *UploadRequest) UnmarshalWire(r *wire.Reader) {
 	pack := func(r *wire.Reader) []byte { return atMost(r, MaxPackage) }
 	r.Copy(q.Account[:])
 	r.Copy(q.Device[:])
+	q.Suite = mls.Suite(r.Uint16())
 	r.Copy(q.Incarnation[:])
 	q.Time = r.Uint64()
 	q.Packages = vectorAtMost(r, MaxUpload, pack)
@@ -74,10 +78,11 @@ func (q *UploadRequest) UnmarshalWire(r *wire.Reader) {
 	r.Copy(q.Signature[:])
 }
 
-// StockRequest asks a device's own stock (PROTOCOL.md section 4.6).
+// StockRequest asks a device's own stock of a suite (PROTOCOL.md section 4.6).
 type StockRequest struct {
 	Account   AccountID
 	Device    DeviceID
+	Suite     mls.Suite
 	Time      uint64 // Unix seconds, within [MaxSkew] of the server's clock
 	Signature [ed25519.SignatureSize]byte
 }
@@ -99,6 +104,7 @@ func (q *StockRequest) Verify(now time.Time) error {
 func (q *StockRequest) content(w *wire.Writer) {
 	w.Raw(q.Account[:])
 	w.Raw(q.Device[:])
+	w.Uint16(uint16(q.Suite))
 	w.Uint64(q.Time)
 }
 
@@ -112,6 +118,7 @@ func (q *StockRequest) MarshalWire(w *wire.Writer) {
 func (q *StockRequest) UnmarshalWire(r *wire.Reader) {
 	r.Copy(q.Account[:])
 	r.Copy(q.Device[:])
+	q.Suite = mls.Suite(r.Uint16())
 	q.Time = r.Uint64()
 	r.Copy(q.Signature[:])
 }

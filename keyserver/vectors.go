@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/sealpost/sealpost/internal/vectorfile"
+	"github.com/sealpost/sealpost/mls"
 )
 
 // vectorKinds are the files of test vectors about this package.
@@ -35,6 +36,7 @@ type accountVector struct {
 	Account  vectorfile.Hex   `json:"account"`
 	Recovery vectorfile.Hex   `json:"recovery"`
 	Devices  []vectorfile.Hex `json:"devices"`
+	Suites   [][]mls.Suite    `json:"suites"` // of each device
 	Removed  []vectorfile.Hex `json:"removed"`
 	Head     vectorfile.Hex   `json:"head"`
 	Error    string           `json:"error"`
@@ -47,6 +49,7 @@ type entryVector struct {
 	By              vectorfile.Hex `json:"by"`
 	Device          vectorfile.Hex `json:"device"`
 	Nonce           vectorfile.Hex `json:"nonce"`
+	Suites          []mls.Suite    `json:"suites"`
 	Signed          vectorfile.Hex `json:"signed"`
 	BySeed          vectorfile.Hex `json:"by_seed"`
 	BySignature     vectorfile.Hex `json:"by_signature"`
@@ -76,8 +79,17 @@ func checkAccountVector(v *accountVector) error {
 		vectorfile.Bytes("the account", a.ID[:], v.Account),
 		vectorfile.Bytes("the recovery key", a.Recovery, v.Recovery),
 		vectorfile.Value("the devices", fmt.Sprint(a.Devices), fmt.Sprint(devicesOf(v.Devices))),
+		vectorfile.Value("the devices' suites", fmt.Sprint(suitesOf(a)), fmt.Sprint(v.Suites)),
 		vectorfile.Value("the removed devices", fmt.Sprint(a.Removed), fmt.Sprint(devicesOf(v.Removed))),
 		vectorfile.Bytes("the head", a.Head[:], v.Head))
+}
+
+func suitesOf(a *Account) [][]mls.Suite {
+	out := make([][]mls.Suite, len(a.Devices))
+	for i, d := range a.Devices {
+		out[i] = a.Suites(d)
+	}
+	return out
 }
 
 func devicesOf(list []vectorfile.Hex) []string {
@@ -98,13 +110,14 @@ func (v *entryVector) check(b []byte) error {
 	if err := vectorfile.First(
 		vectorfile.Value("the kind", e.kind, v.Kind),
 		vectorfile.Bytes("by", e.by[:], v.By),
-		vectorfile.Bytes("the device", e.device[:], v.Device),
 		vectorfile.Bytes("what is signed", toBeSigned(labelEntry, e.content), v.Signed),
 		vectorfile.Bytes("by's signature", e.bySig[:], v.BySignature),
 		vectorfile.Bytes("the hash", hash[:], v.Hash),
+		vectorfile.Value("the suites", fmt.Sprint(e.suites), fmt.Sprint(v.Suites)),
+		present("the device", e.device[:], v.Device, e.kind != kindSuites),
 		present("prev", e.prev[:], v.Prev, e.kind != kindRoot),
 		present("the nonce", e.nonce[:], v.Nonce, e.kind == kindRoot),
-		present("the device's signature", e.consents[:], v.DeviceSignature, e.kind != kindRemoveDevice)); err != nil {
+		present("the device's signature", e.consents[:], v.DeviceSignature, e.consented())); err != nil {
 		return err
 	}
 	by, err := vectorKey("by", v.BySeed, v.By)
@@ -112,12 +125,12 @@ func (v *entryVector) check(b []byte) error {
 		return err
 	}
 	var consent ed25519.PrivateKey
-	if e.kind != kindRemoveDevice {
+	if e.consented() {
 		if consent, err = vectorKey("device", v.DeviceSeed, v.Device); err != nil {
 			return err
 		}
 	} else if v.DeviceSeed != nil {
-		return errors.New("a removed device signs nothing")
+		return errors.New("only a device that is added signs beside by")
 	}
 	again, err := e.sign(by, consent)
 	return vectorfile.First(err, vectorfile.Bytes("the entry signed again", again, b))

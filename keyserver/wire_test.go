@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/internal/wire"
+	"github.com/sealpost/sealpost/mls"
 )
 
 type message interface {
@@ -20,9 +21,10 @@ type message interface {
 func messages() []message {
 	sig := [64]byte{0: 1, 63: 2}
 	return []message{
-		&entry{kind: kindRoot, by: [32]byte{1}, device: DeviceID{2}, nonce: [16]byte{3}, bySig: sig, consents: sig},
+		&entry{kind: kindRoot, by: [32]byte{1}, device: DeviceID{2}, suites: []mls.Suite{1, 300}, nonce: [16]byte{3}, bySig: sig, consents: sig},
 		&entry{kind: kindAddDevice, prev: [32]byte{9}, by: [32]byte{1}, device: DeviceID{2}, bySig: sig, consents: sig},
 		&entry{kind: kindRemoveDevice, prev: [32]byte{9}, by: [32]byte{1}, device: DeviceID{2}, bySig: sig},
+		&entry{kind: kindSuites, prev: [32]byte{9}, by: [32]byte{1}, device: DeviceID{1}, suites: []mls.Suite{7}, bySig: sig},
 		&Credential{Account: AccountID{1}, Device: DeviceID{2}, NotAfter: 3, Suite: 4, signature: sig},
 		&Error{Code: CodeLimited, Text: "slow down", RetryAfter: 7 * time.Second},
 		&RegisterRequest{Handle: "alice", Root: []byte("root"), Signature: sig},
@@ -32,12 +34,12 @@ func messages() []message {
 		&LookupRequest{Handle: "alice"},
 		&LookupRequest{Account: AccountID{1}},
 		&LookupReply{Account: AccountID{1}, Handle: "alice", Entries: [][]byte{[]byte("one"), []byte("two")}},
-		&UploadRequest{Account: AccountID{1}, Device: DeviceID{2}, Incarnation: [16]byte{3}, Time: 4,
+		&UploadRequest{Account: AccountID{1}, Device: DeviceID{2}, Suite: 5, Incarnation: [16]byte{3}, Time: 4,
 			Packages: [][]byte{[]byte("one"), []byte("two")}, LastResort: []byte("last"), Signature: sig},
 		&UploadRequest{Packages: [][]byte{[]byte("one")}},
-		&StockRequest{Account: AccountID{1}, Device: DeviceID{2}, Time: 4, Signature: sig},
+		&StockRequest{Account: AccountID{1}, Device: DeviceID{2}, Suite: 5, Time: 4, Signature: sig},
 		&StockReply{OneTime: 300, LastResort: true, Incarnation: [16]byte{1}},
-		&TakeRequest{RequestID: [32]byte{1}, Account: AccountID{2}},
+		&TakeRequest{RequestID: [32]byte{1}, Account: AccountID{2}, Suite: 3},
 		&TakeReply{Packages: []Package{{DeviceID{1}, []byte("one"), false}, {DeviceID{2}, []byte("two"), true}}},
 		&TakeReply{},
 		&Chunk{Data: []byte("chunk")},
@@ -112,7 +114,7 @@ func TestB12_MalformedBodies(t *testing.T) {
 // each of them.
 func TestB12_VectorBomb(t *testing.T) {
 	var w wire.Writer
-	w.Raw(make([]byte, 32+32+16+8))
+	w.Raw(make([]byte, 32+32+2+16+8))
 	w.Bytes(make([]byte, 1<<20))
 	b := must[[]byte](t)(w.Finish())
 	var before, after runtime.MemStats

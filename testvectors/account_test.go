@@ -12,12 +12,25 @@ type chainEntry struct {
 	prev                []byte
 	by, device          pair
 	nonce               []byte
+	suites              []uint16
 	bySig, deviceSig    []byte
 	signedBy, consentBy *pair // nil: by and device
 }
 
 func (e chainEntry) signed() []byte {
-	return join(opaque([]byte("sealpost account entry 1")), []byte{1, e.kind}, e.prev, e.by.public, e.device.public, e.nonce)
+	return join(opaque([]byte("sealpost account entry 1")), e.content())
+}
+
+func (e chainEntry) content() []byte {
+	b := join([]byte{1, e.kind}, e.prev, e.by.public, e.device.public, e.nonce)
+	if e.kind == 3 {
+		return b
+	}
+	var suites []byte
+	for _, s := range e.suites {
+		suites = append(suites, u16(s)...)
+	}
+	return join(b, opaque(suites))
 }
 
 func (e *chainEntry) bytes() []byte {
@@ -29,10 +42,10 @@ func (e *chainEntry) bytes() []byte {
 		consent = *e.consentBy
 	}
 	e.bySig = signer.sign(e.signed())
-	if e.kind != 3 {
+	if e.kind < 3 {
 		e.deviceSig = consent.sign(e.signed())
 	}
-	return join([]byte{1, e.kind}, e.prev, e.by.public, e.device.public, e.nonce, e.bySig, e.deviceSig)
+	return join(e.content(), e.bySig, e.deviceSig)
 }
 
 // accountChain is a chain as it grows.
@@ -51,14 +64,14 @@ func (c *accountChain) add(e chainEntry) *accountChain {
 }
 
 func rootEntry(recovery, device pair) chainEntry {
-	return chainEntry{kind: 1, by: recovery, device: device, nonce: random("account nonce", 16)}
+	return chainEntry{kind: 1, by: recovery, device: device, nonce: random("account nonce", 16), suites: []uint16{1, 0xf502}}
 }
 
 func newChain(recovery, device pair) *accountChain {
 	return new(accountChain).add(rootEntry(recovery, device))
 }
 
-func (c *accountChain) vector(name string, devices, removed []pair) object {
+func (c *accountChain) vector(name string, devices []pair, suites [][]uint16, removed []pair) object {
 	publics := func(list []pair) [][]byte {
 		out := make([][]byte, len(list))
 		for i, p := range list {
@@ -72,18 +85,24 @@ func (c *accountChain) vector(name string, devices, removed []pair) object {
 		if e.kind != 1 {
 			o = append(o, member{"prev", e.prev})
 		}
-		o = append(o, member{"by", e.by.public}, member{"device", e.device.public})
+		o = append(o, member{"by", e.by.public})
+		if e.kind != 4 {
+			o = append(o, member{"device", e.device.public})
+		}
 		if e.kind == 1 {
 			o = append(o, member{"nonce", e.nonce})
 		}
-		o = append(o, member{"signed", e.signed()}, member{"by_seed", e.by.seed}, member{"by_signature", e.bySig})
 		if e.kind != 3 {
+			o = append(o, member{"suites", append([]uint16{}, e.suites...)})
+		}
+		o = append(o, member{"signed", e.signed()}, member{"by_seed", e.by.seed}, member{"by_signature", e.bySig})
+		if e.kind < 3 {
 			o = append(o, member{"device_seed", e.device.seed}, member{"device_signature", e.deviceSig})
 		}
 		entries = append(entries, append(o, member{"hash", hash(c.bytes[i])}))
 	}
 	return object{{"name", name}, {"chain", c.bytes}, {"entries", entries}, {"account", hash(c.bytes[0])},
-		{"recovery", c.entries[0].by.public}, {"devices", publics(devices)}, {"removed", publics(removed)},
+		{"recovery", c.entries[0].by.public}, {"devices", publics(devices)}, {"suites", suites}, {"removed", publics(removed)},
 		{"head", hash(c.bytes[len(c.bytes)-1])}}
 }
 
@@ -94,15 +113,18 @@ func badChain(name string, chain ...[]byte) object {
 func accountVectors(*testing.T) []object {
 	recovery, phone, laptop, tablet := keyPair("recovery"), keyPair("phone"), keyPair("laptop"), keyPair("tablet")
 	two := newChain(recovery, phone).add(chainEntry{kind: 2, by: phone, device: laptop})
+	states := chainEntry{kind: 4, by: laptop, suites: []uint16{1, 2, 0xf502}}
+	stated := newChain(recovery, phone).add(chainEntry{kind: 2, by: phone, device: laptop, suites: []uint16{1}}).add(states)
 	full := newChain(recovery, phone).add(chainEntry{kind: 2, by: phone, device: laptop}).
 		add(chainEntry{kind: 2, by: laptop, device: tablet}).
 		add(chainEntry{kind: 3, by: tablet, device: phone}).
 		add(chainEntry{kind: 3, by: laptop, device: laptop}).
 		add(chainEntry{kind: 3, by: recovery, device: tablet})
 	return append([]object{
-		newChain(recovery, phone).vector("one device", []pair{phone}, nil),
-		two.vector("two devices", []pair{phone, laptop}, nil),
-		full.vector("devices removed by another, by themselves and by the recovery key", nil, []pair{phone, laptop, tablet}),
+		newChain(recovery, phone).vector("one device", []pair{phone}, [][]uint16{{1, 0xf502}}, nil),
+		two.vector("two devices, one of which states no suite", []pair{phone, laptop}, [][]uint16{{1, 0xf502}, {}}, nil),
+		stated.vector("a device that states its suites anew", []pair{phone, laptop}, [][]uint16{{1, 0xf502}, {1, 2, 0xf502}}, nil),
+		full.vector("devices removed by another, by themselves and by the recovery key", nil, [][]uint16{}, []pair{phone, laptop, tablet}),
 	}, badChains(recovery, phone, laptop, tablet)...)
 }
 
@@ -153,7 +175,13 @@ func badChains(recovery, phone, laptop, tablet pair) []object {
 		badChain("17 devices", crowd.bytes...),
 		badChain("a bit of a signature changed", root, flipped(second.bytes[1], -1)),
 		badChain("an entry of version 2", root, join([]byte{2}, second.bytes[1][1:])),
-		badChain("an entry of kind 4", root, join([]byte{1, 4}, second.bytes[1][2:])),
+		badChain("an entry of kind 5", root, join([]byte{1, 5}, second.bytes[1][2:])),
+		after("suites stated by a stranger", chainEntry{kind: 4, by: tablet, suites: []uint16{1}}),
+		after("suites stated by the recovery key", chainEntry{kind: 4, by: recovery, suites: []uint16{1}}),
+		after("suites that another device signed", chainEntry{kind: 4, by: phone, suites: []uint16{1}, signedBy: &tablet}),
+		after("suites in another order", chainEntry{kind: 4, by: phone, suites: []uint16{2, 1}}),
+		after("a suite twice", chainEntry{kind: 4, by: phone, suites: []uint16{1, 1}}),
+		after("13 suites", chainEntry{kind: 4, by: phone, suites: []uint16{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}}),
 		badChain("an entry of no bytes", root, nil),
 		badChain("a byte after an entry", root, append(second.bytes[1][:len(second.bytes[1]):len(second.bytes[1])], 0)),
 	}

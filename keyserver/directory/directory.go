@@ -178,7 +178,7 @@ func (d *Directory) Register(ctx context.Context, q *keyserver.RegisterRequest) 
 	if err != nil {
 		return keyserver.AccountID{}, err
 	}
-	if _, err := d.do(ctx, &registerOp{account: a.ID, handle: q.Handle, root: q.Root, devices: a.Devices}); err != nil {
+	if _, err := d.do(ctx, &registerOp{account: a.ID, handle: q.Handle, root: q.Root, devices: devicesOf(a)}); err != nil {
 		return keyserver.AccountID{}, err
 	}
 	return a.ID, nil
@@ -200,7 +200,7 @@ func (d *Directory) Append(ctx context.Context, q *keyserver.AppendRequest) (hea
 	if err != nil {
 		return head, err
 	}
-	answer, err := d.do(ctx, &appendOp{account: a.ID, after: last, entry: q.Entry, devices: a.Devices})
+	answer, err := d.do(ctx, &appendOp{account: a.ID, after: last, entry: q.Entry, devices: devicesOf(a)})
 	if err != nil {
 		return head, err
 	}

@@ -92,7 +92,7 @@ func (w *world) addDevice(p *fixture.Person) {
 }
 
 func (w *world) upload(p *fixture.Person, device int, packages [][]byte, last []byte) (*keyserver.StockReply, error) {
-	q := &keyserver.UploadRequest{Account: p.ID(), Incarnation: w.Incarnation(), Packages: packages, LastResort: last}
+	q := &keyserver.UploadRequest{Account: p.ID(), Suite: fixture.Suite, Incarnation: w.Incarnation(), Packages: packages, LastResort: last}
 	q.Sign(p.Devices[device], w.Now())
 	return w.Upload(context.Background(), q)
 }
@@ -104,14 +104,14 @@ func (w *world) mustUpload(p *fixture.Person, device int, packages [][]byte, las
 
 func (w *world) stock(p *fixture.Person, device int) (int, bool) {
 	w.Helper()
-	q := &keyserver.StockRequest{Account: p.ID()}
+	q := &keyserver.StockRequest{Account: p.ID(), Suite: fixture.Suite}
 	q.Sign(p.Devices[device], w.Now())
 	s := fixture.Must[*keyserver.StockReply](w)(w.Stock(q))
 	return int(s.OneTime), s.LastResort
 }
 
 func (w *world) take(p *fixture.Person, id byte) ([]keyserver.Package, error) {
-	r, err := w.Take(context.Background(), &keyserver.TakeRequest{RequestID: [32]byte{id}, Account: p.ID()}, false)
+	r, err := w.Take(context.Background(), &keyserver.TakeRequest{RequestID: [32]byte{id}, Account: p.ID(), Suite: fixture.Suite}, false)
 	if err != nil {
 		return nil, err
 	}

@@ -64,7 +64,7 @@ type registerOp struct {
 	account keyserver.AccountID
 	handle  string
 	root    []byte
-	devices []keyserver.DeviceID
+	devices []deviceRecord
 }
 
 // Size implements shard.Op.
@@ -99,7 +99,7 @@ type appendOp struct {
 	account keyserver.AccountID
 	after   [32]byte // hash of the entry that the new one was verified to follow
 	entry   []byte
-	devices []keyserver.DeviceID // what the chain says then
+	devices []deviceRecord // what the chain says then
 }
 
 // Size implements shard.Op: the chain is written as a whole.
@@ -120,13 +120,15 @@ func (s *step) append(o *appendOp) (any, error) {
 	if head != o.after {
 		return keyserver.ErrConflict, nil
 	}
+	now := accountRecord{devices: o.devices}
 	for _, d := range rec.devices {
-		now := accountRecord{devices: o.devices}
-		if now.has(d) {
-			continue
-		}
-		if err := s.drop(owner{o.account, d}); err != nil {
-			return nil, err
+		for _, suite := range d.suites {
+			if now.states(d.id, suite) {
+				continue
+			}
+			if err := s.drop(owner{o.account, d.id, suite}, !now.has(d.id)); err != nil {
+				return nil, err
+			}
 		}
 	}
 	rec.entries, rec.devices = append(rec.entries, o.entry), o.devices

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/mls"
 )
 
 // The kinds of records, first byte of their names. Those of groupstate differ, so that
@@ -25,25 +26,33 @@ type names func(kind byte, ids ...[]byte) []byte
 
 func (n names) account(a keyserver.AccountID) []byte { return n(kindAccount, a[:]) }
 func (n names) handle(h string) []byte               { return n(kindHandle, []byte(h)) }
-func (n names) taken(id [32]byte, a keyserver.AccountID) []byte {
-	return n(kindTaken, id[:], a[:])
+func (n names) taken(q *keyserver.TakeRequest) []byte {
+	return n(kindTaken, q.RequestID[:], q.Account[:], binary.BigEndian.AppendUint16(nil, uint16(q.Suite)))
 }
 
-// owner is whose pool it is. A device key may stand in two accounts; their pools are two.
+// owner is whose pool it is. A device key may stand in two accounts; their pools are two. A
+// device has one of each suite that it states.
 type owner struct {
 	account keyserver.AccountID
 	device  keyserver.DeviceID
+	suite   mls.Suite
 }
 
-func (n names) pool(o owner) []byte { return n(kindPool, o.account[:], o.device[:]) }
+// of names something of a pool.
+func (n names) of(kind byte, o owner, more ...[]byte) []byte {
+	suite := binary.BigEndian.AppendUint16(nil, uint16(o.suite))
+	return n(kind, append([][]byte{o.account[:], o.device[:], suite}, more...)...)
+}
+
+func (n names) pool(o owner) []byte { return n.of(kindPool, o) }
 func (n names) pack(o owner, seq uint64) []byte {
-	return binary.BigEndian.AppendUint64(n(kindPackage, o.account[:], o.device[:]), seq)
+	return binary.BigEndian.AppendUint64(n.of(kindPackage, o), seq)
 }
 
 // ref and init are scoped to the pool: a stranger who knows a package from a contact card
 // cannot block its upload by uploading its init key first.
-func (n names) ref(o owner, ref []byte) []byte  { return n(kindRef, o.account[:], o.device[:], ref) }
-func (n names) init(o owner, key []byte) []byte { return n(kindInit, o.account[:], o.device[:], key) }
+func (n names) ref(o owner, ref []byte) []byte  { return n.of(kindRef, o, ref) }
+func (n names) init(o owner, key []byte) []byte { return n.of(kindInit, o, key) }
 
 // due is in clear but for the name inside: the sweep walks it by day.
 func due(day uint32, name []byte) []byte {

@@ -1,7 +1,6 @@
 package directory
 
 import (
-	"slices"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/shard"
@@ -92,8 +91,9 @@ func (s *step) retire(name []byte) error {
 	return s.set(name, rec)
 }
 
-// drop empties the pool of a device that was removed.
-func (s *step) drop(o owner) error {
+// drop empties a pool whose device was removed, for good, or no longer states its suite: it
+// may do so again, and no number of a package is used twice.
+func (s *step) drop(o owner, forGood bool) error {
 	pool, err := load[poolRecord](s.tx, s.pool(o))
 	if err != nil || pool == nil {
 		return err
@@ -108,7 +108,11 @@ func (s *step) drop(o owner) error {
 			return err
 		}
 	}
-	return s.tx.Delete(s.pool(o))
+	if forGood {
+		return s.tx.Delete(s.pool(o))
+	}
+	pool.oneTime, pool.last = nil, nil
+	return s.set(s.pool(o), pool)
 }
 
 // Stock returns what is in a device's pool.
@@ -120,10 +124,10 @@ func (d *Directory) Stock(q *keyserver.StockRequest) (*keyserver.StockReply, err
 	err := d.store.View(func(snap *shard.Snapshot) error {
 		n := names(d.store.Name)
 		rec, err := load[accountRecord](snap, n.account(q.Account))
-		if err != nil || rec == nil || !slices.Contains(rec.devices, q.Device) {
+		if err != nil || rec == nil || !rec.has(q.Device) {
 			return err
 		}
-		pool, err := load[poolRecord](snap, n.pool(owner{q.Account, q.Device}))
+		pool, err := load[poolRecord](snap, n.pool(owner{q.Account, q.Device, q.Suite}))
 		if pool == nil {
 			pool = new(poolRecord)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/keyserver/internal/fixture"
+	"github.com/sealpost/sealpost/mls"
 )
 
 const day = 24 * time.Hour
@@ -55,7 +56,7 @@ func TestTake(t *testing.T) {
 // nothing can be read of them.
 func (w *world) wantUsed(p *fixture.Person, device, n int) {
 	w.Helper()
-	o := owner{p.ID(), keyserver.DeviceOf(p.Devices[device])}
+	o := owner{p.ID(), keyserver.DeviceOf(p.Devices[device]), fixture.Suite}
 	err := w.store.View(func(snap *shard.Snapshot) error {
 		for seq := range n {
 			rec, err := load[packageRecord](snap, names(w.store.Name).pack(o, uint64(seq)))
@@ -107,7 +108,7 @@ func TestB07_LastResortOnly(t *testing.T) {
 	bob := w.person("bob")
 	last := bob.Draft(0, w.Now()).Package(t)
 	w.mustUpload(bob, 0, bob.Packages(t, 2, w.Now()), last)
-	q := &keyserver.TakeRequest{RequestID: [32]byte{1}, Account: bob.ID()}
+	q := &keyserver.TakeRequest{RequestID: [32]byte{1}, Account: bob.ID(), Suite: fixture.Suite}
 	for range 2 {
 		got := fixture.Must[*keyserver.TakeReply](t)(w.Take(t.Context(), q, true)).Packages
 		if len(got) != 1 || !got[0].LastResort || !bytes.Equal(got[0].KeyPackage, last) {
@@ -226,10 +227,16 @@ func TestB12_UploadRefused(t *testing.T) {
 		"one as last resort":     {func(q *request) { q.LastResort = stored }, keyserver.ErrInvalid},
 		"replaced last resort":   {func(q *request) { q.LastResort = oldLast }, keyserver.ErrInvalid},
 		"bad last resort":        {func(q *request) { q.LastResort = tampered }, keyserver.ErrPackage},
-		"nothing":                {func(q *request) { q.Packages = nil }, keyserver.ErrInvalid},
-		"old incarnation":        {func(q *request) { q.Incarnation[0] ^= 1 }, keyserver.ErrIncarnation},
+		"of a suite not stated": {func(q *request) {
+			q.Packages[0] = draft(func(d *fixture.Draft) {
+				d.Suite, d.CredentialSuite = mls.SuiteP256AES128P256, uint16(mls.SuiteP256AES128P256)
+			})
+		}, keyserver.ErrPackage},
+		"as of another suite": {func(q *request) { q.Suite = mls.SuiteP256AES128P256 }, keyserver.ErrPackage},
+		"nothing":             {func(q *request) { q.Packages = nil }, keyserver.ErrInvalid},
+		"old incarnation":     {func(q *request) { q.Incarnation[0] ^= 1 }, keyserver.ErrIncarnation},
 	} {
-		q := &request{Account: bob.ID(), Incarnation: w.Incarnation(), Packages: [][]byte{good}}
+		q := &request{Account: bob.ID(), Suite: fixture.Suite, Incarnation: w.Incarnation(), Packages: [][]byte{good}}
 		c.change(q)
 		q.Sign(bob.Devices[0], now)
 		if _, err := w.Upload(t.Context(), q); !errors.Is(err, c.want) {
@@ -254,7 +261,7 @@ func TestUploadBySomebodyElse(t *testing.T) {
 	now := w.Now()
 	stranger := fixture.NewPerson(t, "zed")
 	request := func(account keyserver.AccountID, at time.Time) *keyserver.UploadRequest {
-		q := &keyserver.UploadRequest{Account: account, Incarnation: w.Incarnation(), Packages: bob.Packages(t, 1, now)}
+		q := &keyserver.UploadRequest{Account: account, Suite: fixture.Suite, Incarnation: w.Incarnation(), Packages: bob.Packages(t, 1, now)}
 		q.Sign(bob.Devices[0], at)
 		return q
 	}
@@ -284,7 +291,7 @@ func TestUploadBySomebodyElse(t *testing.T) {
 	if n, _ := w.stock(bob, 0); n != 0 {
 		t.Fatalf("%d packages were stored", n)
 	}
-	s := &keyserver.StockRequest{Account: bob.ID()}
+	s := &keyserver.StockRequest{Account: bob.ID(), Suite: fixture.Suite}
 	s.Sign(eve.Devices[0], now)
 	if _, err := w.Stock(s); !errors.Is(err, keyserver.ErrDenied) {
 		t.Errorf("a stranger asks for the stock: %v, want ErrDenied", err)
@@ -316,7 +323,7 @@ func TestA14_RestoreDropsOneTimePackages(t *testing.T) {
 	packages := bob.Packages(t, 3, w.Now())
 	w.mustUpload(bob, 0, packages, bob.Draft(0, w.Now()).Package(t))
 	taken := w.mustTake(bob, 1)
-	late := &keyserver.UploadRequest{Account: bob.ID(), Incarnation: w.Incarnation(), Packages: bob.Packages(t, 1, w.Now())}
+	late := &keyserver.UploadRequest{Account: bob.ID(), Suite: fixture.Suite, Incarnation: w.Incarnation(), Packages: bob.Packages(t, 1, w.Now())}
 	late.Sign(bob.Devices[0], w.Now())
 	w.reopen(true)
 
@@ -404,5 +411,77 @@ func TestR24_Sweep(t *testing.T) {
 		if kinds[kind] != want {
 			t.Errorf("%d records of kind %c are left, want %d", kinds[kind], kind, want)
 		}
+	}
+}
+
+// TestPoolsOfSuites: a device has a pool for each suite that it states. What it no longer states
+// is gone, and does not come back when it states it again.
+func TestPoolsOfSuites(t *testing.T) {
+	w := newWorld(t)
+	bob := w.person("bob")
+	other := mls.SuiteP256AES128P256
+	of := func(s mls.Suite) []byte {
+		d := bob.Draft(0, w.Now())
+		d.Suite, d.CredentialSuite = s, uint16(s)
+		return d.Package(t)
+	}
+	state := func(suites ...mls.Suite) {
+		t.Helper()
+		entry := fixture.Must[[]byte](t)(keyserver.StateSuites(bob.Chain, bob.Devices[0], suites...))
+		bob.Chain = append(bob.Chain, entry)
+		fixture.Must[[32]byte](t)(w.Append(t.Context(), &keyserver.AppendRequest{Account: bob.ID(), Entry: entry}))
+	}
+	put := func(s mls.Suite, packages [][]byte, last []byte) error {
+		q := &keyserver.UploadRequest{Account: bob.ID(), Suite: s, Incarnation: w.Incarnation(), Packages: packages, LastResort: last}
+		q.Sign(bob.Devices[0], w.Now())
+		_, err := w.Upload(t.Context(), q)
+		return err
+	}
+	take := func(id byte, s mls.Suite) ([]keyserver.Package, error) {
+		r, err := w.Take(t.Context(), &keyserver.TakeRequest{RequestID: [32]byte{id}, Account: bob.ID(), Suite: s}, false)
+		if err != nil {
+			return nil, err
+		}
+		return r.Packages, nil
+	}
+	if err := put(other, [][]byte{of(other)}, nil); !errors.Is(err, keyserver.ErrPackage) {
+		t.Errorf("before it is stated: %v, want ErrPackage", err)
+	}
+	state(fixture.Suite, other)
+	old, last, classic := of(other), of(other), of(fixture.Suite)
+	for _, err := range []error{put(other, [][]byte{old}, last), put(fixture.Suite, [][]byte{classic}, nil)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := take(1, fixture.Suite); err != nil || len(got) != 1 || !bytes.Equal(got[0].KeyPackage, classic) {
+		t.Errorf("of the first suite: %v, %v", got, err)
+	}
+	if _, err := take(2, fixture.Suite); !errors.Is(err, keyserver.ErrExhausted) {
+		t.Errorf("of the first suite again: %v, want ErrExhausted, and nothing of another suite", err)
+	}
+	if got, err := take(1, other); err != nil || len(got) != 1 || !bytes.Equal(got[0].KeyPackage, old) {
+		t.Errorf("of the other, under the same request id: %v, %v", got, err)
+	}
+	if got, err := take(3, other); err != nil || !got[0].LastResort || !bytes.Equal(got[0].KeyPackage, last) {
+		t.Errorf("last resort: %v, %v", got, err)
+	}
+	if err := put(other, [][]byte{of(other)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	state(fixture.Suite)
+	state(fixture.Suite, other)
+	if _, err := take(4, other); !errors.Is(err, keyserver.ErrExhausted) {
+		t.Errorf("withdrawn and stated again: %v, want ErrExhausted", err)
+	}
+	if got, err := take(3, other); err != nil || !bytes.Equal(got[0].KeyPackage, last) {
+		t.Errorf("the request that had the last resort: %v, %v", got, err)
+	}
+	fresh := of(other)
+	if err := put(other, [][]byte{fresh}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := take(5, other); err != nil || !bytes.Equal(got[0].KeyPackage, fresh) {
+		t.Errorf("a fresh one: %v, %v", got, err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/internal/wire"
 	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/mls"
 )
 
 // accountRecord is an account: its handle, its chain, and what the chain says, so that the
@@ -15,21 +16,49 @@ import (
 type accountRecord struct {
 	handle  string
 	entries [][]byte
-	devices []keyserver.DeviceID
+	devices []deviceRecord
 }
 
-func (a *accountRecord) has(d keyserver.DeviceID) bool { return slices.Contains(a.devices, d) }
+// deviceRecord is a device with the suites that it states.
+type deviceRecord struct {
+	id     keyserver.DeviceID
+	suites []mls.Suite
+}
+
+// devicesOf lists the devices of a chain.
+func devicesOf(a *keyserver.Account) []deviceRecord {
+	out := make([]deviceRecord, len(a.Devices))
+	for i, d := range a.Devices {
+		out[i] = deviceRecord{d, a.Suites(d)}
+	}
+	return out
+}
+
+func (a *accountRecord) has(d keyserver.DeviceID) bool {
+	return slices.ContainsFunc(a.devices, func(r deviceRecord) bool { return r.id == d })
+}
+
+func (a *accountRecord) states(d keyserver.DeviceID, s mls.Suite) bool {
+	return slices.ContainsFunc(a.devices, func(r deviceRecord) bool { return r.id == d && slices.Contains(r.suites, s) })
+}
 
 func (a *accountRecord) MarshalWire(w *wire.Writer) {
 	w.Bytes([]byte(a.handle))
 	wire.WriteVector(w, a.entries, (*wire.Writer).Bytes)
-	wire.WriteVector(w, a.devices, func(w *wire.Writer, d keyserver.DeviceID) { w.Raw(d[:]) })
+	wire.WriteVector(w, a.devices, func(w *wire.Writer, d deviceRecord) {
+		w.Raw(d.id[:])
+		wire.WriteVector(w, d.suites, func(w *wire.Writer, s mls.Suite) { w.Uint16(uint16(s)) })
+	})
 }
 
 func (a *accountRecord) UnmarshalWire(r *wire.Reader) {
 	a.handle = string(r.Bytes())
 	a.entries = wire.Vector(r, (*wire.Reader).Bytes)
-	a.devices = wire.Vector(r, func(r *wire.Reader) (d keyserver.DeviceID) { r.Copy(d[:]); return d })
+	a.devices = wire.Vector(r, func(r *wire.Reader) (d deviceRecord) {
+		r.Copy(d.id[:])
+		d.suites = wire.Vector(r, func(r *wire.Reader) mls.Suite { return mls.Suite(r.Uint16()) })
+		return d
+	})
 }
 
 // slot is a package that the pool can hand out.
@@ -38,7 +67,7 @@ type slot struct {
 	expires uint64 // Unix seconds
 }
 
-// poolRecord is one device's pool. Packages lie in records of their own, so that a take
+// poolRecord is one device's pool of a suite. Packages lie in records of their own, so that a take
 // rewrites 3 KiB at most.
 type poolRecord struct {
 	incarnation [16]byte // of the store, when the pool was last written
@@ -84,6 +113,7 @@ type packageRecord struct {
 func (p *packageRecord) MarshalWire(w *wire.Writer) {
 	w.Raw(p.owner.account[:])
 	w.Raw(p.owner.device[:])
+	w.Uint16(uint16(p.owner.suite))
 	w.Bool(p.used)
 	w.Bytes(p.ref)
 	w.Bytes(p.init)
@@ -93,6 +123,7 @@ func (p *packageRecord) MarshalWire(w *wire.Writer) {
 func (p *packageRecord) UnmarshalWire(r *wire.Reader) {
 	r.Copy(p.owner.account[:])
 	r.Copy(p.owner.device[:])
+	p.owner.suite = mls.Suite(r.Uint16())
 	p.used = r.Bool()
 	p.ref, p.init, p.bytes = r.Bytes(), r.Bytes(), r.Bytes()
 }

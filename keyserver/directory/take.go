@@ -11,7 +11,7 @@ import (
 // takenDays is for how many days a request id gets the same packages, at least.
 const takenDays = 8
 
-// Take hands out one package of each device of an account; lastResortOnly spares the
+// Take hands out one package of a suite of each device of an account; lastResortOnly spares the
 // one-time packages of an account that is asked for too often. The record of it is on disk
 // when Take returns, and the same request gets the same packages, whatever lastResortOnly
 // says then. keyserver.ErrExhausted records nothing.
@@ -77,7 +77,7 @@ func (s *step) take(o *takeOp) (any, error) {
 	}
 	reply, taken := new(keyserver.TakeReply), new(takenRecord)
 	for _, device := range rec.devices {
-		p, err := s.takeOne(owner{o.request.Account, device}, o.lastResortOnly)
+		p, err := s.takeOne(owner{o.request.Account, device.id, o.request.Suite}, o.lastResortOnly)
 		if err != nil {
 			return nil, err
 		}
@@ -91,7 +91,7 @@ func (s *step) take(o *takeOp) (any, error) {
 	}
 	// One atomic step: the packages are used, and this request has them. A crash before the
 	// batch is synced leaves neither, one after it leaves both for the retry to find.
-	name := s.taken(o.request.RequestID, o.request.Account)
+	name := s.taken(&o.request)
 	if err := s.set(name, taken); err != nil {
 		return nil, err
 	}
@@ -139,14 +139,14 @@ func (s *step) takeOne(o owner, lastResortOnly bool) (*takenPackage, error) {
 // before returns what the same request was given, nil if nothing. A last resort that has
 // expired and was swept is missing; it is of no use to anybody.
 func (n names) before(r shard.Reader, q *keyserver.TakeRequest) (*keyserver.TakeReply, error) {
-	rec, err := load[takenRecord](r, n.taken(q.RequestID, q.Account))
+	rec, err := load[takenRecord](r, n.taken(q))
 	if rec == nil || err != nil {
 		return nil, err
 	}
 	reply := new(keyserver.TakeReply)
 	for _, p := range rec.packages {
 		if p.LastResort {
-			kept, err := load[packageRecord](r, n.pack(owner{q.Account, p.Device}, p.seq))
+			kept, err := load[packageRecord](r, n.pack(owner{q.Account, p.Device, q.Suite}, p.seq))
 			if err != nil {
 				return nil, err
 			}

@@ -9,7 +9,7 @@ import (
 	"github.com/sealpost/sealpost/keyserver"
 )
 
-// Upload puts packages into a device's pool, all or none, and returns the stock after it.
+// Upload puts packages into a device's pool of a suite, all or none, and returns the stock after it.
 func (d *Directory) Upload(ctx context.Context, q *keyserver.UploadRequest) (*keyserver.StockReply, error) {
 	now := d.clock()
 	if err := q.Verify(now); err != nil {
@@ -22,9 +22,9 @@ func (d *Directory) Upload(ctx context.Context, q *keyserver.UploadRequest) (*ke
 	if err != nil {
 		return nil, err
 	}
-	op := &uploadOp{owner: owner{q.Account, q.Device}}
+	op := &uploadOp{owner: owner{q.Account, q.Device, q.Suite}}
 	for i, b := range q.Packages {
-		p, err := checkPackage(b, a, q.Device, now)
+		p, err := checkPackage(b, a, q, now)
 		if err != nil {
 			return nil, fmt.Errorf("package %d: %w", i, err)
 		}
@@ -32,7 +32,7 @@ func (d *Directory) Upload(ctx context.Context, q *keyserver.UploadRequest) (*ke
 		op.size += len(b)
 	}
 	if q.LastResort != nil {
-		p, err := checkPackage(q.LastResort, a, q.Device, now)
+		p, err := checkPackage(q.LastResort, a, q, now)
 		if err != nil {
 			return nil, fmt.Errorf("last resort: %w", err)
 		}
@@ -73,10 +73,13 @@ type newPackage struct {
 	expires   time.Time
 }
 
-func checkPackage(b []byte, a *keyserver.Account, device keyserver.DeviceID, now time.Time) (newPackage, error) {
-	p, err := keyserver.CheckPackage(b, a, device, now)
+func checkPackage(b []byte, a *keyserver.Account, q *keyserver.UploadRequest, now time.Time) (newPackage, error) {
+	p, err := keyserver.CheckPackage(b, a, q.Device, now)
 	if err != nil {
 		return newPackage{}, err
+	}
+	if p.Suite() != q.Suite {
+		return newPackage{}, fmt.Errorf("%w: of %v, uploaded as of %v", keyserver.ErrPackage, p.Suite(), q.Suite)
 	}
 	return newPackage{bytes: b, ref: p.Ref(), init: p.InitKey(), expires: p.Expires}, nil
 }
@@ -96,8 +99,8 @@ func (s *step) upload(o *uploadOp) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if rec == nil || !rec.has(o.owner.device) {
-		return keyserver.ErrDenied, nil // removed since it was verified
+	if rec == nil || !rec.states(o.owner.device, o.owner.suite) {
+		return keyserver.ErrDenied, nil // removed, or stated otherwise, since it was verified
 	}
 	pool, err := s.openPool(o.owner)
 	if err != nil {

@@ -73,8 +73,8 @@ func requestID() (id [32]byte) {
 func upload(t testing.TB, c *keyserver.Client, p *fixture.Person, packages [][]byte, last []byte) {
 	t.Helper()
 	ctx := context.Background()
-	stock := fixture.Must[*keyserver.StockReply](t)(c.Stock(ctx, p.Devices[0], p.ID()))
-	fixture.Must[*keyserver.StockReply](t)(c.Upload(ctx, p.Devices[0], p.ID(), stock.Incarnation, packages, last))
+	stock := fixture.Must[*keyserver.StockReply](t)(c.Stock(ctx, p.Devices[0], p.ID(), fixture.Suite))
+	fixture.Must[*keyserver.StockReply](t)(c.Upload(ctx, p.Devices[0], p.ID(), fixture.Suite, stock.Incarnation, packages, last))
 }
 
 func TestConversationWithAServer(t *testing.T) {
@@ -108,13 +108,13 @@ func TestConversationWithAServer(t *testing.T) {
 	upload(t, c, bob, packages, bob.Draft(0, now).Package(t))
 	id := requestID()
 	for range 2 {
-		got := fixture.Must[[]keyserver.Package](t)(c.Take(ctx, id, bob.ID()))
+		got := fixture.Must[[]keyserver.Package](t)(c.Take(ctx, id, bob.ID(), fixture.Suite))
 		if len(got) != 1 || !bytes.Equal(got[0].KeyPackage, packages[0]) {
 			t.Fatal("not the oldest package")
 		}
 		fixture.Must[*keyserver.CheckedPackage](t)(keyserver.CheckPackage(got[0].KeyPackage, found.Account, got[0].Device, now))
 	}
-	stock := fixture.Must[*keyserver.StockReply](t)(c.Stock(ctx, bob.Devices[0], bob.ID()))
+	stock := fixture.Must[*keyserver.StockReply](t)(c.Stock(ctx, bob.Devices[0], bob.ID(), fixture.Suite))
 	if stock.OneTime != keyserver.MaxUpload-1 || !stock.LastResort || stock.Incarnation == [16]byte{} {
 		t.Fatalf("stock is %d", stock.OneTime)
 	}
@@ -132,14 +132,14 @@ func TestRefusalsOverTheWire(t *testing.T) {
 	bob, eve := fixture.NewPerson(t, "bob"), fixture.NewPerson(t, "eve")
 	now := time.Now()
 	fixture.Must[keyserver.AccountID](t)(c.Register(ctx, bob.Devices[0], "bob", bob.Chain[0]))
-	stock := fixture.Must[*keyserver.StockReply](t)(c.Stock(ctx, bob.Devices[0], bob.ID()))
+	stock := fixture.Must[*keyserver.StockReply](t)(c.Stock(ctx, bob.Devices[0], bob.ID(), fixture.Suite))
 	expired := bob.Draft(0, now)
 	expired.NotAfter = now.Add(-time.Minute)
 	tampered := bob.Draft(0, now).Package(t)
 	tampered[60] ^= 1
 	put := func(key int, packages ...[]byte) error {
 		by := []*fixture.Person{bob, eve}[key].Devices[0]
-		_, err := c.Upload(ctx, by, bob.ID(), stock.Incarnation, packages, nil)
+		_, err := c.Upload(ctx, by, bob.ID(), fixture.Suite, stock.Incarnation, packages, nil)
 		return err
 	}
 	one := bob.Draft(0, now).Package(t)
@@ -147,9 +147,9 @@ func TestRefusalsOverTheWire(t *testing.T) {
 		"unknown handle":      {second(c.Lookup(ctx, "nobody")), keyserver.ErrNotFound},
 		"unknown account":     {second(c.LookupID(ctx, eve.ID())), keyserver.ErrNotFound},
 		"unknown chunk":       {second(c.GetChunk(ctx, keyserver.ChunkHash{})), keyserver.ErrNotFound},
-		"take of a stranger":  {second(c.Take(ctx, requestID(), eve.ID())), keyserver.ErrNotFound},
-		"take of nothing":     {second(c.Take(ctx, requestID(), bob.ID())), keyserver.ErrExhausted},
-		"stock of a stranger": {second(c.Stock(ctx, eve.Devices[0], bob.ID())), keyserver.ErrDenied},
+		"take of a stranger":  {second(c.Take(ctx, requestID(), eve.ID(), fixture.Suite)), keyserver.ErrNotFound},
+		"take of nothing":     {second(c.Take(ctx, requestID(), bob.ID(), fixture.Suite)), keyserver.ErrExhausted},
+		"stock of a stranger": {second(c.Stock(ctx, eve.Devices[0], bob.ID(), fixture.Suite)), keyserver.ErrDenied},
 		"wrong device":        {put(1, one), keyserver.ErrDenied},
 		"expired":             {put(0, expired.Package(t)), keyserver.ErrExpired},
 		"tampered":            {put(0, tampered), keyserver.ErrInvalid},
@@ -163,7 +163,7 @@ func TestRefusalsOverTheWire(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, got.err, got.want)
 		}
 	}
-	if stock := fixture.Must[*keyserver.StockReply](t)(c.Stock(ctx, bob.Devices[0], bob.ID())); stock.OneTime != 0 {
+	if stock := fixture.Must[*keyserver.StockReply](t)(c.Stock(ctx, bob.Devices[0], bob.ID(), fixture.Suite)); stock.OneTime != 0 {
 		t.Errorf("refused uploads left %d packages", stock.OneTime)
 	}
 }
@@ -257,25 +257,25 @@ func TestLimits(t *testing.T) {
 	upload(t, c, bob, bob.Packages(t, 5, now), nil)
 	ids := [][32]byte{requestID(), requestID(), requestID()}
 	for _, id := range [][32]byte{ids[0], ids[0], ids[0], ids[1]} {
-		fixture.Must[[]keyserver.Package](t)(c.Take(ctx, id, bob.ID()))
+		fixture.Must[[]keyserver.Package](t)(c.Take(ctx, id, bob.ID(), fixture.Suite))
 	}
-	if _, err := c.Take(ctx, ids[2], bob.ID()); !errors.Is(err, keyserver.ErrLimited) {
+	if _, err := c.Take(ctx, ids[2], bob.ID(), fixture.Suite); !errors.Is(err, keyserver.ErrLimited) {
 		t.Fatalf("over the target's rate and no last resort: %v, want ErrLimited", err)
 	}
 	upload(t, c, bob, bob.Packages(t, 1, now), bob.Draft(0, now).Package(t))
 	for _, id := range ids {
-		got := fixture.Must[[]keyserver.Package](t)(c.Take(ctx, id, bob.ID()))
+		got := fixture.Must[[]keyserver.Package](t)(c.Take(ctx, id, bob.ID(), fixture.Suite))
 		if last := got[0].LastResort; last != (id == ids[2]) {
 			t.Errorf("last resort is %v", last)
 		}
 	}
-	if stock := fixture.Must[*keyserver.StockReply](t)(c.Stock(ctx, bob.Devices[0], bob.ID())); stock.OneTime != 4 {
+	if stock := fixture.Must[*keyserver.StockReply](t)(c.Stock(ctx, bob.Devices[0], bob.ID(), fixture.Suite)); stock.OneTime != 4 {
 		t.Errorf("%d packages are left, want 4", stock.OneTime)
 	}
-	if _, err := c.Take(ctx, requestID(), bob.ID()); !errors.Is(err, keyserver.ErrLimited) {
+	if _, err := c.Take(ctx, requestID(), bob.ID(), fixture.Suite); !errors.Is(err, keyserver.ErrLimited) {
 		t.Errorf("last resort 3 of 2: %v, want ErrLimited", err)
 	}
-	fixture.Must[[]keyserver.Package](t)(c.Take(ctx, ids[2], bob.ID())) // a retry is free
+	fixture.Must[[]keyserver.Package](t)(c.Take(ctx, ids[2], bob.ID(), fixture.Suite)) // a retry is free
 }
 
 func TestLimiter(t *testing.T) {
@@ -340,11 +340,11 @@ func FuzzHandler(f *testing.F) {
 	seed(0, fixture.Must[*keyserver.RegisterRequest](f)(keyserver.SignRegister(bob.Devices[0], "bob", bob.Chain[0])))
 	seed(1, &keyserver.AppendRequest{Account: bob.ID(), Entry: bob.AddDevice(f)})
 	seed(2, &keyserver.LookupRequest{Handle: "bob"})
-	up := &keyserver.UploadRequest{Account: bob.ID(), Incarnation: s.directory.Incarnation(), Packages: bob.Packages(f, 1, time.Now())}
+	up := &keyserver.UploadRequest{Account: bob.ID(), Suite: fixture.Suite, Incarnation: s.directory.Incarnation(), Packages: bob.Packages(f, 1, time.Now())}
 	up.Sign(bob.Devices[0], time.Now())
 	seed(3, up)
-	seed(4, &keyserver.TakeRequest{Account: bob.ID()})
-	stock := &keyserver.StockRequest{Account: bob.ID()}
+	seed(4, &keyserver.TakeRequest{Account: bob.ID(), Suite: fixture.Suite})
+	stock := &keyserver.StockRequest{Account: bob.ID(), Suite: fixture.Suite}
 	stock.Sign(bob.Devices[0], time.Now())
 	seed(5, stock)
 	seed(6, &keyserver.Chunk{Data: []byte("chunk")})

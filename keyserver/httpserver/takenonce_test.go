@@ -156,14 +156,14 @@ func TestB08_TakenOnce(t *testing.T) {
 	call := func(op *porcupine.Operation, id [32]byte) {
 		// A call of unknown outcome is repeated: all its tries are one operation.
 		op.Call = time.Since(began).Nanoseconds()
-		got, err := client.Take(ctx, id, bob.ID())
+		got, err := client.Take(ctx, id, bob.ID(), fixture.Suite)
 		for err != nil {
 			if _, refused := errors.AsType[*keyserver.Error](err); refused && !errors.Is(err, keyserver.ErrUnavailable) {
 				t.Error(err)
 				break
 			}
 			interrupted.Add(1)
-			got, err = client.Take(ctx, id, bob.ID())
+			got, err = client.Take(ctx, id, bob.ID(), fixture.Suite)
 		}
 		op.Output, op.Return = takeOutput(indexOf(packages, got)), time.Since(began).Nanoseconds()
 		answered <- struct{}{}

@@ -1,0 +1,77 @@
+package clientlib
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/sealpost/sealpost/clientlib/internal/state"
+	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/mls"
+)
+
+// The cipher suites that groups of this client have (DESIGN section 4).
+const (
+	bestSuite    = mls.SuiteMLKEM768X25519AES256Ed25519
+	classicSuite = mls.SuiteX25519AES128Ed25519
+)
+
+// suites are those that a device can be in groups of, best first. It states them in its
+// account's chain.
+var suites = []mls.Suite{bestSuite, classicSuite}
+
+// errWithoutSuite: no device of an account states the suite of the group.
+var errWithoutSuite = errors.New("clientlib: no device of the account can be in groups of this cipher suite")
+
+// suiteFor is the suite of a new group: the best one that all devices of the accounts state in
+// their chains, as far as they are known here. Chains are signed. What a directory has packages
+// of decides nothing, or it would choose the suite (ATTACKS A23).
+func (e *engine) suiteFor(tx *state.Tx, accounts []keyserver.AccountID) (mls.Suite, error) {
+	able := slices.Clone(e.suites)
+	for _, id := range accounts {
+		known, err := getRecord[knownAccount](tx, bucketAccount, id[:])
+		if err != nil {
+			return 0, err
+		}
+		if known == nil {
+			continue // its chain is looked up when it is added
+		}
+		account, err := keyserver.VerifyChain(known.Chain)
+		if err != nil {
+			return 0, fmt.Errorf("%w: chain of a contact: %w", state.ErrCorrupt, err)
+		}
+		for _, d := range account.Devices {
+			able = slices.DeleteFunc(able, func(s mls.Suite) bool { return !slices.Contains(account.Suites(d), s) })
+		}
+	}
+	if len(able) == 0 {
+		return 0, ErrNoSuite
+	}
+	return able[0], nil
+}
+
+// canJoin reports whether some device of an account states a suite. Those that do not are left
+// out of groups that have it.
+func canJoin(account *keyserver.Account, suite mls.Suite) bool {
+	return slices.ContainsFunc(account.Devices, func(d keyserver.DeviceID) bool {
+		return slices.Contains(account.Suites(d), suite)
+	})
+}
+
+// lastPackage is the current last-resort KeyPackage of a suite.
+type lastPackage struct {
+	Suite   mls.Suite `cbor:"1,keyasint"`
+	Package []byte    `cbor:"2,keyasint"`
+	Until   int64     `cbor:"3,keyasint"` // its end, unix seconds
+}
+
+// last is the identity's last resort of a suite, empty before there is one.
+func (id *identity) last(suite mls.Suite) *lastPackage {
+	for i := range id.Last {
+		if id.Last[i].Suite == suite {
+			return &id.Last[i]
+		}
+	}
+	id.Last = append(id.Last, lastPackage{Suite: suite})
+	return &id.Last[len(id.Last)-1]
+}
