@@ -2,11 +2,13 @@ package clientlib
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/sealpost/sealpost/clientlib/content"
+	"github.com/sealpost/sealpost/keyserver"
 )
 
 func TestTwoTalk(t *testing.T) {
@@ -77,7 +79,20 @@ func TestQueuedBeforeTheFirstConnection(t *testing.T) {
 // TestBothStartAtOnce: two people who start with each other at the same time end in one
 // conversation with everything in it.
 func TestBothStartAtOnce(t *testing.T) {
-	s := startServers(t)
+	s := newServers(t)
+	begun := make(chan struct{}) // until then nobody gets the other's KeyPackage
+	s.wrap = func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == keyserver.EndpointTake.Path {
+				select {
+				case <-begun:
+				case <-r.Context().Done():
+				}
+			}
+			h.ServeHTTP(w, r)
+		})
+	}
+	s.start()
 	alice, bob := s.register("alice"), s.register("bob")
 	ids := [2]ConversationID{}
 	for i, u := range []*user{alice, bob} {
@@ -87,6 +102,7 @@ func TestBothStartAtOnce(t *testing.T) {
 		u.must(err)
 		u.say(ids[i], u.name+" first")
 	}
+	close(begun)
 	alice.awaitText("bob first")
 	bob.awaitText("alice first")
 	alice.awaitKind(EventJoined, 1)
