@@ -33,7 +33,7 @@ var codecs = map[string]func([]byte) ([]byte, error){
 	"credential":            roundTrip(readCredential, writeCredential),
 	"capabilities":          roundTrip(readCapabilities, writeCapabilities),
 	"required capabilities": bodyTrip(parseRequiredCapabilities, writeRequiredCapabilities),
-	"external senders":      bodyTrip(parseExternalSenders, func(w *wire.Writer, l []ExternalSender) { w.Raw(EncodeExternalSenders(l)) }),
+	"external senders":      bodyTrip(ParseExternalSenders, func(w *wire.Writer, l []ExternalSender) { w.Raw(EncodeExternalSenders(l)) }),
 	"components":            bodyTrip(ParseComponents, func(w *wire.Writer, l []ComponentData) { w.Raw(mustEncode(EncodeComponents(l))) }),
 	"component ids":         bodyTrip(ParseComponentIDs, func(w *wire.Writer, ids []ComponentID) { w.Raw(EncodeComponentIDs(ids)) }),
 	"wire formats":          bodyTrip(parseWireFormats, func(w *wire.Writer, fs []uint16) { w.Raw(EncodeWireFormats(fs)) }),

@@ -3,6 +3,7 @@ package mls
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"slices"
 	"testing"
 )
@@ -260,4 +261,35 @@ func TestExternalInfoRules(t *testing.T) {
 	wantRule(t, "member twice", join(groupInfoFor(t, groups[0])), "tree.unique-signature-key")
 	p.Remove = new(LeafIndex(3))
 	wantRule(t, "in the place of nobody", join(groupInfoFor(t, groups[0])), "remove.blank")
+}
+
+// everybody notes whom it was asked about.
+type everybody map[string]CredentialEvent
+
+func (e everybody) ValidateCredential(c CredentialCheck) error {
+	e[string(c.Credential.Identity)] = c.Event
+	return nil
+}
+
+// TestJoinerIsAskedAboutEverybody: whoever joins sees the credentials of all members and of
+// those who may propose from outside, and its own as the others will.
+func TestJoinerIsAskedAboutEverybody(t *testing.T) {
+	groups, _, _ := overseen(t, DefaultSuite)
+	asked := everybody{}
+	p := outsider(t, DefaultSuite, "d")
+	p.Application.Credentials = asked
+	if _, _, err := JoinExternal(groupInfoFor(t, groups[0]), p); err != nil {
+		t.Fatal(err)
+	}
+	want := everybody{
+		"a": CredentialJoin, "b": CredentialJoin, "c": CredentialJoin, "d": CredentialCommit,
+		"first": CredentialExternalSenderAdded, "second": CredentialExternalSenderAdded,
+	}
+	if !maps.Equal(asked, want) {
+		t.Errorf("asked about %v, want %v", asked, want)
+	}
+	p.Now = testNow.AddDate(1, 0, 0)
+	if _, _, err := JoinExternal(groupInfoFor(t, groups[0]), p); !errors.Is(err, ErrExpired) {
+		t.Errorf("members whose lifetime is over: %v, want ErrExpired", err)
+	}
 }

@@ -24,7 +24,8 @@ func EncodeExternalSenders(list []ExternalSender) []byte {
 	})
 }
 
-func parseExternalSenders(data []byte) ([]ExternalSender, error) {
+// ParseExternalSenders is the inverse of [EncodeExternalSenders].
+func ParseExternalSenders(data []byte) ([]ExternalSender, error) {
 	senders, err := parse(data, func(r *wire.Reader) []ExternalSender {
 		return wire.Vector(r, func(r *wire.Reader) ExternalSender {
 			return ExternalSender{SignatureKey: r.Bytes(), Credential: readCredential(r)}
@@ -42,7 +43,7 @@ func listExternalSenders(extensions []Extension) ([]ExternalSender, error) {
 	if !ok {
 		return nil, nil
 	}
-	return parseExternalSenders(data)
+	return ParseExternalSenders(data)
 }
 
 // judge asks the application about a sender that is new, or that has another credential than
