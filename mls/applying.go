@@ -261,9 +261,14 @@ func (e *PublicView) checkExtensions(extensions []Extension, v CredentialValidat
 	return nil
 }
 
+// checkMembers verifies what must hold among the members, by what the plan has changed so far.
+func (p *plan) checkMembers() error {
+	return p.tree.checkChanges(p.extensions, p.base.tree, p.base.ctx.extensions)
+}
+
 // finish verifies the finished tree and computes the provisional group context.
 func (p *plan) finish() error {
-	if err := p.tree.checkMembers(p.extensions); err != nil {
+	if err := p.checkMembers(); err != nil {
 		return err
 	}
 	if p.base.ctx.epoch == math.MaxUint64 {

@@ -2,6 +2,7 @@ package mls
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/sealpost/sealpost/internal/wire"
@@ -185,9 +186,9 @@ func announceComponents(es []Extension, announced []ExtensionType, supported []C
 // greaseComponent is a reserved value of a component: 0x0A0A to 0x7A7A.
 func greaseComponent() uint16 { return grease() & 0x7f7f }
 
-// checkComponents verifies that the leaves support the components that the group's context
+// checkComponents verifies that members support the components that the group's context
 // requires: in general, and for their use in authenticated data.
-func (t *ratchetTree) checkComponents(extensions []Extension) error {
+func checkComponents(members iter.Seq2[LeafIndex, *leafNode], extensions []Extension) error {
 	for _, which := range []ComponentID{ComponentAppComponents, ComponentSafeAAD} {
 		required, err := listedComponents(extensions, which)
 		if err != nil {
@@ -196,7 +197,7 @@ func (t *ratchetTree) checkComponents(extensions []Extension) error {
 		if len(required) == 0 {
 			continue
 		}
-		for l, leaf := range t.members {
+		for l, leaf := range members {
 			supported, err := listedComponents(leaf.extensions, which)
 			if err != nil {
 				return fmt.Errorf("leaf %d: %w", l, err)

@@ -16,6 +16,10 @@ type Extension struct {
 	Data []byte
 }
 
+func (e Extension) equal(other Extension) bool {
+	return e.Type == other.Type && bytes.Equal(e.Data, other.Data)
+}
+
 func writeExtension(w *wire.Writer, e Extension) {
 	w.Uint16(uint16(e.Type))
 	w.Bytes(e.Data)

@@ -155,7 +155,7 @@ func (g *Group) choose(p *CommitParams) (*plan, error) {
 		if err != nil {
 			return nil, err
 		}
-		return pl, pl.tree.checkMembers(pl.extensions)
+		return pl, pl.checkMembers()
 	}
 	pl, err := try(list)
 	if err != nil || !p.IncludePending || p.ReInit != nil {

@@ -259,7 +259,7 @@ func TestNewLeavesGetNoPathSecret(t *testing.T) {
 	p := CommitParams{Add: []*KeyPackage{kp}, Path: true, Now: testNow}
 	b := &commitBuilder{group: a, plan: must(a.choose(&p))(t), params: &p, commit: new(commit)}
 	commitSecret := must(b.assemble())(t)
-	if n := b.plan.tree.nodes[11]; n == nil || !slices.Equal(n.parent.unmerged, []LeafIndex{7}) {
+	if n := b.plan.tree.node(11); n == nil || !slices.Equal(n.parent.unmerged, []LeafIndex{7}) {
 		t.Fatal("the new leaf is not unmerged at node 11")
 	}
 	if top := b.commit.path.nodes[len(b.commit.path.nodes)-1]; len(top.secrets) != 1 {

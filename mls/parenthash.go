@@ -34,11 +34,7 @@ func (t *ratchetTree) setPath(l LeafIndex, path []pathStep, keys [][]byte) []byt
 // verifyParentHashes checks that every parent node is parent-hash valid (section 7.9.2):
 // exactly one node below it, in the resolution of one child, was set in the same update path.
 func (t *ratchetTree) verifyParentHashes() error {
-	for i, n := range t.nodes {
-		x := nodeIndex(i)
-		if n == nil || n.parent == nil {
-			continue
-		}
+	for x := range t.parents {
 		linked := t.countLinked(x, x.left(), x.right()) + t.countLinked(x, x.right(), x.left())
 		if linked != 1 {
 			return broken("tree.parent-hash", "node %d is linked to %d nodes below it", x, linked)
@@ -50,12 +46,12 @@ func (t *ratchetTree) verifyParentHashes() error {
 // countLinked counts the nodes in the resolution of child whose parent hash is that of x
 // with copath child sibling, and which x's unmerged leaves leave alone under child.
 func (t *ratchetTree) countLinked(x, child, sibling nodeIndex) int {
-	p := t.nodes[x].parent
+	p := t.node(x).parent
 	var want []byte
 	linked := 0
 	resolution := t.resolution(child, nil)
 	for _, d := range resolution {
-		have, ok := t.nodes[d].storedParentHash()
+		have, ok := t.node(d).storedParentHash()
 		if !ok {
 			continue
 		}

@@ -136,7 +136,7 @@ func inExternalInits(t *testing.T, groups []*Group, name string, key []byte) {
 func inTrees(t *testing.T, groups []*Group, name string, key []byte) {
 	t.Helper()
 	tree := groups[0].at.tree.clone()
-	p := *tree.nodes[3].parent
+	p := *tree.node(3).parent
 	p.encryptionKey = key
 	tree.set(3, &node{parent: &p})
 	wantRule(t, name+" in a tree", tree.checkReceived(groups[0].at.ctx, nil), "tree.parent-key")

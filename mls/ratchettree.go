@@ -70,69 +70,11 @@ func readOptionalNode(r *wire.Reader) *node {
 	}
 }
 
-// ratchetTree is the public ratchet tree (section 4 and 7) in array form, always full: its
-// leaves are a power of two. Nodes are immutable and shared between copies; a change puts a
-// new node in place and forgets the cached hashes above it.
-type ratchetTree struct {
-	suite  *suite
-	nodes  []*node
-	hashes [][]byte // cached tree hashes, nil where unknown; filled by hash
-}
-
-func newRatchetTree(s *suite, first *leafNode) *ratchetTree {
-	return &ratchetTree{suite: s, nodes: []*node{{leaf: first}}, hashes: make([][]byte, 1)}
-}
-
-func (t *ratchetTree) clone() *ratchetTree {
-	return &ratchetTree{suite: t.suite, nodes: slices.Clone(t.nodes), hashes: slices.Clone(t.hashes)}
-}
-
-func (t *ratchetTree) leaves() uint32 { return uint32(len(t.nodes)+1) / 2 }
-
-func (t *ratchetTree) root() nodeIndex { return treeRoot(t.leaves()) }
-
-// leaf is the member at l, nil when the leaf is blank or outside the tree.
-func (t *ratchetTree) leaf(l LeafIndex) *leafNode {
-	if uint32(l) >= t.leaves() || t.nodes[l.node()] == nil {
-		return nil
-	}
-	return t.nodes[l.node()].leaf
-}
-
-// members yields the non-blank leaves in ascending order.
-func (t *ratchetTree) members(yield func(LeafIndex, *leafNode) bool) {
-	for l := range LeafIndex(t.leaves()) {
-		if n := t.nodes[l.node()]; n != nil && !yield(l, n.leaf) {
-			return
-		}
-	}
-}
-
-// set replaces a node and forgets the hashes that depend on it.
-func (t *ratchetTree) set(x nodeIndex, n *node) {
-	t.nodes[x] = n
-	t.hashes[x] = nil
-	for root := t.root(); x != root; {
-		x = x.parent()
-		t.hashes[x] = nil
-	}
-}
-
 // blankPath blanks everything above a leaf.
 func (t *ratchetTree) blankPath(l LeafIndex) {
 	for _, x := range l.node().directPath(t.leaves()) {
 		t.set(x, nil)
 	}
-}
-
-// firstBlank is the leftmost blank leaf, or the number of leaves if there is none.
-func (t *ratchetTree) firstBlank() LeafIndex {
-	for l := range LeafIndex(t.leaves()) {
-		if t.nodes[l.node()] == nil {
-			return l
-		}
-	}
-	return LeafIndex(t.leaves())
 }
 
 // place is the leaf for a new member: the leftmost blank one. A full tree grows for it.
@@ -142,9 +84,7 @@ func (t *ratchetTree) place() (LeafIndex, error) {
 		if t.leaves() >= maxLeaves {
 			return 0, fmt.Errorf("%w: a tree of %d leaves", ErrLimit, maxLeaves)
 		}
-		grown := int(treeWidth(2 * t.leaves()))
-		t.nodes = append(t.nodes, make([]*node, grown-len(t.nodes))...)
-		t.hashes = append(t.hashes, make([][]byte, grown-len(t.hashes))...)
+		t.resize(treeWidth(2 * t.leaves()))
 	}
 	return l, nil
 }
@@ -156,7 +96,7 @@ func (t *ratchetTree) add(leaf *leafNode) (LeafIndex, error) {
 		return 0, err
 	}
 	for _, x := range l.node().directPath(t.leaves()) {
-		if n := t.nodes[x]; n != nil {
+		if n := t.node(x); n != nil {
 			p := *n.parent
 			at, _ := slices.BinarySearch(p.unmerged, l)
 			p.unmerged = slices.Concat(p.unmerged[:at], []LeafIndex{l}, p.unmerged[at:])
@@ -181,12 +121,7 @@ func (t *ratchetTree) remove(l LeafIndex) {
 
 // truncate drops right halves that hold no member (section 7.7).
 func (t *ratchetTree) truncate() {
-	last := LeafIndex(0)
-	for l := range t.members {
-		last = l
-	}
-	width := treeWidth(powerOfTwo(uint32(last) + 1))
-	t.nodes, t.hashes = t.nodes[:width:width], t.hashes[:width:width]
+	t.resize(treeWidth(powerOfTwo(uint32(max(1, t.end)))))
 }
 
 // resolution is the resolution of a node (section 4.1.1), without the leaves in except.
@@ -195,7 +130,7 @@ func (t *ratchetTree) resolution(x nodeIndex, except map[LeafIndex]bool) []nodeI
 }
 
 func (t *ratchetTree) appendResolution(out []nodeIndex, x nodeIndex, except map[LeafIndex]bool) []nodeIndex {
-	n := t.nodes[x]
+	n := t.node(x)
 	switch {
 	case n == nil && x.isLeaf():
 	case n == nil:
@@ -216,12 +151,16 @@ func (t *ratchetTree) appendResolution(out []nodeIndex, x nodeIndex, except map[
 	return out
 }
 
-// occupied reports whether the resolution of x is not empty.
+// occupied reports whether the resolution of x is not empty. Nothing stands above leaves that
+// are all blank: verifyParentHashes refuses it, and blankPath leaves none.
 func (t *ratchetTree) occupied(x nodeIndex) bool {
-	if t.nodes[x] != nil {
+	switch {
+	case t.node(x) != nil:
 		return true
+	case x.isLeaf() || x.firstLeaf() >= t.end:
+		return false
 	}
-	return !x.isLeaf() && (t.occupied(x.left()) || t.occupied(x.right()))
+	return t.occupied(x.left()) || t.occupied(x.right())
 }
 
 // pathStep is a node of a filtered direct path with its child off the path.
@@ -243,11 +182,20 @@ func (t *ratchetTree) filteredPath(l LeafIndex) []pathStep {
 // writeRatchetTree writes the ratchet_tree extension's form (section 12.4.3.3), which ends
 // with the last node that is not blank.
 func writeRatchetTree(w *wire.Writer, t *ratchetTree) {
-	end := len(t.nodes)
-	for end > 0 && t.nodes[end-1] == nil {
+	w.Nested(func(w *wire.Writer) {
+		for x := range t.listed() {
+			writeOptionalNode(w, t.node(x))
+		}
+	})
+}
+
+// listed is how many nodes there are up to the last one that is not blank.
+func (t *ratchetTree) listed() nodeIndex {
+	end := t.width()
+	for end > 0 && t.node(end-1) == nil {
 		end--
 	}
-	wire.WriteVector(w, t.nodes[:end], writeOptionalNode)
+	return end
 }
 
 // readRatchetTree checks no more than treeOf.
@@ -277,8 +225,5 @@ func (s *suite) treeOf(listed []*node) (*ratchetTree, error) {
 			return nil, fmt.Errorf("ratchet tree has a node of the wrong kind at %d", i)
 		}
 	}
-	width := int(treeWidth(powerOfTwo(uint32(len(listed)+2) / 2)))
-	nodes := make([]*node, width)
-	copy(nodes, listed)
-	return &ratchetTree{suite: s, nodes: nodes, hashes: make([][]byte, width)}, nil
+	return newTree(s, nodeIndex(treeWidth(powerOfTwo(uint32(len(listed)+2)/2))), listed), nil
 }

@@ -22,25 +22,25 @@ func readChangedNode(r *wire.Reader) changedNode {
 }
 
 // changedNodes yields the places where now holds another node than before, with the node now,
-// nil for a blank one or one outside the tree. Either tree may be nil.
+// nil for a blank one or one outside the tree. Either tree may be nil. Of a copy it looks only
+// at what that copy does not share.
 func changedNodes(before, now *ratchetTree) func(func(nodeIndex, *node) bool) {
-	var old, fresh []*node
-	if before != nil {
-		old = before.nodes
+	if before == nil {
+		before = new(ratchetTree)
 	}
-	if now != nil {
-		fresh = now.nodes
+	if now == nil {
+		now = new(ratchetTree)
+	}
+	at := func(t *ratchetTree, x nodeIndex) *node {
+		if x < t.width() {
+			return t.node(x)
+		}
+		return nil
 	}
 	return func(yield func(nodeIndex, *node) bool) {
-		for x := range max(len(old), len(fresh)) {
-			var a, b *node
-			if x < len(old) {
-				a = old[x]
-			}
-			if x < len(fresh) {
-				b = fresh[x]
-			}
-			if a != b && !yield(nodeIndex(x), b) {
+		for i := range before.cells.unlike(&now.cells) {
+			x := nodeIndex(i)
+			if n := at(now, x); n != at(before, x) && !yield(x, n) {
 				return
 			}
 		}
@@ -50,11 +50,9 @@ func changedNodes(before, now *ratchetTree) func(func(nodeIndex, *node) bool) {
 // changed is a copy of t with that many leaves and what has changed in it. What lies outside is
 // gone with the part of the tree that held it.
 func (t *ratchetTree) changed(leaves uint32, changes []changedNode) (*ratchetTree, error) {
-	width := int(treeWidth(leaves))
-	nodes := make([]*node, width)
-	copy(nodes, t.nodes)
-	out := &ratchetTree{suite: t.suite, nodes: nodes, hashes: make([][]byte, width)}
-	copy(out.hashes, t.hashes)
+	width := treeWidth(leaves)
+	out := t.clone()
+	out.resize(width)
 	for _, c := range changes {
 		switch inside := uint64(c.at) < uint64(width); {
 		case !inside && c.node != nil, c.node != nil && (c.node.leaf != nil) != c.at.isLeaf():

@@ -4,21 +4,26 @@ import "github.com/sealpost/sealpost/internal/wire"
 
 // hash is the tree hash of a node (RFC 9420 section 7.8), cached.
 func (t *ratchetTree) hash(x nodeIndex) []byte {
-	if h := t.hashes[x]; h != nil {
+	if h := t.cells.at(int(x)).hash; h != nil {
 		return h
 	}
 	var h []byte
 	if x.isLeaf() {
-		h = t.hashLeaf(x, t.nodes[x])
+		h = t.hashLeaf(x, t.node(x))
 	} else {
-		h = t.hashParent(t.nodes[x], t.hash(x.left()), t.hash(x.right()))
+		h = t.hashParent(t.node(x), t.hash(x.left()), t.hash(x.right()))
 	}
-	t.hashes[x] = h
+	t.cells.place(int(x)).hash = h
 	return h
 }
 
-// rootHash is the tree hash of the whole tree.
-func (t *ratchetTree) rootHash() []byte { return t.hash(t.root()) }
+// rootHash is the tree hash of the whole tree. From then on t can be read, and copied, by
+// several goroutines: it has no hash left to compute.
+func (t *ratchetTree) rootHash() []byte {
+	h := t.hash(t.root())
+	t.seal()
+	return h
+}
 
 func (t *ratchetTree) hashLeaf(x nodeIndex, n *node) []byte {
 	var w wire.Writer
@@ -58,7 +63,7 @@ func (t *ratchetTree) hashWithout(x nodeIndex, without []LeafIndex) []byte {
 	if x.isLeaf() {
 		return t.hashLeaf(x, nil)
 	}
-	n := t.nodes[x]
+	n := t.node(x)
 	if n != nil {
 		p := *n.parent
 		p.unmerged = subtractLeaves(p.unmerged, below)

@@ -85,7 +85,7 @@ func (t *ratchetTree) encryptPath(p *freshPath, ctx []byte, added map[LeafIndex]
 	for i, step := range p.steps {
 		nodes[i].encryptionKey = p.keys[i].pub
 		for _, x := range t.resolution(step.copath, added) {
-			c, err := t.suite.encryptWithLabel(t.nodes[x].encryptionKey(), "UpdatePathNode", ctx, p.secrets[i])
+			c, err := t.suite.encryptWithLabel(t.node(x).encryptionKey(), "UpdatePathNode", ctx, p.secrets[i])
 			if err != nil {
 				return nil, fmt.Errorf("mls: encrypting to node %d: %w", x, err)
 			}
@@ -102,15 +102,10 @@ func (t *ratchetTree) checkPath(p *updatePath, steps []pathStep, added map[LeafI
 	if len(p.nodes) != len(steps) {
 		return broken("path.length", "%d nodes, the filtered path has %d", len(p.nodes), len(steps))
 	}
-	seen := make(map[string]bool, len(t.nodes))
-	for _, n := range t.nodes {
-		if n != nil {
-			seen[string(n.encryptionKey())] = true
-		}
-	}
+	inPath := make(map[string]bool, len(p.nodes)+1)
 	fresh := func(key []byte) bool {
-		known := seen[string(key)]
-		seen[string(key)] = true
+		known := inPath[string(key)] || t.encryption.holds(t, key)
+		inPath[string(key)] = true
 		return !known
 	}
 	if !fresh(p.leaf.encryptionKey) {
@@ -188,7 +183,7 @@ func (t *ratchetTree) holdPath(pathSecret secret, steps []pathStep) (privateTree
 	}
 	fresh := make(privateTree, len(steps))
 	for i, step := range steps {
-		n := t.nodes[step.node]
+		n := t.node(step.node)
 		if n == nil || !bytes.Equal(n.encryptionKey(), keys[i].pub) {
 			return nil, nil, fmt.Errorf("%w: key of node %d", errPath, step.node)
 		}
@@ -201,7 +196,7 @@ func (t *ratchetTree) holdPath(pathSecret secret, steps []pathStep) (privateTree
 func (p privateTree) prune(t *ratchetTree) privateTree {
 	kept := make(privateTree, len(p))
 	for x, key := range p {
-		if int(x) < len(t.nodes) && t.nodes[x] != nil && bytes.Equal(t.nodes[x].encryptionKey(), key.pub) {
+		if x < t.width() && t.node(x) != nil && bytes.Equal(t.node(x).encryptionKey(), key.pub) {
 			kept[x] = key
 		}
 	}

@@ -48,6 +48,9 @@ func (x nodeIndex) contains(y nodeIndex) bool {
 	return uint64(x)>>k == uint64(y)>>k && y.level() <= x.level()
 }
 
+// firstLeaf is the leftmost leaf of x or below it.
+func (x nodeIndex) firstLeaf() LeafIndex { return (x - (1<<x.level() - 1)).leaf() }
+
 // directPath lists the nodes above x, up to the root of a tree with that many leaves.
 func (x nodeIndex) directPath(leaves uint32) []nodeIndex {
 	root := treeRoot(leaves)

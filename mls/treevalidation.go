@@ -1,6 +1,8 @@
 package mls
 
 import (
+	"iter"
+	"maps"
 	"slices"
 
 	"github.com/sealpost/sealpost/internal/wire"
@@ -16,12 +18,9 @@ func (t *ratchetTree) checkReceived(ctx *groupContext, v CredentialValidator) er
 	if err := t.checkMembers(ctx.extensions); err != nil {
 		return err
 	}
-	for i, n := range t.nodes {
-		if n == nil || n.parent == nil {
-			continue
-		}
-		if err := t.suite.checkPublicKey(n.parent.encryptionKey); err != nil {
-			return brokenBy("tree.parent-key", err, "node %d", i)
+	for x, p := range t.parents {
+		if err := t.suite.checkPublicKey(p.encryptionKey); err != nil {
+			return brokenBy("tree.parent-key", err, "node %d", x)
 		}
 	}
 	for l, leaf := range t.members {
@@ -41,20 +40,16 @@ func (t *ratchetTree) checkReceived(ctx *groupContext, v CredentialValidator) er
 // checkUnmerged verifies every unmerged_leaves list: ascending, of members below the node,
 // and repeated by every parent in between. Everything that walks resolutions relies on it.
 func (t *ratchetTree) checkUnmerged() error {
-	for i, n := range t.nodes {
-		if n == nil || n.parent == nil {
-			continue
-		}
-		x := nodeIndex(i)
-		for j, l := range n.parent.unmerged {
-			if j > 0 && l <= n.parent.unmerged[j-1] {
+	for x, p := range t.parents {
+		for j, l := range p.unmerged {
+			if j > 0 && l <= p.unmerged[j-1] {
 				return broken("tree.unmerged", "list of node %d does not ascend", x)
 			}
 			if t.leaf(l) == nil || !x.contains(l.node()) {
 				return broken("tree.unmerged", "node %d lists %d, no member below it", x, l)
 			}
 			for y := l.node().parent(); y != x; y = y.parent() {
-				if between := t.nodes[y]; between != nil {
+				if between := t.node(y); between != nil {
 					if _, ok := slices.BinarySearch(between.parent.unmerged, l); !ok {
 						return broken("tree.unmerged", "node %d lists %d, node %d does not", x, l, y)
 					}
@@ -68,6 +63,24 @@ func (t *ratchetTree) checkUnmerged() error {
 // checkMembers verifies what must hold among the members of a group whose context has these
 // extensions: unique keys, and everybody able to do what is in use (sections 7.3 and 11.1).
 func (t *ratchetTree) checkMembers(extensions []Extension) error {
+	return t.checkAmong(t.members, extensions)
+}
+
+// checkChanges is checkMembers of a tree that was copied from one in which all was well. Unless
+// more is asked for than then, it looks only at the leaves that are new.
+func (t *ratchetTree) checkChanges(extensions []Extension, from *ratchetTree, before []Extension) error {
+	more := !slices.EqualFunc(extensions, before, Extension.equal)
+	for c := range t.credentials {
+		more = more || from.credentials[c] == 0
+	}
+	if more {
+		return t.checkMembers(extensions)
+	}
+	return t.checkAmong(t.freshMembers, extensions)
+}
+
+// checkAmong is checkMembers where only some of the members are in doubt.
+func (t *ratchetTree) checkAmong(doubtful iter.Seq2[LeafIndex, *leafNode], extensions []Extension) error {
 	if err := t.checkUnique(); err != nil {
 		return err
 	}
@@ -81,20 +94,16 @@ func (t *ratchetTree) checkMembers(extensions []Extension) error {
 	for _, e := range extensions {
 		need.extensions = append(need.extensions, e.Type)
 	}
-	for _, leaf := range t.members {
-		if !slices.Contains(need.credentials, leaf.credential.Type) {
-			need.credentials = append(need.credentials, leaf.credential.Type)
-		}
-	}
-	for l, leaf := range t.members {
+	need.credentials = slices.AppendSeq(need.credentials, maps.Keys(t.credentials))
+	for l, leaf := range doubtful {
 		if err := need.metBy(leaf.capabilities, l); err != nil {
 			return err
 		}
 	}
-	if err := t.checkWireFormats(extensions); err != nil {
+	if err := checkWireFormats(doubtful, extensions); err != nil {
 		return err
 	}
-	return t.checkComponents(extensions)
+	return checkComponents(doubtful, extensions)
 }
 
 func (rc requiredCapabilities) metBy(c capabilities, l LeafIndex) error {
@@ -119,25 +128,11 @@ func (rc requiredCapabilities) metBy(c capabilities, l LeafIndex) error {
 // checkUnique: no encryption key stands twice in the tree, no signature key twice among the
 // leaves.
 func (t *ratchetTree) checkUnique() error {
-	encryption := make(map[string]bool, len(t.nodes))
-	signature := make(map[string]bool, len(t.nodes)/2+1)
-	for i, n := range t.nodes {
-		if n == nil {
-			continue
-		}
-		k := string(n.encryptionKey())
-		if encryption[k] {
-			return broken("tree.unique-encryption-key", "node %d repeats a key", i)
-		}
-		encryption[k] = true
-		if n.leaf == nil {
-			continue
-		}
-		k = string(n.leaf.signatureKey)
-		if signature[k] {
-			return broken("tree.unique-signature-key", "node %d repeats a key", i)
-		}
-		signature[k] = true
+	if t.encryption.twice > 0 {
+		return broken("tree.unique-encryption-key", "%d nodes repeat a key", t.encryption.twice)
+	}
+	if t.signature.twice > 0 {
+		return broken("tree.unique-signature-key", "%d leaves repeat a key", t.signature.twice)
 	}
 	return nil
 }

@@ -278,7 +278,7 @@ func treeRules(t *testing.T, id Suite) {
 		return tree.checkReceived(e.ctx, nil)
 	}
 	parent := func(tree *ratchetTree, x nodeIndex, edit func(*parentNode)) {
-		p := *tree.nodes[x].parent
+		p := *tree.node(x).parent
 		edit(&p)
 		tree.set(x, &node{parent: &p})
 	}
@@ -290,7 +290,7 @@ func treeRules(t *testing.T, id Suite) {
 	if err := check(func(*ratchetTree) {}); err != nil {
 		t.Fatal(err)
 	}
-	if e.tree.nodes[3] == nil {
+	if e.tree.node(3) == nil {
 		t.Fatal("the root of the tree of four is blank")
 	}
 	for _, c := range []struct {
@@ -312,7 +312,7 @@ func treeRules(t *testing.T, id Suite) {
 		{"parent key of a leaf", "tree.unique-encryption-key", func(tr *ratchetTree) {
 			parent(tr, 3, func(p *parentNode) { p.encryptionKey = tr.leaf(0).encryptionKey })
 		}},
-		{"a leaf twice", "tree.unique-encryption-key", func(tr *ratchetTree) { tr.set(2, tr.nodes[0]) }},
+		{"a leaf twice", "tree.unique-encryption-key", func(tr *ratchetTree) { tr.set(2, tr.node(0)) }},
 		{"a signature key twice", "tree.unique-signature-key", func(tr *ratchetTree) {
 			leaf(tr, 1, func(l *leafNode) { l.signatureKey = tr.leaf(0).signatureKey })
 		}},

@@ -95,10 +95,10 @@ func checkTreeValidation(s *suite, v *treeValidationVector) error {
 	if err != nil {
 		return err
 	}
-	if len(t.nodes) != len(v.Resolutions) || len(t.nodes) != len(v.TreeHashes) {
-		return fmt.Errorf("tree has %d nodes, the vector %d", len(t.nodes), len(v.Resolutions))
+	if int(t.width()) != len(v.Resolutions) || int(t.width()) != len(v.TreeHashes) {
+		return fmt.Errorf("tree has %d nodes, the vector %d", t.width(), len(v.Resolutions))
 	}
-	for x := range nodeIndex(len(t.nodes)) {
+	for x := range t.width() {
 		if got := t.resolution(x, nil); !slices.Equal(got, v.Resolutions[x]) {
 			return fmt.Errorf("resolution of %d is %v, want %v", x, got, v.Resolutions[x])
 		}

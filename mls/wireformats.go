@@ -1,6 +1,7 @@
 package mls
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/sealpost/sealpost/internal/wire"
@@ -25,9 +26,9 @@ func wireFormats(es []Extension, t ExtensionType) ([]uint16, error) {
 	return list, nil
 }
 
-// checkWireFormats verifies that every member supports the wire formats that the group's
-// context requires.
-func (t *ratchetTree) checkWireFormats(extensions []Extension) error {
+// checkWireFormats verifies that members support the wire formats that the group's context
+// requires.
+func checkWireFormats(members iter.Seq2[LeafIndex, *leafNode], extensions []Extension) error {
 	required, err := wireFormats(extensions, ExtensionRequiredWireFormats)
 	if err != nil {
 		return err
@@ -36,7 +37,7 @@ func (t *ratchetTree) checkWireFormats(extensions []Extension) error {
 	if len(required) == 0 {
 		return nil
 	}
-	for l, leaf := range t.members {
+	for l, leaf := range members {
 		supported, err := wireFormats(leaf.extensions, ExtensionSupportedWireFormats)
 		if err != nil {
 			return err
