@@ -129,6 +129,20 @@ func (r *Reader) Sub() *Reader {
 	return &Reader{b: b, err: r.err}
 }
 
+// Span returns the bytes that read takes, aliasing the input; nil after an error.
+func (r *Reader) Span(read func(*Reader)) []byte {
+	before := r.b
+	if read(r); r.err != nil {
+		return nil
+	}
+	n := len(before) - len(r.b)
+	return before[:n:n]
+}
+
+// evenElement is the least size in bytes of an encoded element for which a vector's number of
+// elements is guessed from the first: then a wrong guess costs a small multiple of the input.
+const evenElement = 32
+
 // Vector reads a vector<V> whose elements elem reads one by one. An empty vector is nil.
 func Vector[T any](r *Reader, elem func(*Reader) T) []T {
 	sub := r.Sub()
@@ -141,6 +155,9 @@ func Vector[T any](r *Reader, elem func(*Reader) T) []T {
 		}
 		if sub.err != nil {
 			break
+		}
+		if size := before - sub.Len(); out == nil && size >= evenElement {
+			out = make([]T, 0, 1+sub.Len()/size)
 		}
 		out = append(out, v)
 	}

@@ -172,3 +172,47 @@ func FuzzSample(f *testing.F) {
 		}
 	})
 }
+
+func TestSpan(t *testing.T) {
+	r := NewReader([]byte{1, 2, 3, 4, 5})
+	r.Uint8()
+	if got := r.Span(func(r *Reader) { r.Uint16() }); !bytes.Equal(got, []byte{2, 3}) || cap(got) != 2 {
+		t.Errorf("two bytes are %x", got)
+	}
+	if got := r.Span(func(r *Reader) { r.Uint32() }); got != nil || !errors.Is(r.Err(), ErrTruncated) {
+		t.Errorf("past the end: %x, %v", got, r.Err())
+	}
+}
+
+// A vector of any length is written as its content and its length apart would be, inside
+// another one too.
+func TestNested(t *testing.T) {
+	for _, n := range []int{0, 1, 62, 63, 64, 65, 16381, 16382, 16383, 16384, 16385, 1 << 20} {
+		content := bytes.Repeat([]byte{byte(n), 7}, n)[:n]
+		var inner, want, got Writer
+		inner.Uint8(1)
+		inner.Bytes(content)
+		inner.Uint8(2)
+		want.Raw([]byte("before"))
+		want.Bytes(inner.b)
+		want.Raw([]byte("behind"))
+
+		got.Raw([]byte("before"))
+		got.Nested(func(w *Writer) {
+			w.Uint8(1)
+			w.Nested(func(w *Writer) { w.Raw(content) })
+			w.Uint8(2)
+		})
+		got.Raw([]byte("behind"))
+		a, err := got.Finish()
+		b, _ := want.Finish()
+		if err != nil || !bytes.Equal(a, b) {
+			t.Errorf("%d bytes: %x… (%v), want %x…", n, a[:min(len(a), 40)], err, b[:min(len(b), 40)])
+		}
+	}
+	var w Writer
+	w.Nested(func(w *Writer) { w.Nested(func(w *Writer) { w.Fail(ErrStuck) }) })
+	if _, err := w.Finish(); !errors.Is(err, ErrStuck) {
+		t.Errorf("an error inside: %v", err)
+	}
+}

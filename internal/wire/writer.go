@@ -1,6 +1,9 @@
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // A Writer appends fields to a byte slice. The zero Writer is ready for use.
 // It is not safe for concurrent use.
@@ -25,6 +28,16 @@ func (w *Writer) Finish() ([]byte, error) {
 		return nil, w.err
 	}
 	return w.b, nil
+}
+
+// Grow makes room for n more bytes.
+func (w *Writer) Grow(n int) { w.b = slices.Grow(w.b, n) }
+
+// Reset drops what was written and keeps the buffer, which it clears: it may have held a
+// secret.
+func (w *Writer) Reset() {
+	clear(w.b)
+	w.b, w.err = w.b[:0], nil
 }
 
 // Len returns how many bytes were written.
@@ -78,15 +91,28 @@ func (w *Writer) Bytes(b []byte) {
 	w.Raw(b)
 }
 
-// Nested appends a vector<V> whose content fill writes.
+// Nested appends a vector<V> whose content fill writes, to the same w.
 func (w *Writer) Nested(fill func(*Writer)) {
-	var sub Writer
-	fill(&sub)
-	if sub.err != nil {
-		w.Fail(sub.err)
+	start := len(w.b)
+	w.b = append(w.b, 0) // the length of most vectors takes one byte
+	fill(w)
+	if w.err != nil {
 		return
 	}
-	w.Bytes(sub.b)
+	n := len(w.b) - start - 1
+	if n < 1<<6 {
+		w.b[start] = uint8(n)
+		return
+	}
+	var length [4]byte
+	lw := Writer{b: length[:0]}
+	if lw.Varint(uint32(min(n, MaxVector+1))); lw.err != nil {
+		w.Fail(lw.err)
+		return
+	}
+	w.b = append(w.b, lw.b[1:]...)
+	copy(w.b[start+len(lw.b):], w.b[start+1:start+1+n])
+	copy(w.b[start:], lw.b)
 }
 
 // WriteVector appends vector<V> of elements, each written by elem.
