@@ -31,7 +31,15 @@ type Application struct {
 	MaxLifetime time.Duration
 }
 
-// verify is [KeyPackage.Verify] within the application's limit.
-func (app *Application) verify(kp *KeyPackage, now time.Time) error {
-	return kp.verify(now, app.Credentials, cmp.Or(app.MaxLifetime, MaxLifetime))
+// verify is [KeyPackage.Verify] of all packages, within the application's limit.
+func (app *Application) verify(packages []*KeyPackage, now time.Time) error {
+	if err := inParallel(len(packages), func(i int) error { return packages[i].check() }); err != nil {
+		return err
+	}
+	for _, kp := range packages {
+		if err := kp.accept(now, app.Credentials, cmp.Or(app.MaxLifetime, MaxLifetime)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

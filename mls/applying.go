@@ -126,9 +126,10 @@ func (p *plan) checkList() error {
 			return err
 		}
 	}
-	for _, l := range p.list {
+	unsound := p.checkPackages()
+	for i, l := range p.list {
 		if l.queued == nil && !l.checked {
-			if err := p.base.checkProposal(l.proposal, l.from, p.app); err != nil {
+			if err := p.base.checkOne(l.proposal, l.from, p.app, unsound[i]); err != nil {
 				return err
 			}
 		}
@@ -170,9 +171,35 @@ func (p *plan) checkList() error {
 	return checkPSKList(p.psks)
 }
 
+// checkPackages returns what is wrong with the KeyPackages that are added by value, by their
+// proposals' places in the list. Each takes two signatures, and there may be many.
+func (p *plan) checkPackages() []error {
+	unsound := make([]error, len(p.list))
+	_ = inParallel(len(p.list), func(i int) error {
+		if l := p.list[i]; l.queued == nil && !l.checked && !l.sound {
+			unsound[i] = l.proposal.checkPackage()
+		}
+		return unsound[i] // those behind it do not matter any more, but an earlier one may break another rule
+	})
+	return unsound
+}
+
+// checkPackage checks what a proposal adds, if it does.
+func (p *proposal) checkPackage() error {
+	if p.kind != proposalAdd {
+		return nil
+	}
+	return p.add.check()
+}
+
 // checkProposal verifies one proposal by itself (section 12.1) against the current epoch.
 // The clock has no part in it: lifetimes are for whoever adds.
 func (e *PublicView) checkProposal(p *proposal, from sender, app *Application) error {
+	return e.checkOne(p, from, app, p.checkPackage())
+}
+
+// checkOne is checkProposal of one of which checkPackage has said its word.
+func (e *PublicView) checkOne(p *proposal, from sender, app *Application, unsound error) error {
 	if err := p.checkSender(from); err != nil {
 		return err
 	}
@@ -181,8 +208,8 @@ func (e *PublicView) checkProposal(p *proposal, from sender, app *Application) e
 		if p.add.suite != e.suite.id {
 			return broken("keypackage.suite", "suite %d in a group of suite %d", p.add.suite, e.suite.id)
 		}
-		if err := p.add.check(); err != nil {
-			return err
+		if unsound != nil {
+			return unsound
 		}
 		return p.add.leaf.judge(app.Credentials, CredentialAdd, e.suite, nil)
 	case proposalUpdate:

@@ -26,12 +26,30 @@ func writeCapabilities(w *wire.Writer, c capabilities) {
 
 func readCapabilities(r *wire.Reader) capabilities {
 	return capabilities{
-		versions:    wire.Vector(r, readUint[uint16]),
-		suites:      wire.Vector(r, readUint[Suite]),
-		extensions:  wire.Vector(r, readUint[ExtensionType]),
-		proposals:   wire.Vector(r, readUint[ProposalType]),
-		credentials: wire.Vector(r, readUint[CredentialType]),
+		versions:    readPoints[uint16](r),
+		suites:      readPoints[Suite](r),
+		extensions:  readPoints[ExtensionType](r),
+		proposals:   readPoints[ProposalType](r),
+		credentials: readPoints[CredentialType](r),
 	}
+}
+
+// readPoints reads a vector of code points into a slice of their number: there are five such
+// vectors in every leaf.
+func readPoints[T ~uint16](r *wire.Reader) []T {
+	sub := r.Sub()
+	if sub.Len() == 0 {
+		return nil
+	}
+	out := make([]T, sub.Len()/2)
+	for i := range out {
+		out[i] = T(sub.Uint16())
+	}
+	if sub.Len() > 0 {
+		r.Fail(wire.ErrTruncated)
+		return nil
+	}
+	return out
 }
 
 // grease is a random reserved value (section 13.5), which keeps receivers honest about

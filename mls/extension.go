@@ -50,6 +50,9 @@ func findExtension(es []Extension, t ExtensionType) ([]byte, bool) {
 
 // checkUniqueExtensions: no list holds a type twice (section 13.4).
 func checkUniqueExtensions(es []Extension) error {
+	if len(es) < 2 {
+		return nil
+	}
 	seen := make(map[ExtensionType]bool, len(es))
 	for _, e := range es {
 		if seen[e.Type] {

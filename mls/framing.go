@@ -47,15 +47,31 @@ type framedContent struct {
 	application       []byte
 	proposal          *proposal
 	commit            *commit
+
+	// body is how a commit is encoded, which may take megabytes, once it is received or about
+	// to be signed; nil before.
+	body []byte
 }
 
 func writeFramedContent(w *wire.Writer, c *framedContent) {
+	c.writeHead(w)
+	c.writeBody(w)
+}
+
+func (c *framedContent) writeHead(w *wire.Writer) {
 	w.Bytes(c.groupID)
 	w.Uint64(c.epoch)
 	writeSender(w, c.sender)
 	w.Bytes(c.authenticatedData)
 	w.Uint8(c.contentType)
-	c.writeBody(w)
+}
+
+// covered is the body as signatures, hashes and ciphertexts cover it.
+func (c *framedContent) covered() []byte {
+	if c.body != nil {
+		return c.body
+	}
+	return encode(c, func(w *wire.Writer, c *framedContent) { c.writeBody(w) })
 }
 
 func (c *framedContent) writeBody(w *wire.Writer) {
@@ -87,7 +103,7 @@ func (c *framedContent) readBody(r *wire.Reader) {
 	case contentProposal:
 		c.proposal = readProposal(r)
 	case contentCommit:
-		c.commit = readCommit(r)
+		c.body = r.Span(func(r *wire.Reader) { c.commit = readCommit(r) })
 	default:
 		r.Fail(fmt.Errorf("content type %d", c.contentType))
 	}
@@ -133,34 +149,41 @@ func readAuthenticatedContent(r *wire.Reader) *authenticatedContent {
 	return a
 }
 
-// tbs is FramedContentTBS: a member's signature also covers the group context.
-func (a *authenticatedContent) tbs(ctx *groupContext) []byte {
-	var w wire.Writer
-	w.Uint16(versionMLS10)
-	w.Uint16(a.wireFormat)
-	writeFramedContent(&w, a.content)
-	switch a.content.sender.kind {
-	case senderMember, senderNewMemberCommit:
-		writeGroupContext(&w, ctx)
+// tbs writes FramedContentTBS: a member's signature also covers the group context.
+func (a *authenticatedContent) tbs(ctx *groupContext) func(*wire.Writer) {
+	return func(w *wire.Writer) {
+		w.Grow(len(a.content.body) + len(a.content.authenticatedData) + len(a.content.application) + 512)
+		w.Uint16(versionMLS10)
+		w.Uint16(a.wireFormat)
+		a.content.writeHead(w)
+		if a.content.body != nil {
+			w.Raw(a.content.body)
+		} else {
+			a.content.writeBody(w)
+		}
+		switch a.content.sender.kind {
+		case senderMember, senderNewMemberCommit:
+			writeGroupContext(w, ctx)
+		}
 	}
-	return mustFinish(&w)
 }
 
 // tbm is AuthenticatedContentTBM (section 6.2).
 func (a *authenticatedContent) tbm(ctx *groupContext) []byte {
-	w := wire.NewWriter(a.tbs(ctx))
-	writeAuthData(w, a.auth, a.content.contentType)
-	return mustFinish(w)
+	var w wire.Writer
+	a.tbs(ctx)(&w)
+	writeAuthData(&w, a.auth, a.content.contentType)
+	return mustFinish(&w)
 }
 
 func (a *authenticatedContent) sign(s *suite, key SignaturePrivateKey, ctx *groupContext) error {
-	sig, err := s.signWithLabel(key, "FramedContentTBS", a.tbs(ctx))
+	sig, err := s.signWritten(key, "FramedContentTBS", a.tbs(ctx))
 	a.auth.signature = sig
 	return err
 }
 
 func (a *authenticatedContent) verifySignature(s *suite, key SignaturePublicKey, ctx *groupContext) error {
-	if err := s.verifyWithLabel(key, "FramedContentTBS", a.tbs(ctx), a.auth.signature); err != nil {
+	if err := s.verifyWritten(key, "FramedContentTBS", a.tbs(ctx), a.auth.signature); err != nil {
 		return brokenBy("framing.signature", err, "signature of the message")
 	}
 	return nil

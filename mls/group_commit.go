@@ -52,6 +52,8 @@ type CommitParams struct {
 	// the group.
 	TreeInWelcome bool
 
+	verified bool // Add was, so that it need not be again
+
 	link *link // in the first commit of a group that grows out of another one
 }
 
@@ -85,11 +87,10 @@ func (g *Group) Commit(p CommitParams) (*StagedCommit, error) {
 	if p.AAD, err = g.at.ctx.frameAAD(p.AAD); err != nil {
 		return nil, err
 	}
-	for _, kp := range p.Add {
-		if err := g.app.verify(kp, p.Now); err != nil {
-			return nil, err
-		}
+	if err := g.app.verify(p.Add, p.Now); err != nil {
+		return nil, err
 	}
+	p.verified = true
 	pl, err := g.choose(&p)
 	if err != nil {
 		return nil, err
@@ -110,6 +111,7 @@ func (g *Group) requested(p *CommitParams) ([]listed, error) {
 	}
 	for _, kp := range p.Add {
 		add(&proposal{kind: proposalAdd, add: kp})
+		list[len(list)-1].sound = p.verified
 	}
 	for _, id := range p.PSKs {
 		psk, err := g.at.suite.newPSK(id)
@@ -364,6 +366,7 @@ func (b *commitBuilder) seal(commitSecret secret) (*StagedCommit, error) {
 	g, pl, s := b.group, b.plan, b.group.at.suite
 	content := g.content(contentCommit, bytes.Clone(b.params.AAD))
 	content.commit = b.commit
+	content.body = content.covered()
 	a, err := g.signHandshake(content, b.params.Public)
 	if err != nil {
 		return nil, err
@@ -409,18 +412,19 @@ func (b *commitBuilder) invite(next *EpochView, joinerSecret secret, k messageKe
 	if err != nil {
 		return nil, err
 	}
-	var out []Welcome
-	for _, j := range b.plan.joiners {
+	out := make([]Welcome, len(b.plan.joiners))
+	return out, inParallel(len(out), func(i int) error {
+		j := b.plan.joiners[i]
 		secrets := &groupSecrets{joinerSecret: joinerSecret, psks: b.plan.psks}
 		if b.path != nil {
 			meet := commonAncestor(j.leaf.node(), next.own.node())
 			if secrets.pathSecret = b.path.secretAt(meet); secrets.pathSecret == nil {
-				return nil, errors.New("mls: path passes a joiner by") // its leaf is occupied
+				return errors.New("mls: path passes a joiner by") // its leaf is occupied
 			}
 		}
 		ct, err := s.encryptWithLabel(j.kp.initKey, "Welcome", sealed, encode(secrets, writeGroupSecrets))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		w := Welcome{Leaf: j.leaf, KeyPackageRef: j.kp.Ref()}
 		m := &welcome{
@@ -428,7 +432,7 @@ func (b *commitBuilder) invite(next *EpochView, joinerSecret secret, k messageKe
 			secrets: []encryptedGroupSecrets{{newMember: w.KeyPackageRef, secrets: ct}},
 		}
 		w.Message = encode(&message{wireFormat: wireFormatWelcome, welcome: m}, writeMessage)
-		out = append(out, w)
-	}
-	return out, nil
+		out[i] = w
+		return nil
+	})
 }

@@ -12,7 +12,7 @@ import (
 type contentDigest [sha256.Size]byte
 
 func (a *authenticatedContent) said(ctx *groupContext) contentDigest {
-	return sha256.Sum256(a.tbs(ctx))
+	return written(a.tbs(ctx), func(b []byte) contentDigest { return sha256.Sum256(b) })
 }
 
 func (a *authenticatedContent) digest(ctx *groupContext) signedDigest {

@@ -48,13 +48,9 @@ func (g *Group) Process(msg []byte) (Received, error) {
 	if g.removed {
 		return nil, ErrRemoved
 	}
-	digest := sha256.Sum256(msg)
-	if slices.Contains(g.commits, digest) {
-		return &OwnCommit{Message: bytes.Clone(msg)}, nil
-	}
-	for _, q := range g.sent {
-		if q.digest == digest {
-			return g.ownProposal(q, q.content)
+	if len(g.commits)+len(g.sent) > 0 {
+		if own, err := g.recall(msg); own != nil || err != nil {
+			return own, err
 		}
 	}
 	msg = bytes.Clone(msg) // what is kept of it aliases it
@@ -69,6 +65,20 @@ func (g *Group) Process(msg []byte) (Received, error) {
 		return g.processPublic(m.public, msg)
 	}
 	return nil, fmt.Errorf("%w: wire format %d is no message to a group", ErrMalformed, m.wireFormat)
+}
+
+// recall knows the own commits and proposals that come back; nil for any other message.
+func (g *Group) recall(msg []byte) (Received, error) {
+	digest := sha256.Sum256(msg)
+	if slices.Contains(g.commits, digest) {
+		return &OwnCommit{Message: bytes.Clone(msg)}, nil
+	}
+	for _, q := range g.sent {
+		if q.digest == digest {
+			return g.ownProposal(q, q.content)
+		}
+	}
+	return nil, nil
 }
 
 // checkAddress verifies that a message belongs to this group and epoch.

@@ -127,7 +127,7 @@ func (p *ProposalParams) checkOne() error {
 func (e *PublicView) propose(p *ProposalParams, app *Application) (*proposal, error) {
 	switch {
 	case p.Add != nil:
-		return &proposal{kind: proposalAdd, add: p.Add}, app.verify(p.Add, p.Now)
+		return &proposal{kind: proposalAdd, add: p.Add}, app.verify([]*KeyPackage{p.Add}, p.Now)
 	case p.Remove != nil:
 		return &proposal{kind: proposalRemove, remove: *p.Remove}, nil
 	case p.Extensions != nil:

@@ -109,6 +109,11 @@ func (kp *KeyPackage) verify(now time.Time, v CredentialValidator, longest time.
 	if err := kp.check(); err != nil {
 		return err
 	}
+	return kp.accept(now, v, longest)
+}
+
+// accept is the rest of verify, of a package that was checked.
+func (kp *KeyPackage) accept(now time.Time, v CredentialValidator, longest time.Duration) error {
 	s, err := kp.suite.lookup()
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"encoding/binary"
 	"errors"
+	"sync"
 
 	"github.com/sealpost/sealpost/internal/wire"
 )
@@ -18,6 +19,35 @@ func labelled(label string, content []byte) []byte {
 	w.Bytes([]byte(label))
 	w.Bytes(content)
 	return mustFinish(w)
+}
+
+// scratch lends writers for what is encoded only to be hashed or signed.
+var scratch = sync.Pool{New: func() any { return new(wire.Writer) }}
+
+// keptScratch is the largest content in bytes whose buffer is lent again.
+const keptScratch = 1 << 20
+
+func giveBack(w *wire.Writer) {
+	if w.Len() <= keptScratch {
+		w.Reset()
+		scratch.Put(w)
+	}
+}
+
+// written is what use makes of what content writes, and does not keep.
+func written[T any](content func(*wire.Writer), use func([]byte) T) T {
+	w := scratch.Get().(*wire.Writer)
+	defer giveBack(w)
+	content(w)
+	return use(mustFinish(w))
+}
+
+// withLabelled is written with the shape of labelled.
+func withLabelled[T any](label string, content func(*wire.Writer), use func([]byte) T) T {
+	return written(func(w *wire.Writer) {
+		w.Bytes([]byte(label))
+		w.Nested(content)
+	}, use)
 }
 
 // mustFinish returns what w wrote. Encoding fails only for a vector of 1 GiB, which no value
@@ -38,15 +68,29 @@ func (s *suite) refHash(label string, value []byte) []byte {
 
 // signWithLabel is SignWithLabel (section 5.1.2).
 func (s *suite) signWithLabel(k SignaturePrivateKey, label string, content []byte) ([]byte, error) {
+	return s.signWritten(k, label, func(w *wire.Writer) { w.Raw(content) })
+}
+
+// signWritten is signWithLabel of what content writes.
+func (s *suite) signWritten(k SignaturePrivateKey, label string, content func(*wire.Writer)) (sig []byte, err error) {
 	if k.suite != s.id {
 		return nil, errors.New("mls: signature key is of another suite")
 	}
-	return k.sign(labelled(labelPrefix+label, content))
+	sig = withLabelled(labelPrefix+label, content, func(b []byte) (sig []byte) {
+		sig, err = k.sign(b)
+		return sig
+	})
+	return sig, err
 }
 
 // verifyWithLabel is VerifyWithLabel (section 5.1.2).
 func (s *suite) verifyWithLabel(pub []byte, label string, content, signature []byte) error {
-	return s.signature.verify(pub, labelled(labelPrefix+label, content), signature)
+	return s.verifyWritten(pub, label, func(w *wire.Writer) { w.Raw(content) }, signature)
+}
+
+// verifyWritten is verifyWithLabel of what content writes.
+func (s *suite) verifyWritten(pub []byte, label string, content func(*wire.Writer), signature []byte) error {
+	return withLabelled(labelPrefix+label, content, func(b []byte) error { return s.signature.verify(pub, b, signature) })
 }
 
 // hpkeCiphertext is HPKECiphertext (section 7.6).

@@ -101,25 +101,25 @@ func readLeafNode(r *wire.Reader) *leafNode {
 	return l
 }
 
-// tbs is LeafNodeTBS. Group and index are part of it unless the leaf is from a KeyPackage.
-func (l *leafNode) tbs(groupID []byte, index LeafIndex) []byte {
-	var w wire.Writer
-	l.writeUnsigned(&w)
-	if l.source != sourceKeyPackage {
-		w.Bytes(groupID)
-		w.Uint32(uint32(index))
+// tbs writes LeafNodeTBS. Group and index are part of it unless the leaf is from a KeyPackage.
+func (l *leafNode) tbs(groupID []byte, index LeafIndex) func(*wire.Writer) {
+	return func(w *wire.Writer) {
+		l.writeUnsigned(w)
+		if l.source != sourceKeyPackage {
+			w.Bytes(groupID)
+			w.Uint32(uint32(index))
+		}
 	}
-	return mustFinish(&w)
 }
 
 func (l *leafNode) sign(s *suite, key SignaturePrivateKey, groupID []byte, index LeafIndex) error {
-	sig, err := s.signWithLabel(key, "LeafNodeTBS", l.tbs(groupID, index))
+	sig, err := s.signWritten(key, "LeafNodeTBS", l.tbs(groupID, index))
 	l.signature = sig
 	return err
 }
 
 func (l *leafNode) verifySignature(s *suite, groupID []byte, index LeafIndex) error {
-	if err := s.verifyWithLabel(l.signatureKey, "LeafNodeTBS", l.tbs(groupID, index), l.signature); err != nil {
+	if err := s.verifyWritten(l.signatureKey, "LeafNodeTBS", l.tbs(groupID, index), l.signature); err != nil {
 		return brokenBy("leaf.signature", err, "leaf %d", index)
 	}
 	return nil

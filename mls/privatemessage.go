@@ -18,6 +18,7 @@ type privateMessage struct {
 }
 
 func writePrivateMessage(w *wire.Writer, m *privateMessage) {
+	w.Grow(len(m.groupID) + len(m.authenticatedData) + len(m.encryptedSenderData) + len(m.ciphertext) + 32)
 	w.Raw(m.contentAAD())
 	w.Bytes(m.encryptedSenderData)
 	w.Bytes(m.ciphertext)
@@ -113,7 +114,9 @@ func protectPrivate(s *suite, a *authenticatedContent, senderDataSecret secret, 
 		groupID: c.groupID, epoch: c.epoch, contentType: c.contentType, authenticatedData: c.authenticatedData,
 	}
 	var w wire.Writer
-	c.writeBody(&w)
+	body := c.covered()
+	w.Grow(len(body) + len(a.auth.signature) + len(a.auth.confirmationTag) + 8 + padding)
+	w.Raw(body)
 	writeAuthData(&w, a.auth, c.contentType)
 	w.Raw(make([]byte, padding))
 	plaintext, err := w.Finish()

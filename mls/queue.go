@@ -33,6 +33,7 @@ type listed struct {
 	from     sender
 	queued   *queuedProposal // nil for a proposal by value
 	checked  bool            // by itself, in this epoch, although it is by value
+	sound    bool            // KeyPackage.check found no fault with what it adds
 }
 
 // proposalQueue holds the proposals of an epoch in the order of their arrival. Its methods

@@ -5,11 +5,11 @@ import "github.com/sealpost/sealpost/internal/wire"
 // confirmedTranscriptHash extends the transcript by a commit, up to its signature (RFC 9420
 // section 8.2).
 func (s *suite) confirmedTranscriptHash(interim []byte, a *authenticatedContent) []byte {
-	var w wire.Writer
-	w.Uint16(a.wireFormat)
-	writeFramedContent(&w, a.content)
-	w.Bytes(a.auth.signature)
-	return s.sum(interim, mustFinish(&w))
+	var head, tail wire.Writer
+	head.Uint16(a.wireFormat)
+	a.content.writeHead(&head)
+	tail.Bytes(a.auth.signature)
+	return s.sum(interim, mustFinish(&head), a.content.covered(), mustFinish(&tail))
 }
 
 // interimTranscriptHash adds the commit's confirmation tag.

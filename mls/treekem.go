@@ -82,17 +82,27 @@ func (s *suite) climb(first secret, n int) (secrets []secret, keys []*hpkePrivat
 // that the same commit adds: those get theirs in the Welcome.
 func (t *ratchetTree) encryptPath(p *freshPath, ctx []byte, added map[LeafIndex]bool) ([]updatePathNode, error) {
 	nodes := make([]updatePathNode, len(p.steps))
+	type sealing struct {
+		to     nodeIndex
+		secret secret
+		in     *hpkeCiphertext
+	}
+	var all []sealing
 	for i, step := range p.steps {
-		nodes[i].encryptionKey = p.keys[i].pub
-		for _, x := range t.resolution(step.copath, added) {
-			c, err := t.suite.encryptWithLabel(t.node(x).encryptionKey(), "UpdatePathNode", ctx, p.secrets[i])
-			if err != nil {
-				return nil, fmt.Errorf("mls: encrypting to node %d: %w", x, err)
-			}
-			nodes[i].secrets = append(nodes[i].secrets, c)
+		resolution := t.resolution(step.copath, added)
+		nodes[i] = updatePathNode{encryptionKey: p.keys[i].pub, secrets: make([]hpkeCiphertext, len(resolution))}
+		for j, x := range resolution {
+			all = append(all, sealing{to: x, secret: p.secrets[i], in: &nodes[i].secrets[j]})
 		}
 	}
-	return nodes, nil
+	info := labelled(labelPrefix+"UpdatePathNode", ctx)
+	return nodes, inParallel(len(all), func(i int) (err error) {
+		s := all[i]
+		if *s.in, err = t.suite.hpke.seal(t.node(s.to).encryptionKey(), info, s.secret); err != nil {
+			return fmt.Errorf("mls: encrypting to node %d: %w", s.to, err)
+		}
+		return nil
+	})
 }
 
 // checkPath verifies a received path against the tree with the proposals applied, before it

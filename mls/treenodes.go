@@ -125,8 +125,10 @@ func (t *ratchetTree) parents(yield func(nodeIndex, *parentNode) bool) {
 
 // set replaces a node and forgets the hashes that depend on it.
 func (t *ratchetTree) set(x nodeIndex, n *node) {
-	c := t.cells.place(int(x))
-	old := c.node
+	old := t.node(x)
+	if old == nil && n == nil {
+		return
+	}
 	if old != nil {
 		t.encryption.remove(t, x, old.encryptionKey())
 		if old.leaf != nil {
@@ -139,7 +141,7 @@ func (t *ratchetTree) set(x nodeIndex, n *node) {
 			t.signature.insert(t, x, n.leaf.signatureKey)
 		}
 	}
-	c.node = n
+	t.cells.place(int(x)).node = n
 	if x.isLeaf() {
 		t.setLeaf(x.leaf(), old, n)
 	}

@@ -23,18 +23,33 @@ func (t *ratchetTree) checkReceived(ctx *groupContext, v CredentialValidator) er
 			return brokenBy("tree.parent-key", err, "node %d", x)
 		}
 	}
-	for l, leaf := range t.members {
-		if err := leaf.verifySignature(t.suite, ctx.groupID, l); err != nil {
-			return err
-		}
-		if err := leaf.checkItself(t.suite); err != nil {
-			return err
-		}
+	if err := t.checkLeaves(ctx.groupID); err != nil {
+		return err
+	}
+	if err := t.verifyParentHashes(); err != nil {
+		return err
+	}
+	for _, leaf := range t.members {
 		if err := leaf.judge(v, CredentialJoin, t.suite, nil); err != nil {
 			return err
 		}
 	}
-	return t.verifyParentHashes()
+	return nil
+}
+
+// checkLeaves verifies each leaf by itself, several at a time.
+func (t *ratchetTree) checkLeaves(groupID []byte) error {
+	var all []LeafIndex
+	for l := range t.members {
+		all = append(all, l)
+	}
+	return inParallel(len(all), func(i int) error {
+		leaf := t.leaf(all[i])
+		if err := leaf.verifySignature(t.suite, groupID, all[i]); err != nil {
+			return err
+		}
+		return leaf.checkItself(t.suite)
+	})
 }
 
 // checkUnmerged verifies every unmerged_leaves list: ascending, of members below the node,
