@@ -137,10 +137,7 @@ func sameAsAnew(t *rapid.T, tree *ratchetTree) {
 func sameDifference(t *rapid.T, a, b *ratchetTree) {
 	t.Helper()
 	for range 2 {
-		got := map[nodeIndex]*node{}
-		for x, n := range changedNodes(a, b) {
-			got[x] = n
-		}
+		got := maps.Collect(changedNodes(a, b))
 		want := map[nodeIndex]*node{}
 		was, is := inNodes(a), inNodes(b)
 		for x := range max(len(was), len(is)) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"sync"
@@ -89,9 +90,7 @@ func (p *peer) ask(op, as string, fields map[string]any) (answer, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	request := map[string]any{"op": op, "as": as}
-	for k, v := range fields {
-		request[k] = v
-	}
+	maps.Copy(request, fields)
 	line, err := json.Marshal(request)
 	if err != nil {
 		return answer{}, err
