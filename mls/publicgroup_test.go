@@ -72,6 +72,9 @@ func publicGroup(t *testing.T, id Suite) {
 		string(seen.AAD()) != "aad" || !bytes.Equal(seen.Message(), c.Message()) || seen.Next() != service.View() {
 		t.Errorf("who follows sees %d adds, %d removes, %d updates", len(seen.Adds()), len(seen.Removes()), len(seen.Updates()))
 	}
+	if len(service.queue) != 0 {
+		t.Errorf("%d proposals still wait behind the commit", len(service.queue))
+	}
 	if err := service.Merge(seen); !errors.Is(err, ErrStale) {
 		t.Errorf("merged twice: %v, want ErrStale", err)
 	}
@@ -155,6 +158,9 @@ func TestPublicGroupCannot(t *testing.T) {
 	closed.at = &EpochView{PublicView: &open, own: next.own, held: next.held, signatureKey: next.signatureKey, secrets: next.secrets}
 	if _, err := service.Process(commit(closed, true)); !errors.Is(err, ErrReInit) || !errors.Is(err, ErrInvalidCommit) {
 		t.Errorf("commit after a ReInit: %v, want ErrInvalidCommit with ErrReInit", err)
+	}
+	if _, err := service.Process(must(closed.Propose(ProposalParams{Update: true, Public: true}))(t)); !errors.Is(err, ErrReInit) {
+		t.Errorf("a member's proposal after a ReInit: %v, want ErrReInit", err)
 	}
 	if _, err := service.Propose(signatureKey(t), ProposalParams{Remove: new(LeafIndex(0))}); !errors.Is(err, ErrReInit) {
 		t.Errorf("proposal after a ReInit: %v, want ErrReInit", err)
