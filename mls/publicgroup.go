@@ -3,7 +3,6 @@ package mls
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -42,8 +41,7 @@ func (g *PublicGroup) View() *PublicView { return g.at }
 
 // Clone is a copy that shares nothing that changes.
 func (g *PublicGroup) Clone() *PublicGroup {
-	c := *g
-	c.queue = slices.Clone(g.queue)
+	c := *g // queues are never written to
 	return &c
 }
 

@@ -297,6 +297,11 @@ func TestCheckGroupInfo(t *testing.T) {
 		edit       func(*groupInfo)
 	}{
 		{"tag", "groupinfo.epoch", func(g *groupInfo) { g.confirmationTag = make([]byte, 32) }},
+		{"context", "groupinfo.epoch", func(g *groupInfo) {
+			ctx := *g.context
+			ctx.extensions = nil
+			g.context = &ctx
+		}},
 		{"signer", "groupinfo.signature", func(g *groupInfo) { g.signer = 0 }},
 		{"blank signer", "groupinfo.signer", func(g *groupInfo) { g.signer = 3 }},
 		{"extension twice", "extension.unique", func(g *groupInfo) { g.extensions = append(g.extensions, g.extensions[0]) }},
