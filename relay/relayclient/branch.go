@@ -86,20 +86,10 @@ func (c *Conn) acceptBranches(from brancher) {
 		}
 		c.running.Go(func() {
 			if err := c.readBranch(s); err != nil {
-				c.branchBroke(err)
+				c.broke(err)
 			}
 			s.Close()
 		})
-	}
-}
-
-// branchBroke ends the session, for the rest of the branch will not come. If the whole session
-// is just ending, what the relay says about that is the better reason.
-func (c *Conn) branchBroke(err error) {
-	select {
-	case <-c.done:
-	case <-time.After(closeTimeout):
-		c.fail(err)
 	}
 }
 

@@ -219,10 +219,15 @@ func drainAndReturn(t *testing.T, opt relayclient.Options) {
 			t.Errorf("call %d: %v", i, err)
 		}
 	}
-	if advice := <-c.GoAway(); advice <= 0 {
-		t.Errorf("advice %v", advice)
-	}
 	<-c.Done()
+	select {
+	case advice := <-c.GoAway():
+		if advice <= 0 {
+			t.Errorf("advice %v", advice)
+		}
+	default:
+		t.Errorf("the session ended without GOAWAY: %v", c.Err())
+	}
 	pos := start
 	for e := range s.Events() {
 		if d, ok := e.(relayclient.Delivery); ok {

@@ -41,9 +41,20 @@ func (c *Conn) writeLoop() {
 			return
 		}
 		if err := c.writeAll(); err != nil {
-			c.fail(err)
+			c.broke(err)
 			return
 		}
+	}
+}
+
+// broke ends the session, for a part of it does not get through. If the whole session is just
+// ending, what the relay says about that is the better reason: a relay that has said GOAWAY and
+// CLOSE takes no more, so that writing fails before they are read.
+func (c *Conn) broke(err error) {
+	select {
+	case <-c.done:
+	case <-time.After(closeTimeout):
+		c.fail(err)
 	}
 }
 
