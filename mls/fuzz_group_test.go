@@ -109,6 +109,7 @@ const (
 	fuzzGroupSecrets
 	fuzzGroupInfo
 	fuzzRatchetTree
+	fuzzExternal // a GroupInfo for who joins without an invitation
 	fuzzParts
 )
 
@@ -127,6 +128,7 @@ func FuzzJoin(f *testing.F) {
 	f.Add(uint8(fuzzGroupSecrets), encode(opened, writeGroupSecrets))
 	f.Add(uint8(fuzzGroupInfo), encode(info, writeGroupInfo))
 	f.Add(uint8(fuzzRatchetTree), tree)
+	f.Add(uint8(fuzzExternal), encode(must(parse(groupInfoFor(f, a), readMessage))(f).groupInfo, writeGroupInfo))
 	f.Fuzz(func(t *testing.T, part uint8, in []byte) {
 		msg, tree, opened, info := msg, tree, *opened, encode(info, writeGroupInfo)
 		plain := encode(&opened, writeGroupSecrets)
@@ -142,20 +144,34 @@ func FuzzJoin(f *testing.F) {
 		case fuzzGroupInfo:
 			info = in
 			if other, err := parse(in, readGroupInfo); err == nil {
-				if err := other.sign(s, a.at.signatureKey); err != nil {
-					t.Fatal(err)
-				}
-				info = encode(other, writeGroupInfo)
+				info = encode(signed(t, other, a), writeGroupInfo)
 			}
 			msg = sealWelcome(t, s, kp, &opened, plain, info)
 		case fuzzRatchetTree:
 			tree = in
+		case fuzzExternal:
+			if other, err := parse(in, readGroupInfo); err == nil {
+				info := encode(&message{wireFormat: wireFormatGroupInfo, groupInfo: signed(t, other, a)}, writeMessage)
+				if g, _, err := JoinExternal(info, outsider(t, s.id, "d")); err == nil {
+					reload(t, g)
+				}
+			}
+			return
 		}
 		if g, err := Join(msg, secrets, JoinParams{Tree: tree, Now: testNow}); err == nil {
 			must(g.Encrypt([]byte("here"), nil))(t)
 			reload(t, g)
 		}
 	})
+}
+
+// signed is a GroupInfo with a signature of g's.
+func signed(t tb, info *groupInfo, g *Group) *groupInfo {
+	t.Helper()
+	if err := info.sign(g.at.suite, g.at.signatureKey); err != nil {
+		t.Fatal(err)
+	}
+	return info
 }
 
 // sealWelcome encrypts an invitation for one KeyPackage: plain to its key, and info under the

@@ -11,7 +11,8 @@ import (
 
 // The targets of this package: FuzzMessage, FuzzHandshake, FuzzJoining, FuzzExtensions and
 // FuzzTree decode what comes from outside, FuzzProcess and FuzzJoin give it to members and
-// joiners. A target covers several structures, which its first argument chooses between: CI
+// joiners, FuzzStored and FuzzLoadGroup take it for stored state, and FuzzGroup is a whole group's
+// life. A target covers several structures, which its first argument chooses between: CI
 // fuzzes every target for the same short time, and the mutations that find something in one
 // structure help with those that contain it.
 var fuzzed = map[string][]string{
