@@ -120,6 +120,7 @@ func (l listed) removed() (LeafIndex, bool) {
 // themselves. Repeated Adds of one client show as repeated keys in the finished tree.
 func (p *plan) checkList() error {
 	touched := map[LeafIndex]bool{}
+	initKeys := map[string]bool{}
 	extensions := 0
 	if p.external {
 		if err := p.checkExternalList(); err != nil {
@@ -134,6 +135,12 @@ func (p *plan) checkList() error {
 			}
 		}
 		switch l.proposal.kind {
+		case proposalAdd:
+			key := string(l.proposal.add.initKey)
+			if initKeys[key] {
+				return broken("proposals.init-key", "two KeyPackages have one init key")
+			}
+			initKeys[key] = true
 		case proposalUpdate:
 			at := l.from.leaf()
 			if at == p.committer {
@@ -264,7 +271,7 @@ func (e *PublicView) checkReplacement(leaf *leafNode, l LeafIndex, v CredentialV
 // checkExtensions verifies a new list of group context extensions by itself; whether the
 // members support it shows in the finished tree.
 func (e *PublicView) checkExtensions(extensions []Extension, v CredentialValidator) error {
-	if err := checkUniqueExtensions(extensions); err != nil {
+	if err := checkExtensionList(extensions, inGroupContext); err != nil {
 		return err
 	}
 	if data, ok := findExtension(extensions, ExtensionRequiredCapabilities); ok {

@@ -54,13 +54,14 @@ func (p *plan) checkSupport() error {
 	return nil
 }
 
-// checkSupport verifies that all members but those that go understand a type.
+// checkSupport verifies that all members but those that go understand a type, which nobody
+// does of GREASE (section 13.5).
 func (t *ratchetTree) checkSupport(kind ProposalType, gone []Member) error {
 	if kind.isDefault() {
 		return nil
 	}
 	for l, leaf := range t.members {
-		if !leaf.capabilities.hasProposal(kind) && !slices.ContainsFunc(gone, func(m Member) bool { return m.Leaf == l }) {
+		if (isGrease(uint16(kind)) || !leaf.capabilities.hasProposal(kind)) && !slices.ContainsFunc(gone, func(m Member) bool { return m.Leaf == l }) {
 			return broken("proposals.support", "leaf %d lacks proposal type %#04x", l, uint16(kind))
 		}
 	}

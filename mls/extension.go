@@ -48,17 +48,47 @@ func findExtension(es []Extension, t ExtensionType) ([]byte, bool) {
 	return nil, false
 }
 
-// checkUniqueExtensions: no list holds a type twice (section 13.4).
-func checkUniqueExtensions(es []Extension) error {
-	if len(es) < 2 {
-		return nil
+// extensionPlace is a structure that has a list of extensions.
+type extensionPlace string
+
+const (
+	inLeaf         extensionPlace = "LeafNode"
+	inKeyPackage   extensionPlace = "KeyPackage"
+	inGroupContext extensionPlace = "GroupContext"
+	inGroupInfo    extensionPlace = "GroupInfo"
+)
+
+// belongs reports whether a type may stand in a structure (section 17.3, column Message(s)).
+// Of other types than those of RFC 9420 this package does not know it.
+func (t ExtensionType) belongs(in extensionPlace) bool {
+	switch t {
+	case ExtensionApplicationID:
+		return in == inLeaf
+	case extensionRatchetTree, extensionExternalPub:
+		return in == inGroupInfo
+	case ExtensionRequiredCapabilities, ExtensionExternalSenders:
+		return in == inGroupContext
 	}
-	seen := make(map[ExtensionType]bool, len(es))
+	return true
+}
+
+// checkExtensionList: no list holds a type twice (section 13.4), or one that has its place
+// elsewhere.
+func checkExtensionList(es []Extension, in extensionPlace) error {
+	var seen map[ExtensionType]bool // none for lists that cannot repeat anything
+	if len(es) > 1 {
+		seen = make(map[ExtensionType]bool, len(es))
+	}
 	for _, e := range es {
 		if seen[e.Type] {
 			return broken("extension.unique", "type %#04x occurs twice", uint16(e.Type))
 		}
-		seen[e.Type] = true
+		if !e.Type.belongs(in) {
+			return broken("extension.place", "type %#04x in a %s", uint16(e.Type), in)
+		}
+		if seen != nil {
+			seen[e.Type] = true
+		}
 	}
 	return nil
 }

@@ -72,7 +72,7 @@ func (e *PublicView) CheckGroupInfo(groupInfo []byte) error {
 	if !bytes.Equal(info.context.bytes(), e.ctx.bytes()) || !bytes.Equal(info.confirmationTag, e.confirmationTag) {
 		return broken("groupinfo.epoch", "another epoch %d than this one", e.ctx.epoch)
 	}
-	if err := checkUniqueExtensions(info.extensions); err != nil {
+	if err := checkExtensionList(info.extensions, inGroupInfo); err != nil {
 		return err
 	}
 	if data, ok := findExtension(info.extensions, extensionRatchetTree); ok && !bytes.Equal(data, e.RatchetTree()) {

@@ -105,10 +105,11 @@ func checkJoin(t *ratchetTree, info *groupInfo, v CredentialValidator, now time.
 	if err := info.verifySignature(t.suite, signer.signatureKey); err != nil {
 		return err
 	}
-	for _, es := range [][]Extension{info.extensions, info.context.extensions} {
-		if err := checkUniqueExtensions(es); err != nil {
-			return err
-		}
+	if err := checkExtensionList(info.extensions, inGroupInfo); err != nil {
+		return err
+	}
+	if err := checkExtensionList(info.context.extensions, inGroupContext); err != nil {
+		return err
 	}
 	if err := t.checkReceived(info.context, v); err != nil {
 		return err

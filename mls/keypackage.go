@@ -151,7 +151,7 @@ func (kp *KeyPackage) check() error {
 	if bytes.Equal(kp.initKey, kp.leaf.encryptionKey) {
 		return broken("keypackage.init-key", "same as the leaf's encryption key")
 	}
-	if err := checkUniqueExtensions(kp.extensions); err != nil {
+	if err := checkExtensionList(kp.extensions, inKeyPackage); err != nil {
 		return err
 	}
 	return checkKnownExtensions(kp.extensions)

@@ -134,7 +134,7 @@ func (l *leafNode) checkItself(s *suite) error {
 	if err := l.credential.checkHolder(s, l.signatureKey); err != nil {
 		return err
 	}
-	if err := checkUniqueExtensions(l.extensions); err != nil {
+	if err := checkExtensionList(l.extensions, inLeaf); err != nil {
 		return err
 	}
 	for _, e := range l.extensions {

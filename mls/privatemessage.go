@@ -110,6 +110,9 @@ func (s *suite) aeadOpen(key, nonce, aad, ciphertext []byte) ([]byte, error) {
 // padding is that many zero bytes.
 func protectPrivate(s *suite, a *authenticatedContent, senderDataSecret secret, k messageKey, padding int) (*privateMessage, error) {
 	c := a.content
+	if c.sender.kind != senderMember {
+		return nil, broken("framing.sender", "sender type %d in a PrivateMessage", c.sender.kind)
+	}
 	m := &privateMessage{
 		groupID: c.groupID, epoch: c.epoch, contentType: c.contentType, authenticatedData: c.authenticatedData,
 	}

@@ -46,7 +46,7 @@ func checkReInit(p ReInit) error {
 	if p.Version < versionMLS10 {
 		return broken("reinit.version", "version %d in a group of version %d", p.Version, versionMLS10)
 	}
-	return checkUniqueExtensions(p.Extensions)
+	return checkExtensionList(p.Extensions, inGroupContext)
 }
 
 // reInitProposal is a proposal of one's own: the proposer knows itself how to go on.

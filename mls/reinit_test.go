@@ -10,7 +10,7 @@ import (
 func reInitTo(s Suite) *ReInit {
 	return &ReInit{
 		GroupID: []byte("successor"), Version: 1, Suite: s,
-		Extensions: []Extension{{Type: testExtension, Data: []byte("second")}, {Type: ExtensionApplicationID, Data: []byte("id")}},
+		Extensions: []Extension{{Type: testExtension, Data: []byte("second")}, {Type: ExtensionRequiredCapabilities, Data: make([]byte, 3)}},
 	}
 }
 

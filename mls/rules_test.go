@@ -180,6 +180,10 @@ func groupInfoRules(t *testing.T, id Suite) {
 		}},
 		{"path secret", "welcome.path-secret", func(gs *groupSecrets, _ *groupInfo) { gs.pathSecret = make([]byte, len(gs.pathSecret)) }},
 		{"short path secret", "welcome.path-secret", func(gs *groupSecrets, _ *groupInfo) { gs.pathSecret = gs.pathSecret[1:] }},
+		{"context's extension twice", "extension.unique", func(_ *groupSecrets, i *groupInfo) {
+			i.context.extensions = []Extension{{Type: testExtension}, {Type: testExtension}}
+		}},
+		{"misplaced", "extension.place", func(_ *groupSecrets, i *groupInfo) { i.extensions = []Extension{{Type: ExtensionExternalSenders}} }},
 		{"PSK with a short nonce", "welcome.psk", func(gs *groupSecrets, _ *groupInfo) {
 			gs.psks = []preSharedKeyID{{kind: pskExternal, nonce: make([]byte, s.nh-1)}}
 		}},

@@ -121,19 +121,21 @@ func (t *ratchetTree) checkAmong(doubtful iter.Seq2[LeafIndex, *leafNode], exten
 	return checkComponents(doubtful, extensions)
 }
 
+// metBy verifies that capabilities are enough for the leaf's group. Nobody can do what only
+// GREASE announces, whoever lists it (section 13.5).
 func (rc requiredCapabilities) metBy(c capabilities, l LeafIndex) error {
 	for _, e := range rc.extensions {
-		if !c.hasExtension(e) {
+		if !c.hasExtension(e) || isGrease(uint16(e)) {
 			return broken("group.extension-support", "leaf %d lacks extension %#04x", l, uint16(e))
 		}
 	}
 	for _, p := range rc.proposals {
-		if !c.hasProposal(p) {
+		if !c.hasProposal(p) || isGrease(uint16(p)) {
 			return broken("group.proposal-support", "leaf %d lacks proposal %#04x", l, p)
 		}
 	}
 	for _, t := range rc.credentials {
-		if !c.hasCredential(t) {
+		if !c.hasCredential(t) || isGrease(uint16(t)) {
 			return broken("group.credential-support", "leaf %d lacks credential type %d", l, t)
 		}
 	}

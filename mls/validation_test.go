@@ -49,6 +49,9 @@ func badKeyPackages(t tb, id Suite) map[string]*KeyPackage {
 		"leaf.extension-support": forge(t, id, func(_ *KeyPackage, l *leafNode) {
 			l.extensions = []Extension{{Type: 0xf777}}
 		}),
+		"extension.place": forge(t, id, func(_ *KeyPackage, l *leafNode) {
+			l.extensions = []Extension{{Type: ExtensionRequiredCapabilities, Data: encodeRequired(requiredCapabilities{})}}
+		}),
 		"extension.unique": forge(t, id, func(_ *KeyPackage, l *leafNode) {
 			l.extensions = []Extension{{Type: testExtension}, {Type: testExtension}}
 		}),
@@ -97,10 +100,32 @@ func keyPackageRules(t *testing.T, id Suite) {
 			t.Errorf("%s: our own commit adds it", rule)
 		}
 	}
+	list := func(es ...Extension) *KeyPackage {
+		return forge(t, id, func(kp *KeyPackage, _ *leafNode) { kp.extensions = es })
+	}
+	wantRule(t, "package's extension twice", list(Extension{Type: 0xf777}, Extension{Type: 0xf777}).Verify(testNow, nil), "extension.unique")
+	wantRule(t, "application id of a package", list(Extension{Type: ExtensionApplicationID}).Verify(testNow, nil), "extension.place")
+	old := forge(t, id, func(_ *KeyPackage, l *leafNode) { l.capabilities.versions = []uint16{0x0a0a} })
+	wantRule(t, "leaf of another version", old.Verify(testNow, nil), "leaf.suite-support")
 	long := forge(t, id, func(_ *KeyPackage, l *leafNode) { l.lifetime.notAfter += uint64(MaxLifetime / time.Second) })
 	if err := long.Verify(testNow, nil); !errors.Is(err, ErrExpired) {
 		t.Errorf("lifetime of more than MaxLifetime: %v, want ErrExpired", err)
 	}
+}
+
+// clashing are good KeyPackages: with the init key and with the leaf key of kp, and of a member.
+func clashing(t tb, kp *KeyPackage, member SignaturePrivateKey) (sameInit, sameLeafKey, again *KeyPackage) {
+	t.Helper()
+	sameInit = forge(t, kp.suite, func(other *KeyPackage, _ *leafNode) { other.initKey = kp.initKey })
+	sameLeafKey = forge(t, kp.suite, func(_ *KeyPackage, l *leafNode) { l.encryptionKey = kp.leaf.encryptionKey })
+	again, _, err := NewKeyPackage(KeyPackageConfig{
+		Suite: kp.suite, Credential: basic("c"), SignatureKey: member, SupportedExtensions: []ExtensionType{testExtension},
+		NotBefore: testNow, NotAfter: testNow.Add(time.Hour),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sameInit, sameLeafKey, again
 }
 
 // TestC27_ProposalLists: lists that RFC 9420 section 12.2 forbids, committed by an insider.
@@ -112,6 +137,7 @@ func proposalLists(t *testing.T, id Suite) {
 	sameKey := forge(t, id, func(_ *KeyPackage, l *leafNode) {
 		l.signatureKey = groups[2].at.tree.leaf(2).signatureKey
 	})
+	sameInit, sameLeafKey, member := clashing(t, kp, groups[2].at.signatureKey)
 	add := &proposal{kind: proposalAdd, add: kp}
 	remove := func(l LeafIndex) *proposal { return &proposal{kind: proposalRemove, remove: l} }
 	extensions := func(es ...Extension) *proposal { return &proposal{kind: proposalGroupExtensions, extensions: es} }
@@ -143,7 +169,13 @@ func proposalLists(t *testing.T, id Suite) {
 		{"required capability nobody has", "group.extension-support", []*proposal{extensions(Extension{Type: ExtensionRequiredCapabilities, Data: required})}},
 		{"broken required capabilities", "extension.required-capabilities", []*proposal{extensions(Extension{Type: ExtensionRequiredCapabilities, Data: []byte{9}})}},
 		{"broken external senders", "extension.external-senders", []*proposal{extensions(Extension{Type: ExtensionExternalSenders, Data: []byte{9}})}},
-		{"one client twice", "tree.unique-encryption-key", []*proposal{add, add}},
+		{"the tree in the group context", "extension.place", []*proposal{extensions(Extension{Type: extensionRatchetTree})}},
+		{"external key in the group context", "extension.place", []*proposal{extensions(Extension{Type: extensionExternalPub})}},
+		{"application id in the group context", "extension.place", []*proposal{extensions(Extension{Type: ExtensionApplicationID})}},
+		{"two packages with one init key", "proposals.init-key", []*proposal{add, {kind: proposalAdd, add: sameInit}}},
+		{"one client twice", "proposals.init-key", []*proposal{add, add}},
+		{"one leaf twice", "tree.unique-encryption-key", []*proposal{add, {kind: proposalAdd, add: sameLeafKey}}},
+		{"a member once more", "tree.unique-signature-key", []*proposal{{kind: proposalAdd, add: member}}},
 		{"signature key of another", "keypackage.signature", []*proposal{{kind: proposalAdd, add: sameKey}}},
 		{"ExternalInit by a member", "proposals.external-init", []*proposal{{kind: proposalExternalInit, externalInit: []byte{1}}}},
 		{"PSK with a short nonce", "psk.nonce", []*proposal{psk(preSharedKeyID{kind: pskExternal, nonce: nonce[1:]})}},
