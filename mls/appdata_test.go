@@ -144,6 +144,9 @@ func TestC27_AppDataRules(t *testing.T) {
 			t.Errorf("%s: %v, want ErrInvalidCommit", c.name, err)
 		}
 	}
+	groups[0].app.AppData = nil
+	_, err := groups[0].Commit(CommitParams{AppData: []AppDataUpdate{update}})
+	wantRule(t, "an application without components", err, "app-data.component")
 }
 
 // TestEphemeralAndCustom: what a commit says beyond RFC 9420 comes out for everybody, in
@@ -223,6 +226,9 @@ func TestComponentsSupport(t *testing.T) {
 			t.Errorf("leaf with a dictionary that is %s: %v", name, err)
 		}
 	}
+	es := []Extension{{Type: ExtensionAppDataDictionary, Data: []byte{5, 0, byte(ComponentAppComponents), 2, 1, 0}}}
+	_, err := groups[0].Commit(CommitParams{Extensions: &es})
+	wantRule(t, "half a component", err, "components.dictionary")
 }
 
 // TestRequiredWireFormats: a group may require formats beyond those of RFC 9420 only of

@@ -130,6 +130,7 @@ func TestSenderMustBeMember(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := &publicMessage{content: c, auth: a.auth, membershipTag: g.at.suite.mac(g.at.secrets.membershipKey, a.tbm(g.at.ctx))}
+	wantRule(t, "own application data", second(protectPublic(g.at.suite, a, g.at.ctx, g.at.secrets.membershipKey)), "framing.application-public")
 	msg := encode(&message{wireFormat: wireFormatPublic, public: m}, writeMessage)
 	wantRule(t, "application data", second(groups[1].Process(msg)), "framing.application-public")
 }

@@ -333,6 +333,7 @@ func treeRules(t *testing.T, id Suite) {
 		{"unmerged outside", "tree.unmerged", func(tr *ratchetTree) { parent(tr, 1, func(p *parentNode) { p.unmerged = []LeafIndex{2} }) }},
 		{"unmerged far outside", "tree.unmerged", func(tr *ratchetTree) { parent(tr, 3, func(p *parentNode) { p.unmerged = []LeafIndex{1 << 31} }) }},
 		{"unmerged descending", "tree.unmerged", func(tr *ratchetTree) { parent(tr, 3, func(p *parentNode) { p.unmerged = []LeafIndex{2, 1} }) }},
+		{"unmerged twice", "tree.unmerged", func(tr *ratchetTree) { parent(tr, 3, func(p *parentNode) { p.unmerged = []LeafIndex{2, 2} }) }},
 		{"unmerged skips a parent", "tree.unmerged", func(tr *ratchetTree) { parent(tr, 3, func(p *parentNode) { p.unmerged = []LeafIndex{1} }) }},
 		{"planted parent key", "tree.parent-hash", func(tr *ratchetTree) {
 			parent(tr, 3, func(p *parentNode) { p.encryptionKey = must(e.suite.generateHPKE())(t).pub })
