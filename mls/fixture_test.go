@@ -2,6 +2,7 @@ package mls
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"time"
 )
@@ -47,9 +48,15 @@ func signatureKeyOf(t tb, s Suite) SignaturePrivateKey {
 	return must(s.GenerateSignatureKey())(t)
 }
 
-// eachSuite runs a test for every suite of the table.
+// sample are suites with each of the HPKE implementations and kinds of signature.
+var sample = []Suite{DefaultSuite, SuiteP256AES128P256, SuiteX448AES256Ed448, SuiteMLKEM768X25519AES256Ed25519, SuiteMLKEM768AES256MLDSA65}
+
+// eachSuite runs a test for every suite of the table, and with -short for the sample.
 func eachSuite(t *testing.T, run func(*testing.T, Suite)) {
 	for _, s := range Suites() {
+		if testing.Short() && !slices.Contains(sample, s) {
+			continue
+		}
 		t.Run(s.String(), func(t *testing.T) { run(t, s) })
 	}
 }
