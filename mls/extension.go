@@ -113,6 +113,17 @@ func readUint[T ~uint16](r *wire.Reader) T { return T(r.Uint16()) }
 
 func writeUint[T ~uint16](w *wire.Writer, v T) { w.Uint16(uint16(v)) }
 
+// EncodeRequiredCapabilities encodes RequiredCapabilities (section 11.1), the content of
+// [ExtensionRequiredCapabilities] in a group context: what every member must announce, so that
+// nobody is added who lacks it. What RFC 9420 demands of everybody need not be listed.
+func EncodeRequiredCapabilities(extensions []ExtensionType, proposals []ProposalType, credentials []CredentialType) []byte {
+	w := wire.NewWriter(nil)
+	wire.WriteVector(w, extensions, writeUint[ExtensionType])
+	wire.WriteVector(w, proposals, writeUint[ProposalType])
+	wire.WriteVector(w, credentials, writeUint[CredentialType])
+	return mustFinish(w)
+}
+
 func parseRequiredCapabilities(data []byte) (requiredCapabilities, error) {
 	r := wire.NewReader(data)
 	rc := requiredCapabilities{
