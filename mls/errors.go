@@ -68,6 +68,7 @@ type Error struct {
 	cause  error // nil or what a validator or decoder said
 }
 
+// Error says which rule was broken, and how.
 func (e *Error) Error() string {
 	s := "mls: rule " + e.Rule + ": " + e.detail
 	if e.cause != nil {

@@ -1,31 +1,54 @@
 // Package mls is Messaging Layer Security, RFC 9420: groups that agree on keys.
 //
-// Start with [NewGroup] and [Group.Commit] on one side, [NewKeyPackage] and [Join] on the
-// other, or [JoinExternal] where the group lets people in by themselves. [Group.Process]
-// takes every later message. A commit is staged: nothing changes until [Group.Merge], so a
-// caller first learns from its delivery service whether the commit counts. [NewPublicGroup]
-// follows from outside, without a secret.
+// Start with [NewGroup] and [Join]: the one begins a group of one member, the other enters with
+// an invitation that [Group.Commit] made for a KeyPackage ([NewKeyPackage]). From then on every
+// member encrypts with [Group.Encrypt] and gives whatever comes to [Group.Process]. A commit is
+// staged: nothing changes until [Group.Merge], so a caller first learns from its delivery service
+// whether the commit counts. The example below is a group of two; [JoinExternal] enters where a
+// group lets people in by themselves, and [NewPublicGroup] follows from outside, without a secret.
+// README.md says more.
 //
-// The package is a pure state machine: no I/O, clock, log, storage or goroutine. Randomness
-// is crypto/rand. Time comes in as a parameter where lifetimes are checked, and never
-// decides whether a received commit counts. No type is safe for concurrent use; values that
-// methods return belong to the caller unless their documentation says otherwise.
+// The package is a pure state machine: no I/O, clock, log or storage. Randomness is crypto/rand.
+// Time comes in as a parameter where lifetimes are checked, and never decides whether a received
+// commit counts.
 //
-// Whether a received commit counts is decided by public checks (framing, signature,
-// proposals, tree and parent hashes, the policy of a [CommitValidator]), which come out alike
-// for every member: [ErrInvalidCommit]. A commit that passes them and yet cannot be followed by this member is
-// [ErrCannotFollow]. VALIDATION.md lists every rule with its function and test.
+// # What it leaves to others
 //
-// Credentials are basic or X.509 chains; who may be who is for the caller's
-// [CredentialValidator], and that a certificate holds its leaf's signature key is checked here.
+// The delivery service, which brings all members the same commits in the same order. The
+// authentication service, which knows who may be who: the caller's [CredentialValidator]; without
+// one every credential is accepted. Who may change what: a [CommitValidator]. Storing records,
+// and encrypting them: they hold secrets. Credentials are basic or X.509 chains, of which only
+// that the first certificate holds its leaf's signature key is checked here. A group has at most
+// 65,536 leaves.
+//
+// # What counts
+//
+// Whether a received commit counts is decided by public checks (framing, signature, proposals,
+// tree and parent hashes, the policy), which come out alike for every member: [ErrInvalidCommit].
+// A commit that passes them and yet cannot be followed by this member is [ErrCannotFollow].
+// After an error of Process nothing has changed. VALIDATION.md lists every rule with its function
+// and test.
+//
+// # Suites
 //
 // A group has one cipher suite for life, one of [Suites]: those of RFC 9420, and the
-// post-quantum ones of draft-ietf-mls-pq-ciphersuites.
-// [DefaultSuite] is the one to choose; P-521 costs some twenty times its time.
+// post-quantum ones of draft-ietf-mls-pq-ciphersuites. P-521 costs some twenty times the time of
+// [DefaultSuite].
 //
-// A group is stored as records, of which [Group.Save] lists those that changed. They, and the
-// other stored forms ([StagedCommit.MarshalBinary], [KeyPackageSecrets.MarshalBinary]), carry a
-// version and are read by later releases.
+// # Concurrency
+//
+// No [Group] or [PublicGroup] is safe for concurrent use. What never changes is: views, staged
+// commits and KeyPackages may be read by several goroutines, while their groups go on. Calls
+// that verify much do so on all processors and leave no goroutine behind; the application is
+// asked from the caller's own. Values that methods return belong to the caller unless their
+// documentation says otherwise.
+//
+// # What stays
+//
+// There is no release yet, and until version 1.0 the Go API may change with each. What is stored
+// is read by all later ones: the records of [Group.Save] and the other stored forms
+// ([StagedCommit.MarshalBinary], [KeyPackageSecrets.MarshalBinary], [PublicGroup.MarshalBinary])
+// carry a version. The wire is that of RFC 9420; what is of a draft says so, and follows it.
 package mls
 
 import "time"

@@ -35,6 +35,7 @@ type PSKError struct {
 	cause error // nil or what the source said
 }
 
+// Error says that a key is missing, not which one, and what the [PSKSource] said.
 func (e *PSKError) Error() string {
 	s := ErrUnknownPSK.Error()
 	if e.cause != nil {

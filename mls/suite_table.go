@@ -40,9 +40,12 @@ const (
 	SuiteMLKEM1024AES256MLDSA87
 )
 
-// DefaultSuite is the one to choose where nothing demands another. The suites with ECDSA are
-// for groups with others who have no Ed25519: their signatures can be changed into other
-// valid ones (see [Suite.Verify]).
+// DefaultSuite is the one that everybody has: RFC 9420 section 17.1 demands it of every
+// implementation. Where all members have the post-quantum suites, as they do who use this
+// package, [SuiteMLKEM768X25519AES256Ed25519] also keeps secrets from a quantum computer that
+// comes later; messages have the same size, and only keys and commits grow. The suites with
+// ECDSA are for groups with others who have no Ed25519: their signatures can be changed into
+// other valid ones (see [Suite.Verify]).
 const DefaultSuite = SuiteX25519AES128Ed25519
 
 // What the rows are made of, with the codes of RFC 9180 section 7 and draft-ietf-hpke-pq.
