@@ -63,10 +63,10 @@ type goHPKE struct {
 	kem  hpke.KEM
 	kdf  hpke.KDF
 	aead hpke.AEAD
-	// agrees refuses the public keys that NewPublicKey takes although nothing can be agreed on
-	// with them. It is nil where there are none: the NIST curves have prime order, and infinity
-	// does not parse; of ML-KEM nothing parses that is not reduced.
-	agrees func(public []byte) error
+	// valid refuses what NewPublicKey refuses, cheaper, and the keys that it takes although
+	// nothing can be agreed on with them. It is nil where parsing is the check: the NIST curves
+	// have prime order, and infinity does not parse.
+	valid func(public []byte) error
 	// deriveSeed, where it is not nil, makes the private key of DeriveKeyPair.
 	deriveSeed func(ikm []byte) []byte
 }
@@ -94,10 +94,11 @@ func (h *goHPKE) derive(ikm []byte) (hpkeKey, error) {
 }
 
 func (h *goHPKE) check(public []byte) error {
-	if _, err := h.kem.NewPublicKey(public); err != nil || h.agrees == nil {
-		return err
+	if h.valid != nil {
+		return h.valid(public)
 	}
-	return h.agrees(public)
+	_, err := h.kem.NewPublicKey(public)
+	return err
 }
 
 func (h *goHPKE) seal(public, info, plaintext []byte) (hpkeCiphertext, error) {

@@ -53,14 +53,14 @@ var (
 	dhP256   = goKEM(hpke.DHKEM(ecdh.P256()), nil)                    // 0x0010
 	dhP384   = goKEM(hpke.DHKEM(ecdh.P384()), nil)                    // 0x0011
 	dhP521   = goKEM(hpke.DHKEM(ecdh.P521()), nil)                    // 0x0012
-	dhX25519 = goKEM(hpke.DHKEM(ecdh.X25519()), agreesX25519)         // 0x0020
+	dhX25519 = goKEM(hpke.DHKEM(ecdh.X25519()), x25519Key)            // 0x0020
 	dhX448   = func(_ kdf, a aead) hpkeScheme { return &x448HPKE{a} } // 0x0021, whose KDF both suites have
 
-	mlkem768       = goKEM(hpke.MLKEM768(), nil)                      // 0x0041
-	mlkem1024      = goKEM(hpke.MLKEM1024(), nil)                     // 0x0042
-	mlkem768P256   = goKEM(hpke.MLKEM768P256(), nil)                  // 0x0050
-	mlkem1024P384  = goKEM(hpke.MLKEM1024P384(), nil)                 // 0x0051
-	mlkem768X25519 = goKEM(hpke.MLKEM768X25519(), agreesHybridX25519) // 0x647a, X-Wing
+	mlkem768       = goKEM(hpke.MLKEM768(), mlkem768Key)             // 0x0041
+	mlkem1024      = goKEM(hpke.MLKEM1024(), mlkem1024Key)           // 0x0042
+	mlkem768P256   = goKEM(hpke.MLKEM768P256(), nil)                 // 0x0050
+	mlkem1024P384  = goKEM(hpke.MLKEM1024P384(), nil)                // 0x0051
+	mlkem768X25519 = goKEM(hpke.MLKEM768X25519(), mlkem768X25519Key) // 0x647a, X-Wing
 
 	aes128 = aead{hpke.AES128GCM(), newAESGCM, 16, 12}                   // 0x0001
 	aes256 = aead{hpke.AES256GCM(), newAESGCM, 32, 12}                   // 0x0002
@@ -101,9 +101,9 @@ var suites = table(
 // A kemOf is a KEM that is still to be put together with a suite's KDF and AEAD.
 type kemOf func(kdf, aead) hpkeScheme
 
-func goKEM(kem hpke.KEM, agrees func([]byte) error) kemOf {
+func goKEM(kem hpke.KEM, valid func([]byte) error) kemOf {
 	return func(k kdf, a aead) hpkeScheme {
-		return &goHPKE{kem: kem, kdf: k.forHPKE, aead: a.forHPKE, agrees: agrees}
+		return &goHPKE{kem: kem, kdf: k.forHPKE, aead: a.forHPKE, valid: valid}
 	}
 }
 

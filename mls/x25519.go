@@ -1,9 +1,6 @@
 package mls
 
-import (
-	"crypto/mlkem"
-	"errors"
-)
+import "errors"
 
 // lowOrder25519 are the values of RFC 7748's u with which every scalar agrees on zero, since
 // clamped scalars are multiples of the cofactor: the torsion of Curve25519 (0, 1 and two of
@@ -33,16 +30,16 @@ func nearPrime25519(low byte) (u [32]byte) {
 	return u
 }
 
-// agreesX25519 refuses keys that agree on no secret. To look them up is as good as to try one
-// out, and costs a thousandth: whoever joins checks every key of the tree.
-func agreesX25519(pub []byte) error {
-	u := [32]byte(pub)
+// x25519Key refuses what is no key, and keys that agree on no secret. To look those up is as good
+// as to try one out, and costs a thousandth: whoever joins checks every key of the tree.
+func x25519Key(public []byte) error {
+	if len(public) != 32 {
+		return errors.New("no X25519 key")
+	}
+	u := [32]byte(public)
 	u[31] &= 0x7f // which X25519 ignores
 	if lowOrder25519[u] {
-		return errors.New("x25519 key of low order")
+		return errors.New("X25519 key of low order")
 	}
 	return nil
 }
-
-// agreesHybridX25519 judges the X25519 key behind an ML-KEM-768 key.
-func agreesHybridX25519(pub []byte) error { return agreesX25519(pub[mlkem.EncapsulationKeySize768:]) }
