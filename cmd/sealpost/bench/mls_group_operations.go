@@ -196,10 +196,6 @@ func verification(s mls.Suite, message []byte) (verify func() error, err error) 
 // leaf, and two signatures.
 func pathFloor(q mlsRequest) (operation, error) {
 	p, err := primitivesOf(q.Suite)
-	seals := q.Members - 1
-	if q.Populated {
-		seals = pathLength(q.Members) // one key stands for all below it
-	}
 	return operation{run: func() error {
 		if err := p.derive(pathLength(q.Members)); err != nil {
 			return err
@@ -207,9 +203,17 @@ func pathFloor(q mlsRequest) (operation, error) {
 		if _, err := p.kem.GenerateKey(); err != nil {
 			return err
 		}
-		if err := inParallel(seals, func(int) error { return p.seal() }); err != nil {
+		if err := inParallel(q.seals(), func(int) error { return p.seal() }); err != nil {
 			return err
 		}
 		return p.sign(2)
 	}}, err
+}
+
+// seals is how many ciphertexts a commit with a path has.
+func (q mlsRequest) seals() int {
+	if q.Populated {
+		return pathLength(q.Members) // one key stands for all below it
+	}
+	return q.Members - 1
 }

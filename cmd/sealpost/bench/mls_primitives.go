@@ -58,6 +58,10 @@ var primitiveTable = map[mls.Suite]primitives{
 		kem: hpke.DHKEM(ecdh.P384()), kdf: hpke.HKDFSHA384(), aead: hpke.AES256GCM(),
 		hash: sha512.New384, secret: sha512.Size384, key: 32, newAEAD: newGCM,
 	},
+	mls.SuiteMLKEM768X25519AES256Ed25519: {
+		kem: hpke.MLKEM768X25519(), kdf: hpke.HKDFSHA384(), aead: hpke.AES256GCM(),
+		hash: sha512.New384, secret: sha512.Size384, key: 32, newAEAD: newGCM,
+	},
 }
 
 func newGCM(key []byte) (cipher.AEAD, error) {
@@ -104,9 +108,20 @@ func (p primitives) derive(times int) error {
 }
 
 // seal encrypts a path secret.
-func (p primitives) seal() error {
-	_, err := hpke.Seal(p.private.PublicKey(), p.kdf, p.aead, info, make([]byte, p.secret))
+func (p primitives) seal() error { return p.sealTo(p.private.PublicKey()) }
+
+func (p primitives) sealTo(key hpke.PublicKey) error {
+	_, err := hpke.Seal(key, p.kdf, p.aead, info, make([]byte, p.secret))
 	return err
+}
+
+// opening returns what decrypts a path secret.
+func (p primitives) opening() (open func() error, err error) {
+	sealed, err := hpke.Seal(p.private.PublicKey(), p.kdf, p.aead, info, make([]byte, p.secret))
+	return func() error {
+		_, err := hpke.Open(p.private, p.kdf, p.aead, info, sealed)
+		return err
+	}, err
 }
 
 func (p primitives) sign(times int) error {
@@ -141,13 +156,13 @@ func processPrimitives(q mlsRequest) (operation, error) {
 	if err != nil {
 		return operation{}, err
 	}
-	sealed, err := hpke.Seal(p.private.PublicKey(), p.kdf, p.aead, info, make([]byte, p.secret))
+	open, err := p.opening()
 	if err != nil {
 		return operation{}, err
 	}
 	signature, err := p.signature.Sign("bench", signed)
 	return operation{run: func() error {
-		if _, err := hpke.Open(p.private, p.kdf, p.aead, info, sealed); err != nil {
+		if err := open(); err != nil {
 			return err
 		}
 		for range 2 {

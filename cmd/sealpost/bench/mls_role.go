@@ -57,6 +57,10 @@ var operations = map[string]func(mlsRequest) (operation, error){
 	"verify":      verifyOne,
 	"verify all":  verifyAll,
 	"path floor":  pathFloor,
+
+	"join floor":   joinFloor,
+	"create floor": createFloor,
+	"follow floor": followFloor,
 }
 
 func askMLS(child *measure.Child, q mlsRequest) (done mlsDone, err error) {

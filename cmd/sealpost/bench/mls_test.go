@@ -26,6 +26,7 @@ func TestLargeGroups(t *testing.T) {
 			}
 			for _, q.Operation = range []string{
 				"join", "create path", "follow path", "follow add", "encrypt", "decrypt", "store", "verify", "verify all", "path floor",
+				"join floor", "create floor", "follow floor",
 			} {
 				runTwice(t, q)
 			}
