@@ -43,13 +43,19 @@ func extendedConfig(t tb, name string) KeyPackageConfig {
 // draft-ietf-mls-extensions and one of their own.
 func extendedPair(t tb, extensions ...Extension) []*Group {
 	t.Helper()
+	a := extendedFounder(t, extensions...)
+	return []*Group{a, addWith(t, a, nil, extendedConfig(t, "b"))}
+}
+
+// extendedFounder is the first of such a group.
+func extendedFounder(t tb, extensions ...Extension) *Group {
+	t.Helper()
 	k := extendedConfig(t, "a")
-	a := must(NewGroup(GroupConfig{
+	return must(NewGroup(GroupConfig{
 		Suite: k.Suite, GroupID: []byte("group"), Credential: k.Credential, SignatureKey: k.SignatureKey, Now: testNow,
 		SupportedExtensions: k.SupportedExtensions, SupportedProposals: k.SupportedProposals, Components: k.Components,
 		Extensions: extensions, Application: extended,
 	}))(t)
-	return []*Group{a, addWith(t, a, nil, extendedConfig(t, "b"))}
 }
 
 // addWith has g add one client, whose KeyPackage is made to measure; others process it.
@@ -113,31 +119,45 @@ func TestAppDataUpdate(t *testing.T) {
 	}
 }
 
+// requiresAppData is in the context of a group whose dictionary only AppDataUpdates change.
+var requiresAppData = Extension{
+	Type: ExtensionRequiredCapabilities, Data: encodeRequired(requiredCapabilities{proposals: []ProposalType{ProposalAppDataUpdate}}),
+}
+
+// paramsFault is a commit that nobody may ask for.
+type paramsFault struct {
+	name, rule string
+	params     CommitParams
+}
+
+// commit is what g commits if it does not look.
+func (f *paramsFault) commit(t tb, g *Group, format uint16) []byte {
+	t.Helper()
+	var list []*proposal
+	for _, l := range must(g.requested(&f.params))(t) {
+		list = append(list, l.proposal)
+	}
+	return must(hack(t, g.Clone(), list, nil, format, nil))(t)
+}
+
+// appDataFaults are those of a group in which testComponent has data.
+var appDataFaults = []paramsFault{
+	{"removed and changed", "app-data.operations", CommitParams{AppData: []AppDataUpdate{{Component: testComponent, Update: []byte("y")}, {Component: testComponent, Remove: true}}}},
+	{"removed twice", "app-data.operations", CommitParams{AppData: []AppDataUpdate{{Component: testComponent, Remove: true}, {Component: testComponent, Remove: true}}}},
+	{"nothing to remove", "app-data.absent", CommitParams{AppData: []AppDataUpdate{{Component: otherID, Remove: true}}}},
+	{"unknown component", "app-data.component", CommitParams{AppData: []AppDataUpdate{{Component: otherID, Update: []byte("z")}}}},
+	{"dictionary by extensions", "app-data.group-extensions", CommitParams{Extensions: &[]Extension{requiresAppData}}},
+}
+
 // TestC27_AppDataRules: lists of AppDataUpdates that the draft forbids, refused by committer
 // and receiver alike.
 func TestC27_AppDataRules(t *testing.T) {
-	required := encodeRequired(requiredCapabilities{proposals: []ProposalType{ProposalAppDataUpdate}})
-	groups := extendedPair(t, Extension{Type: ExtensionRequiredCapabilities, Data: required})
+	groups := extendedPair(t, requiresAppData)
 	commitTo(t, groups, CommitParams{AppData: []AppDataUpdate{{Component: testComponent, Update: []byte("x")}}})
-	update, remove := AppDataUpdate{Component: testComponent, Update: []byte("y")}, AppDataUpdate{Component: testComponent, Remove: true}
-	without := []Extension{{Type: ExtensionRequiredCapabilities, Data: required}}
-	for _, c := range []struct {
-		name, rule string
-		params     CommitParams
-	}{
-		{"removed and changed", "app-data.operations", CommitParams{AppData: []AppDataUpdate{update, remove}}},
-		{"removed twice", "app-data.operations", CommitParams{AppData: []AppDataUpdate{remove, remove}}},
-		{"nothing to remove", "app-data.absent", CommitParams{AppData: []AppDataUpdate{{Component: otherID, Remove: true}}}},
-		{"unknown component", "app-data.component", CommitParams{AppData: []AppDataUpdate{{Component: otherID, Update: []byte("z")}}}},
-		{"dictionary by extensions", "app-data.group-extensions", CommitParams{Extensions: &without}},
-	} {
+	for _, c := range appDataFaults {
 		_, err := groups[0].Commit(c.params)
 		wantRule(t, c.name+", committing", err, c.rule)
-		var list []*proposal
-		for _, l := range must(groups[0].requested(&c.params))(t) {
-			list = append(list, l.proposal)
-		}
-		msg := must(hack(t, groups[0].Clone(), list, nil, wireFormatPrivate, nil))(t)
+		msg := c.commit(t, groups[0], wireFormatPrivate)
 		err = untouched(t, c.name, groups[1], msg)
 		wantRule(t, c.name, err, c.rule)
 		if !errors.Is(err, ErrInvalidCommit) {
@@ -145,7 +165,7 @@ func TestC27_AppDataRules(t *testing.T) {
 		}
 	}
 	groups[0].app.AppData = nil
-	_, err := groups[0].Commit(CommitParams{AppData: []AppDataUpdate{update}})
+	_, err := groups[0].Commit(CommitParams{AppData: []AppDataUpdate{{Component: testComponent, Update: []byte("y")}}})
 	wantRule(t, "an application without components", err, "app-data.component")
 }
 
@@ -245,27 +265,28 @@ func TestRequiredWireFormats(t *testing.T) {
 	commitTo(t, groups, CommitParams{Extensions: &es})
 }
 
+// looseAAD is application data of g with authenticated data of no component.
+func looseAAD(t tb, g *Group) []byte {
+	t.Helper()
+	c := g.content(contentApplication, []byte("loose"))
+	c.application = []byte("hi")
+	a := &authenticatedContent{wireFormat: wireFormatPrivate, content: c}
+	if err := a.sign(g.at.suite, g.at.signatureKey, g.at.ctx); err != nil {
+		t.Fatal(err)
+	}
+	return must(g.protect(a, 0))(t)
+}
+
 // TestSafeAAD: where the group's dictionary says so, authenticated data is framed by component.
 func TestSafeAAD(t *testing.T) {
 	data := must(EncodeComponents([]ComponentData{{Component: ComponentSafeAAD, Data: EncodeComponentIDs(nil)}}))(t)
 	groups := extendedPair(t, Extension{Type: ExtensionAppDataDictionary, Data: data})
 	framed := must(EncodeComponents([]ComponentData{{Component: testComponent, Data: []byte("aad")}}))(t)
-	free := groups[0].Clone()
-	free.at = &EpochView{
-		PublicView: &PublicView{suite: free.at.suite, tree: free.at.tree, ctx: new(*free.at.ctx), confirmationTag: free.at.confirmationTag, interim: free.at.interim},
-		own:        free.at.own, held: free.at.held, signatureKey: free.at.signatureKey, secrets: free.at.secrets,
-	}
 	_, err := groups[0].Encrypt([]byte("hi"), []byte("loose"))
 	wantRule(t, "sending", err, "framing.safe-aad")
 	_, err = groups[0].Commit(CommitParams{AAD: []byte("loose")})
 	wantRule(t, "committing", err, "framing.safe-aad")
-	c := free.content(contentApplication, []byte("loose"))
-	c.application = []byte("hi")
-	a := &authenticatedContent{wireFormat: wireFormatPrivate, content: c}
-	if err := a.sign(free.at.suite, free.at.signatureKey, free.at.ctx); err != nil {
-		t.Fatal(err)
-	}
-	wantRule(t, "receiving", untouched(t, "loose AAD", groups[1], must(free.protect(a, 0))(t)), "framing.safe-aad")
+	wantRule(t, "receiving", untouched(t, "loose AAD", groups[1], looseAAD(t, groups[0].Clone())), "framing.safe-aad")
 	m := must(groups[1].Process(must(groups[0].Encrypt([]byte("hi"), framed))(t)))(t).(*ApplicationMessage)
 	if items := must(ParseComponents(m.AAD))(t); len(items) != 1 || items[0].Component != testComponent {
 		t.Errorf("items %+v", items)

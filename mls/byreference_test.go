@@ -10,8 +10,15 @@ func forgedProposal(t tb, g *Group, p *proposal) []byte {
 	t.Helper()
 	c := g.content(contentProposal, nil)
 	c.proposal = p
-	a := must(g.signHandshake(c, false))(t)
-	return must(g.sendHandshake(a))(t)
+	return must(g.sendHandshake(must(g.signHandshake(c, false))(t)))(t)
+}
+
+// forgedOpenly is the same as a PublicMessage.
+func forgedOpenly(t tb, g *Group, p *proposal) []byte {
+	t.Helper()
+	c := g.content(contentProposal, nil)
+	c.proposal = p
+	return must(g.sendHandshake(must(g.signHandshake(c, true))(t)))(t)
 }
 
 // updateWith is an Update of g's leaf, with changes.
@@ -42,16 +49,34 @@ func commitReferred(t tb, g, victim *Group, twice bool) []byte {
 // TestC27_ListsByReference: proposals that are good one by one and wait at everybody, in a
 // commit that may not hold them together. The first of four commits, the last one judges.
 func TestC27_ListsByReference(t *testing.T) {
+	for _, c := range referenceFaults(t) {
+		groups := trio(t)
+		groups = append(groups, add(t, groups[0], groups[1:], CommitParams{}, "d")...)
+		for _, msg := range c.make(groups[:3]) {
+			must(groups[3].Process(msg))(t)
+		}
+		err := untouched(t, c.name, groups[3], commitReferred(t, groups[0], groups[3], c.twice))
+		wantRule(t, c.name, err, c.rule)
+		if !errors.Is(err, ErrInvalidCommit) || errors.Is(err, ErrCannotFollow) {
+			t.Errorf("%s: %v, want ErrInvalidCommit", c.name, err)
+		}
+	}
+}
+
+// referenceFault is proposals that no commit of a trio's first may refer to together.
+type referenceFault struct {
+	name, rule string
+	make       func(groups []*Group) [][]byte
+	twice      bool
+}
+
+func referenceFaults(t tb) []referenceFault {
 	none := func(*leafNode) {}
 	remove := func(g *Group, l LeafIndex) []byte {
 		return forgedProposal(t, g, &proposal{kind: proposalRemove, remove: l})
 	}
 	update := func(g *Group, edit func(*leafNode)) []byte { return forgedProposal(t, g, updateWith(t, g, edit)) }
-	for _, c := range []struct {
-		name, rule string
-		make       func(groups []*Group) [][]byte
-		twice      bool
-	}{
+	return []referenceFault{
 		{"two Updates of one leaf", "proposals.same-leaf", func(g []*Group) [][]byte {
 			return [][]byte{update(g[2], none), update(g[2], none)}
 		}, false},
@@ -70,17 +95,6 @@ func TestC27_ListsByReference(t *testing.T) {
 		{"one reference twice", "commit.reference", func(g []*Group) [][]byte {
 			return [][]byte{remove(g[2], 1)}
 		}, true},
-	} {
-		groups := trio(t)
-		groups = append(groups, add(t, groups[0], groups[1:], CommitParams{}, "d")...)
-		for _, msg := range c.make(groups[:3]) {
-			must(groups[3].Process(msg))(t)
-		}
-		err := untouched(t, c.name, groups[3], commitReferred(t, groups[0], groups[3], c.twice))
-		wantRule(t, c.name, err, c.rule)
-		if !errors.Is(err, ErrInvalidCommit) || errors.Is(err, ErrCannotFollow) {
-			t.Errorf("%s: %v, want ErrInvalidCommit", c.name, err)
-		}
 	}
 }
 

@@ -38,7 +38,7 @@ type externalFault struct {
 }
 
 // externalFaults are the faults that a public check finds; ref names a proposal that waits.
-func externalFaults(t *testing.T, id Suite, groups []*Group, ref []byte) []externalFault {
+func externalFaults(t tb, id Suite, groups []*Group, ref []byte) []externalFault {
 	t.Helper()
 	kp, _ := keyPackageOf(t, id, "e")
 	resign := func(b *externalBuilder, leaf LeafIndex) {
@@ -138,6 +138,20 @@ func externalCommits(t *testing.T, id Suite) {
 	agree(t, groups)
 }
 
+// framingFaults bend an external commit that is signed already.
+var framingFaults = []struct {
+	name, rule string
+	edit       func(*publicMessage)
+}{
+	{"signature", "framing.signature", func(m *publicMessage) { m.auth.signature[0] ^= 1 }},
+	{"as an external sender", "framing.sender", func(m *publicMessage) { m.content.sender = sender{kind: senderExternal} }},
+	{"as a proposer", "framing.sender", func(m *publicMessage) { m.content.sender.kind = senderNewMemberProposal }},
+	{"as a member", "framing.membership-tag", func(m *publicMessage) { m.content.sender = fromMember(0) }},
+	{"short confirmation tag", "commit.confirmation-tag", func(m *publicMessage) { m.auth.confirmationTag = m.auth.confirmationTag[1:] }},
+	{"no confirmation tag", "commit.confirmation-tag", func(m *publicMessage) { m.auth.confirmationTag = nil }},
+	{"long confirmation tag", "commit.confirmation-tag", func(m *publicMessage) { m.auth.confirmationTag = append(m.auth.confirmationTag, 0) }},
+}
+
 // TestExternalFraming: who may say what from outside, and with which signature.
 func TestExternalFraming(t *testing.T) {
 	groups := trio(t)
@@ -145,18 +159,7 @@ func TestExternalFraming(t *testing.T) {
 	good := func() *publicMessage {
 		return hackExternal(t, groupInfoFor(t, groups[0]), p, func(*externalBuilder) {})
 	}
-	for _, c := range []struct {
-		name, rule string
-		edit       func(*publicMessage)
-	}{
-		{"signature", "framing.signature", func(m *publicMessage) { m.auth.signature[0] ^= 1 }},
-		{"as an external sender", "framing.sender", func(m *publicMessage) { m.content.sender = sender{kind: senderExternal} }},
-		{"as a proposer", "framing.sender", func(m *publicMessage) { m.content.sender.kind = senderNewMemberProposal }},
-		{"as a member", "framing.membership-tag", func(m *publicMessage) { m.content.sender = fromMember(0) }},
-		{"short confirmation tag", "commit.confirmation-tag", func(m *publicMessage) { m.auth.confirmationTag = m.auth.confirmationTag[1:] }},
-		{"no confirmation tag", "commit.confirmation-tag", func(m *publicMessage) { m.auth.confirmationTag = nil }},
-		{"long confirmation tag", "commit.confirmation-tag", func(m *publicMessage) { m.auth.confirmationTag = append(m.auth.confirmationTag, 0) }},
-	} {
+	for _, c := range framingFaults {
 		m := good()
 		c.edit(m)
 		for _, g := range groups {

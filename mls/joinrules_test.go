@@ -37,16 +37,24 @@ func TestJoinerJudgesExternalSenders(t *testing.T) {
 
 // TestLeafExtensionsAreRead: what this package understands in a leaf must parse.
 func TestLeafExtensionsAreRead(t *testing.T) {
-	for rule, e := range map[string]Extension{
-		"extension.wire-formats": {Type: ExtensionSupportedWireFormats, Data: []byte{3}},
-		"components.dictionary":  {Type: ExtensionAppDataDictionary, Data: []byte{1, 2}},
-	} {
-		kp := forge(t, DefaultSuite, func(_ *KeyPackage, l *leafNode) {
-			l.extensions = []Extension{e}
-			l.capabilities.extensions = append(slices.Clone(l.capabilities.extensions), e.Type)
-		})
-		wantRule(t, "leaf", kp.Verify(testNow, nil), rule)
+	for rule, e := range unreadable {
+		wantRule(t, "leaf", withLeafExtension(t, e).Verify(testNow, nil), rule)
 	}
+}
+
+// unreadable are extensions that do not parse.
+var unreadable = map[string]Extension{
+	"extension.wire-formats": {Type: ExtensionSupportedWireFormats, Data: []byte{3}},
+	"components.dictionary":  {Type: ExtensionAppDataDictionary, Data: []byte{1, 2}},
+}
+
+// withLeafExtension is a KeyPackage that announces e and has it.
+func withLeafExtension(t tb, e Extension) *KeyPackage {
+	t.Helper()
+	return forge(t, DefaultSuite, func(_ *KeyPackage, l *leafNode) {
+		l.extensions = []Extension{e}
+		l.capabilities.extensions = append(slices.Clone(l.capabilities.extensions), e.Type)
+	})
 }
 
 // TestNothingIsSaidAfterReInit: in the epoch that a ReInit begins, public proposals are refused
@@ -63,9 +71,7 @@ func TestNothingIsSaidAfterReInit(t *testing.T) {
 	if err := groups[0].Merge(c); err != nil {
 		t.Fatal(err)
 	}
-	content := groups[0].content(contentProposal, nil)
-	content.proposal = &proposal{kind: proposalRemove, remove: 2}
-	msg := must(groups[0].sendHandshake(must(groups[0].signHandshake(content, true))(t)))(t)
+	msg := forgedOpenly(t, groups[0], &proposal{kind: proposalRemove, remove: 2})
 	wantRule(t, "member", untouched(t, "member", groups[1], msg), "group.reinit")
 	wantRule(t, "from outside", second(outside.Process(msg)), "group.reinit")
 }

@@ -11,16 +11,24 @@ import (
 func overseen(t tb, id Suite) (groups []*Group, first, second SignaturePrivateKey) {
 	t.Helper()
 	groups = trioOf(t, id)
+	first, second, _ = oversee(t, groups)
+	return groups, first, second
+}
+
+// oversee has a group's first member list two external senders.
+func oversee(t tb, groups []*Group) (first, second SignaturePrivateKey, commit []byte) {
+	t.Helper()
+	id := groups[0].Suite()
 	first, second = signatureKeyOf(t, id), signatureKeyOf(t, id)
 	es := append(groups[0].Extensions(), Extension{Type: ExtensionExternalSenders, Data: EncodeExternalSenders([]ExternalSender{
 		{SignatureKey: first.Public(), Credential: basic("first")}, {SignatureKey: second.Public(), Credential: basic("second")},
 	})})
-	c := must(groups[0].Commit(CommitParams{Extensions: &es}))(t)
+	c := must(groups[0].Commit(CommitParams{Extensions: &es, Public: true}))(t)
 	deliver(t, c.Message(), groups[1:])
 	if err := groups[0].Merge(c); err != nil {
 		t.Fatal(err)
 	}
-	return groups, first, second
+	return first, second, c.Message()
 }
 
 // publicOf follows a group from the epoch that a member is in.
@@ -85,42 +93,8 @@ func externalProposals(t *testing.T, id Suite) {
 func TestExternalProposalRules(t *testing.T) {
 	groups, first, _ := overseen(t, DefaultSuite)
 	kp, secrets := keyPackage(t, "d")
-	send := func(key SignaturePrivateKey, from sender, p *proposal) []byte {
-		c := groups[0].content(contentProposal, nil)
-		c.sender, c.proposal = from, p
-		a := &authenticatedContent{wireFormat: wireFormatPublic, content: c}
-		if err := a.sign(groups[0].at.suite, key, groups[0].at.ctx); err != nil {
-			t.Fatal(err)
-		}
-		return publicBytes(&publicMessage{content: c, auth: a.auth})
-	}
-	external, newcomer := sender{kind: senderExternal}, sender{kind: senderNewMemberProposal}
-	add, remove := &proposal{kind: proposalAdd, add: kp}, &proposal{kind: proposalRemove, remove: 1}
-	damaged := *kp
-	damaged.signature = bytes.Clone(kp.signature)
-	damaged.signature[0] ^= 1
-	for _, c := range []struct {
-		name, rule string
-		key        SignaturePrivateKey
-		from       sender
-		p          *proposal
-	}{
-		{"another's place", "framing.signature", first, sender{kind: senderExternal, index: 1}, remove},
-		{"beyond the list", "framing.sender", first, sender{kind: senderExternal, index: 2}, remove},
-		{"far beyond the list", "framing.sender", first, sender{kind: senderExternal, index: 1 << 31}, remove},
-		{"a member's key", "framing.signature", groups[0].at.signatureKey, external, remove},
-		{"Update", "proposal.sender", first, external, &proposal{kind: proposalUpdate, update: groups[0].at.tree.leaf(0)}},
-		{"ExternalInit", "proposal.sender", first, external, &proposal{kind: proposalExternalInit, externalInit: []byte{1}}},
-		{"SelfRemove", "proposal.sender", first, external, &proposal{kind: ProposalSelfRemove}},
-		{"custom", "proposal.sender", first, external, &proposal{kind: 0xf00d}},
-		{"Remove of nobody", "remove.blank", first, external, &proposal{kind: proposalRemove, remove: 3}},
-		{"Add of a bad package", "keypackage.signature", first, external, &proposal{kind: proposalAdd, add: &damaged}},
-		{"newcomer who removes", "proposal.sender", secrets.signatureKey, newcomer, remove},
-		{"newcomer who adds another", "framing.signature", first, newcomer, add},
-		{"newcomer with a bad package", "keypackage.signature", secrets.signatureKey, newcomer, &proposal{kind: proposalAdd, add: &damaged}},
-		{"committer who proposes", "framing.sender", first, sender{kind: senderNewMemberCommit}, add},
-	} {
-		msg := send(c.key, c.from, c.p)
+	for _, c := range outsideFaults(groups, first, secrets) {
+		msg := c.send(t, groups[0])
 		for _, g := range groups {
 			wantRule(t, c.name, untouched(t, c.name, g, msg), c.rule)
 		}
@@ -142,16 +116,57 @@ func TestExternalProposalRules(t *testing.T) {
 	})
 	// No group without the extension takes any, and none of another epoch counts.
 	other := trio(t)
-	c := other[0].content(contentProposal, nil)
-	c.sender, c.proposal = external, remove
-	a := &authenticatedContent{wireFormat: wireFormatPublic, content: c}
-	if err := a.sign(other[0].at.suite, first, other[0].at.ctx); err != nil {
-		t.Fatal(err)
-	}
-	wantRule(t, "no list", untouched(t, "no list", other[1], publicBytes(&publicMessage{content: c, auth: a.auth})), "framing.sender")
+	remove := outsideFault{key: first, from: sender{kind: senderExternal}, p: &proposal{kind: proposalRemove, remove: 1}}
+	wantRule(t, "no list", untouched(t, "no list", other[1], remove.send(t, other[0])), "framing.sender")
 	deliver(t, must(groups[0].Commit(CommitParams{}))(t).Message(), groups[1:])
 	if err := untouched(t, "stale", groups[1], msg); !errors.Is(err, ErrPastEpoch) {
 		t.Errorf("proposal of an epoch that is over: %v, want ErrPastEpoch", err)
+	}
+}
+
+// outsideFault is a proposal from outside that nobody may make so.
+type outsideFault struct {
+	name, rule string
+	key        SignaturePrivateKey
+	from       sender
+	p          *proposal
+}
+
+// send signs the proposal for the epoch that g is in.
+func (f *outsideFault) send(t tb, g *Group) []byte {
+	t.Helper()
+	c := g.content(contentProposal, nil)
+	c.sender, c.proposal = f.from, f.p
+	a := &authenticatedContent{wireFormat: wireFormatPublic, content: c}
+	if err := a.sign(g.at.suite, f.key, g.at.ctx); err != nil {
+		t.Fatal(err)
+	}
+	return publicBytes(&publicMessage{content: c, auth: a.auth})
+}
+
+// outsideFaults are those of a group's first external sender and of who wants to be added.
+func outsideFaults(groups []*Group, first SignaturePrivateKey, secrets *KeyPackageSecrets) []outsideFault {
+	kp := secrets.kp
+	external, newcomer := sender{kind: senderExternal}, sender{kind: senderNewMemberProposal}
+	add, remove := &proposal{kind: proposalAdd, add: kp}, &proposal{kind: proposalRemove, remove: 1}
+	damaged := *kp
+	damaged.signature = bytes.Clone(kp.signature)
+	damaged.signature[0] ^= 1
+	return []outsideFault{
+		{"another's place", "framing.signature", first, sender{kind: senderExternal, index: 1}, remove},
+		{"beyond the list", "framing.sender", first, sender{kind: senderExternal, index: 2}, remove},
+		{"far beyond the list", "framing.sender", first, sender{kind: senderExternal, index: 1 << 31}, remove},
+		{"a member's key", "framing.signature", groups[0].at.signatureKey, external, remove},
+		{"Update", "proposal.sender", first, external, &proposal{kind: proposalUpdate, update: groups[0].at.tree.leaf(0)}},
+		{"ExternalInit", "proposal.sender", first, external, &proposal{kind: proposalExternalInit, externalInit: []byte{1}}},
+		{"SelfRemove", "proposal.sender", first, external, &proposal{kind: ProposalSelfRemove}},
+		{"custom", "proposal.sender", first, external, &proposal{kind: 0xf00d}},
+		{"Remove of nobody", "remove.blank", first, external, &proposal{kind: proposalRemove, remove: 3}},
+		{"Add of a bad package", "keypackage.signature", first, external, &proposal{kind: proposalAdd, add: &damaged}},
+		{"newcomer who removes", "proposal.sender", secrets.signatureKey, newcomer, remove},
+		{"newcomer who adds another", "framing.signature", first, newcomer, add},
+		{"newcomer with a bad package", "keypackage.signature", secrets.signatureKey, newcomer, &proposal{kind: proposalAdd, add: &damaged}},
+		{"committer who proposes", "framing.sender", first, sender{kind: senderNewMemberCommit}, add},
 	}
 }
 

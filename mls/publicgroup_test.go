@@ -269,6 +269,20 @@ func TestDamagedPublicGroup(t *testing.T) {
 	}
 }
 
+// epochFaults are found by who knows the epoch.
+var epochFaults = []infoFault{
+	{"tag", "groupinfo.epoch", func(g *groupInfo) { g.confirmationTag = make([]byte, 32) }},
+	{"context", "groupinfo.epoch", func(g *groupInfo) {
+		ctx := *g.context
+		ctx.extensions = nil
+		g.context = &ctx
+	}},
+	{"signer", "groupinfo.signature", func(g *groupInfo) { g.signer = 0 }},
+	{"blank signer", "groupinfo.signer", func(g *groupInfo) { g.signer = 3 }},
+	{"extension twice", "extension.unique", func(g *groupInfo) { g.extensions = append(g.extensions, g.extensions[0]) }},
+	{"external key", "groupinfo.external-pub", func(g *groupInfo) { g.extensions[1].Data = nil }},
+}
+
 // TestCheckGroupInfo: a delivery service finds out who gives it what is not of this epoch.
 func TestCheckGroupInfo(t *testing.T) {
 	groups := trio(t)
@@ -291,29 +305,10 @@ func TestCheckGroupInfo(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantRule(t, "fork", view.CheckGroupInfo(groupInfoFor(t, fork)), "groupinfo.epoch")
-	e := groups[2].at
-	for _, c := range []struct {
-		name, rule string
-		edit       func(*groupInfo)
-	}{
-		{"tag", "groupinfo.epoch", func(g *groupInfo) { g.confirmationTag = make([]byte, 32) }},
-		{"context", "groupinfo.epoch", func(g *groupInfo) {
-			ctx := *g.context
-			ctx.extensions = nil
-			g.context = &ctx
-		}},
-		{"signer", "groupinfo.signature", func(g *groupInfo) { g.signer = 0 }},
-		{"blank signer", "groupinfo.signer", func(g *groupInfo) { g.signer = 3 }},
-		{"extension twice", "extension.unique", func(g *groupInfo) { g.extensions = append(g.extensions, g.extensions[0]) }},
-		{"external key", "groupinfo.external-pub", func(g *groupInfo) { g.extensions[1].Data = nil }},
-	} {
-		info := must(e.groupInfo(GroupInfoParams{Tree: true, ExternalPub: true}))(t)
-		c.edit(info)
-		if err := info.sign(e.suite, e.signatureKey); err != nil {
-			t.Fatal(err)
-		}
-		wantRule(t, c.name, view.CheckGroupInfo(encode(&message{wireFormat: wireFormatGroupInfo, groupInfo: info}, writeMessage)), c.rule)
+	for _, c := range epochFaults {
+		wantRule(t, c.name, view.CheckGroupInfo(c.info(t, groups[2])), c.rule)
 	}
+	e := groups[2].at
 	info := must(e.groupInfo(GroupInfoParams{Tree: true}))(t)
 	info.extensions[0].Data = newGroup(t, "x").RatchetTree()
 	if err := info.sign(e.suite, e.signatureKey); err != nil {

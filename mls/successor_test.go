@@ -192,15 +192,75 @@ func successorsThatAreNone(t *testing.T, id Suite) {
 	open, closed := trioOf(t, id), trioOf(t, id)
 	to := another(id)
 	closeGroup(t, closed, to)
+	for _, c := range successorFaults(id, to, open, closed) {
+		begin := c.begin(to)
+		kps, secrets := packages(t, begin.Suite, c.names...)
+		staged := hostile(t, c.parent[0], c.usage, begin, CommitParams{Add: kps})
+		p := JoinParams{Tree: staged.Next().RatchetTree(), Now: testNow, Parent: c.parent[1]}
+		_, err := Join(staged.Welcomes()[0].Message, secrets[0], p)
+		if c.rule == "" {
+			if err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			continue
+		}
+		wantRule(t, c.name, err, c.rule)
+	}
+	// Not in the first epoch: the group had a life before.
+	kps, secrets := packages(t, to, "b", "c")
+	c := lateSuccessor(t, closed[0], to, kps)
+	p := JoinParams{Tree: c.Next().RatchetTree(), Now: testNow, Parent: closed[1]}
+	wantRule(t, "epoch 2", second(Join(c.Welcomes()[0].Message, secrets[0], p)), "successor.epoch")
+	// A member that was removed has nothing left to join with.
+	closed[1].removed = true
+	if _, err := Join(c.Welcomes()[0].Message, secrets[0], p); !errors.Is(err, ErrUnknownPSK) {
+		t.Errorf("joining as a former member: %v, want ErrUnknownPSK", err)
+	}
+	if err := second3(closed[1].Successor(SuccessorConfig{})); err != ErrRemoved {
+		t.Errorf("successor by a former member: %v, want ErrRemoved", err)
+	}
+}
+
+// successorFault is a group that a member makes out of its parent's resumption secret, another
+// one than it should; without a rule it is as it should be.
+type successorFault struct {
+	name, rule string
+	parent     []*Group
+	usage      uint8
+	names      []string
+	edit       func(*GroupConfig)
+}
+
+// begin is how the group begins.
+func (f *successorFault) begin(to Suite) GroupConfig {
+	cfg := GroupConfig{Suite: to, GroupID: reInitTo(to).GroupID, Extensions: reInitTo(to).Extensions}
+	if f.edit != nil {
+		f.edit(&cfg)
+	}
+	return cfg
+}
+
+// lateSuccessor adds clients to a group that is linked to g, but not in its first epoch.
+func lateSuccessor(t tb, g *Group, to Suite, kps []*KeyPackage) *StagedCommit {
+	t.Helper()
 	r := reInitTo(to)
-	good := GroupConfig{Suite: to, GroupID: r.GroupID, Extensions: r.Extensions}
-	for _, c := range []struct {
-		name, rule string
-		parent     []*Group
-		usage      uint8
-		names      []string
-		edit       func(*GroupConfig)
-	}{
+	n := must(NewGroup(GroupConfig{
+		Suite: to, GroupID: r.GroupID, Extensions: r.Extensions, Credential: basic("a"), SignatureKey: signatureKeyOf(t, to), Now: testNow,
+		SupportedExtensions: []ExtensionType{testExtension},
+	}))(t)
+	if err := n.Merge(must(n.Commit(CommitParams{}))(t)); err != nil {
+		t.Fatal(err)
+	}
+	psk, secret := g.View().ResumptionPSK()
+	l := &link{id: must(n.at.suite.newPSK(psk))(t), psk: secret}
+	l.id.usage = usageReInit
+	return must(n.Commit(CommitParams{Add: kps, Now: testNow, TreeInWelcome: true, link: l}))(t)
+}
+
+// successorFaults are of a trio that goes on and of one that a ReInit to another suite closed.
+func successorFaults(id, to Suite, open, closed []*Group) []successorFault {
+	r := reInitTo(to)
+	return []successorFault{
 		{"a good successor", "", closed, usageReInit, []string{"b", "c"}, nil},
 		{"another id", "reinit.parameters", closed, usageReInit, []string{"b", "c"}, func(cfg *GroupConfig) { cfg.GroupID = []byte("other") }},
 		{"another suite", "reinit.parameters", closed, usageReInit, []string{"b", "c"}, func(cfg *GroupConfig) { cfg.Suite = id }},
@@ -220,44 +280,5 @@ func successorsThatAreNone(t *testing.T, id Suite) {
 		{"a branch of another suite", "branch.suite", open, usageBranch, []string{"b"}, nil},
 		{"a branch with a stranger", "successor.members", open, usageBranch, []string{"b", "d"}, func(cfg *GroupConfig) { cfg.Suite = id }},
 		{"a branch by a stranger", "successor.members", open, usageBranch, []string{"b"}, func(cfg *GroupConfig) { cfg.Suite, cfg.Credential = id, basic("x") }},
-	} {
-		begin := good
-		if c.edit != nil {
-			c.edit(&begin)
-		}
-		kps, secrets := packages(t, begin.Suite, c.names...)
-		staged := hostile(t, c.parent[0], c.usage, begin, CommitParams{Add: kps})
-		p := JoinParams{Tree: staged.Next().RatchetTree(), Now: testNow, Parent: c.parent[1]}
-		_, err := Join(staged.Welcomes()[0].Message, secrets[0], p)
-		if c.rule == "" {
-			if err != nil {
-				t.Errorf("%s: %v", c.name, err)
-			}
-			continue
-		}
-		wantRule(t, c.name, err, c.rule)
-	}
-	// Not in the first epoch: the group had a life before.
-	kps, secrets := packages(t, to, "b", "c")
-	n := must(NewGroup(GroupConfig{
-		Suite: to, GroupID: r.GroupID, Extensions: r.Extensions, Credential: basic("a"), SignatureKey: signatureKeyOf(t, to), Now: testNow,
-		SupportedExtensions: []ExtensionType{testExtension},
-	}))(t)
-	if err := n.Merge(must(n.Commit(CommitParams{}))(t)); err != nil {
-		t.Fatal(err)
-	}
-	psk, secret := closed[0].View().ResumptionPSK()
-	l := &link{id: must(n.at.suite.newPSK(psk))(t), psk: secret}
-	l.id.usage = usageReInit
-	c := must(n.Commit(CommitParams{Add: kps, Now: testNow, link: l}))(t)
-	p := JoinParams{Tree: c.Next().RatchetTree(), Now: testNow, Parent: closed[1]}
-	wantRule(t, "epoch 2", second(Join(c.Welcomes()[0].Message, secrets[0], p)), "successor.epoch")
-	// A member that was removed has nothing left to join with.
-	closed[1].removed = true
-	if _, err := Join(c.Welcomes()[0].Message, secrets[0], p); !errors.Is(err, ErrUnknownPSK) {
-		t.Errorf("joining as a former member: %v, want ErrUnknownPSK", err)
-	}
-	if err := second3(closed[1].Successor(SuccessorConfig{})); err != ErrRemoved {
-		t.Errorf("successor by a former member: %v, want ErrRemoved", err)
 	}
 }

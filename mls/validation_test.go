@@ -133,6 +133,40 @@ func TestC27_ProposalLists(t *testing.T) { eachSuite(t, proposalLists) }
 
 func proposalLists(t *testing.T, id Suite) {
 	groups := trioOf(t, id)
+	for _, c := range listFaults(t, groups) {
+		before := fingerprint(t, groups[1])
+		_, err := groups[1].Process(c.commit(t, groups[0], wireFormatPrivate))
+		wantRule(t, c.name, err, c.rule)
+		if !errors.Is(err, ErrInvalidCommit) || errors.Is(err, ErrCannotFollow) {
+			t.Errorf("%s: %v, want ErrInvalidCommit", c.name, err)
+		}
+		if !bytes.Equal(fingerprint(t, groups[1]), before) {
+			t.Errorf("%s left a trace", c.name)
+		}
+	}
+}
+
+// listFault is a list of proposals that no commit may hold.
+type listFault struct {
+	name string
+	rule string
+	list []*proposal
+}
+
+// commit has g commit the list by value.
+func (f *listFault) commit(t tb, g *Group, format uint16) []byte {
+	t.Helper()
+	edit := func(*commitBuilder) {}
+	if f.list[0].kind == proposalAdd {
+		edit = withoutPath
+	}
+	return must(hack(t, g.Clone(), f.list, edit, format, nil))(t)
+}
+
+// listFaults are those of the first of a trio.
+func listFaults(t tb, groups []*Group) []listFault {
+	t.Helper()
+	id := groups[0].Suite()
 	kp, _ := keyPackageOf(t, id, "d")
 	sameKey := forge(t, id, func(_ *KeyPackage, l *leafNode) {
 		l.signatureKey = groups[2].at.tree.leaf(2).signatureKey
@@ -141,24 +175,12 @@ func proposalLists(t *testing.T, id Suite) {
 	add := &proposal{kind: proposalAdd, add: kp}
 	remove := func(l LeafIndex) *proposal { return &proposal{kind: proposalRemove, remove: l} }
 	extensions := func(es ...Extension) *proposal { return &proposal{kind: proposalGroupExtensions, extensions: es} }
-	update := func() *proposal {
-		leaf := groups[0].renewedLeaf(must(groups[0].at.suite.generateHPKE())(t), groups[0].at.signatureKey, nil, nil, nil)
-		leaf.source = sourceUpdate
-		if err := leaf.sign(groups[0].at.suite, groups[0].at.signatureKey, groups[0].at.ctx.groupID, 0); err != nil {
-			t.Fatal(err)
-		}
-		return &proposal{kind: proposalUpdate, update: leaf}
-	}
 	required := encodeRequired(requiredCapabilities{extensions: []ExtensionType{0xf888}})
 	nonce := make([]byte, suites[id].nh)
 	reInit := func(p ReInit) *proposal { return &proposal{kind: proposalReInit, reInit: p} }
 	psk := func(id preSharedKeyID) *proposal { return &proposal{kind: proposalPSK, psk: id} }
-	for _, c := range []struct {
-		name string
-		rule string
-		list []*proposal
-	}{
-		{"own update", "proposals.own-update", []*proposal{update()}},
+	return []listFault{
+		{"own update", "proposals.own-update", []*proposal{updateWith(t, groups[0], func(*leafNode) {})}},
 		{"own remove", "proposals.own-remove", []*proposal{remove(0)}},
 		{"two removes of one leaf", "proposals.same-leaf", []*proposal{remove(1), remove(1)}},
 		{"remove of nobody", "remove.blank", []*proposal{remove(3)}},
@@ -188,21 +210,6 @@ func proposalLists(t *testing.T, id Suite) {
 		{"ReInit after an Add", "proposals.reinit", []*proposal{add, reInit(ReInit{Version: 1, Suite: id})}},
 		{"ReInit before a PSK", "proposals.reinit", []*proposal{reInit(ReInit{Version: 1, Suite: id}), psk(preSharedKeyID{kind: pskExternal, nonce: nonce})}},
 		{"ReInit twice", "proposals.reinit", []*proposal{reInit(ReInit{Version: 1, Suite: id}), reInit(ReInit{Version: 2, Suite: id})}},
-	} {
-		before := fingerprint(t, groups[1])
-		edit := func(*commitBuilder) {}
-		if c.list[0].kind == proposalAdd {
-			edit = withoutPath
-		}
-		msg := must(hack(t, groups[0].Clone(), c.list, edit, wireFormatPrivate, nil))(t)
-		_, err := groups[1].Process(msg)
-		wantRule(t, c.name, err, c.rule)
-		if !errors.Is(err, ErrInvalidCommit) || errors.Is(err, ErrCannotFollow) {
-			t.Errorf("%s: %v, want ErrInvalidCommit", c.name, err)
-		}
-		if !bytes.Equal(fingerprint(t, groups[1]), before) {
-			t.Errorf("%s left a trace", c.name)
-		}
 	}
 }
 
@@ -219,6 +226,27 @@ func TestPathRules(t *testing.T) { eachSuite(t, pathRules) }
 
 func pathRules(t *testing.T, id Suite) {
 	groups := trioOf(t, id)
+	for _, c := range pathFaults(t, groups) {
+		msg := must(hack(t, groups[0].Clone(), nil, c.edit, wireFormatPrivate, nil))(t)
+		for _, g := range groups[1:] {
+			_, err := g.Process(msg)
+			wantRule(t, c.name, err, c.rule)
+			if !errors.Is(err, ErrInvalidCommit) || errors.Is(err, ErrCannotFollow) {
+				t.Errorf("%s at leaf %d: %v, want ErrInvalidCommit", c.name, g.OwnLeaf(), err)
+			}
+		}
+	}
+}
+
+// pathFault bends a commit of a trio's first.
+type pathFault struct {
+	name, rule string
+	edit       func(*commitBuilder)
+}
+
+func pathFaults(t tb, groups []*Group) []pathFault {
+	t.Helper()
+	id := groups[0].Suite()
 	resign := func(b *commitBuilder) {
 		l := b.commit.path.leaf
 		if err := l.sign(b.group.at.suite, b.signatureKey, b.group.at.ctx.groupID, b.group.at.own); err != nil {
@@ -226,10 +254,7 @@ func pathRules(t *testing.T, id Suite) {
 		}
 	}
 	stranger := must(groups[0].at.suite.generateHPKE())(t).pub
-	for _, c := range []struct {
-		name, rule string
-		edit       func(*commitBuilder)
-	}{
+	return []pathFault{
 		{"no path and no proposals", "commit.path", func(b *commitBuilder) { b.commit.path = nil }},
 		{"no path with a remove", "commit.path", func(b *commitBuilder) {
 			b.commit.path = nil
@@ -286,15 +311,6 @@ func pathRules(t *testing.T, id Suite) {
 			b.commit.path.leaf.parentHash = make([]byte, b.group.at.suite.nh)
 			resign(b)
 		}},
-	} {
-		msg := must(hack(t, groups[0].Clone(), nil, c.edit, wireFormatPrivate, nil))(t)
-		for _, g := range groups[1:] {
-			_, err := g.Process(msg)
-			wantRule(t, c.name, err, c.rule)
-			if !errors.Is(err, ErrInvalidCommit) || errors.Is(err, ErrCannotFollow) {
-				t.Errorf("%s at leaf %d: %v, want ErrInvalidCommit", c.name, g.OwnLeaf(), err)
-			}
-		}
 	}
 }
 
@@ -309,6 +325,25 @@ func treeRules(t *testing.T, id Suite) {
 		edit(tree)
 		return tree.checkReceived(e.ctx, nil)
 	}
+	if err := check(func(*ratchetTree) {}); err != nil {
+		t.Fatal(err)
+	}
+	if e.tree.node(3) == nil {
+		t.Fatal("the root of the tree of four is blank")
+	}
+	for _, c := range treeFaults(t, id) {
+		wantRule(t, c.name, check(c.edit), c.rule)
+	}
+}
+
+// treeFault bends the tree of a trio.
+type treeFault struct {
+	name, rule string
+	edit       func(*ratchetTree)
+}
+
+func treeFaults(t tb, id Suite) []treeFault {
+	t.Helper()
 	parent := func(tree *ratchetTree, x nodeIndex, edit func(*parentNode)) {
 		p := *tree.node(x).parent
 		edit(&p)
@@ -319,16 +354,8 @@ func treeRules(t *testing.T, id Suite) {
 		edit(&n)
 		tree.set(l.node(), &node{leaf: &n})
 	}
-	if err := check(func(*ratchetTree) {}); err != nil {
-		t.Fatal(err)
-	}
-	if e.tree.node(3) == nil {
-		t.Fatal("the root of the tree of four is blank")
-	}
-	for _, c := range []struct {
-		name, rule string
-		edit       func(*ratchetTree)
-	}{
+	stranger := must(suites[id].generateHPKE())(t).pub
+	return []treeFault{
 		{"unmerged stranger", "tree.unmerged", func(tr *ratchetTree) { parent(tr, 3, func(p *parentNode) { p.unmerged = []LeafIndex{3} }) }},
 		{"unmerged outside", "tree.unmerged", func(tr *ratchetTree) { parent(tr, 1, func(p *parentNode) { p.unmerged = []LeafIndex{2} }) }},
 		{"unmerged far outside", "tree.unmerged", func(tr *ratchetTree) { parent(tr, 3, func(p *parentNode) { p.unmerged = []LeafIndex{1 << 31} }) }},
@@ -336,10 +363,10 @@ func treeRules(t *testing.T, id Suite) {
 		{"unmerged twice", "tree.unmerged", func(tr *ratchetTree) { parent(tr, 3, func(p *parentNode) { p.unmerged = []LeafIndex{2, 2} }) }},
 		{"unmerged skips a parent", "tree.unmerged", func(tr *ratchetTree) { parent(tr, 3, func(p *parentNode) { p.unmerged = []LeafIndex{1} }) }},
 		{"planted parent key", "tree.parent-hash", func(tr *ratchetTree) {
-			parent(tr, 3, func(p *parentNode) { p.encryptionKey = must(e.suite.generateHPKE())(t).pub })
+			parent(tr, 3, func(p *parentNode) { p.encryptionKey = stranger })
 		}},
 		{"planted parent", "tree.parent-hash", func(tr *ratchetTree) {
-			tr.set(5, &node{parent: &parentNode{encryptionKey: must(e.suite.generateHPKE())(t).pub}})
+			tr.set(5, &node{parent: &parentNode{encryptionKey: stranger}})
 		}},
 		{"parent key of low order", "tree.parent-key", func(tr *ratchetTree) { parent(tr, 3, func(p *parentNode) { p.encryptionKey = badKey(t, id) }) }},
 		{"parent key of a leaf", "tree.unique-encryption-key", func(tr *ratchetTree) {
@@ -356,8 +383,6 @@ func treeRules(t *testing.T, id Suite) {
 		{"a leaf that lacks a credential type in use", "group.credential-support", func(tr *ratchetTree) {
 			leaf(tr, 1, func(l *leafNode) { l.capabilities.credentials = []CredentialType{CredentialX509} })
 		}},
-	} {
-		wantRule(t, c.name, check(c.edit), c.rule)
 	}
 }
 
