@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -88,6 +89,62 @@ func TestAPIIsDocumented(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestDocLinksLead: what a comment names in brackets is there.
+func TestDocLinksLead(t *testing.T) {
+	pkg := parseAPI(t)
+	known := map[string]bool{}
+	for _, f := range pkg.Funcs {
+		known[f.Name] = true
+	}
+	values := slices.Concat(pkg.Consts, pkg.Vars)
+	for _, typ := range pkg.Types {
+		known[typ.Name] = true
+		for _, name := range slices.Concat(members(typ), interfaceMethods(typ)) {
+			known[typ.Name+"."+name] = true
+		}
+		for _, f := range typ.Funcs {
+			known[f.Name] = true
+		}
+		values = slices.Concat(values, typ.Consts, typ.Vars)
+	}
+	for _, v := range values {
+		for _, name := range v.Names {
+			known[name] = true
+		}
+	}
+	link := regexp.MustCompile(`\[\*?([A-Z][A-Za-z0-9]+(\.[A-Z][A-Za-z0-9]*)?)\]`)
+	for _, name := range must(filepath.Glob("*.go")) {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		for _, group := range must(parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)).Comments {
+			for _, m := range link.FindAllStringSubmatch(group.Text(), -1) {
+				if !known[m[1]] {
+					t.Errorf("%s links %s", name, m[0])
+				}
+			}
+		}
+	}
+}
+
+// members are a type's fields and methods.
+func members(typ *doc.Type) []string {
+	var out []string
+	for _, m := range typ.Methods {
+		out = append(out, m.Name)
+	}
+	for _, spec := range typ.Decl.Specs {
+		if s, ok := spec.(*ast.TypeSpec).Type.(*ast.StructType); ok {
+			for _, f := range s.Fields.List {
+				for _, name := range f.Names {
+					out = append(out, name.Name)
+				}
+			}
+		}
+	}
+	return out
 }
 
 func interfaceMethods(typ *doc.Type) []string {

@@ -17,9 +17,9 @@ type ComponentID uint16
 const (
 	ComponentAppComponents     ComponentID = 1 // which components a leaf supports, or a group requires
 	ComponentSafeAAD           ComponentID = 2 // which of them put data into authenticated_data
-	ComponentContentMediaTypes ComponentID = 3
+	ComponentContentMediaTypes ComponentID = 3 // for the application to use
 	ComponentLastResort        ComponentID = 4 // marks a KeyPackage
-	ComponentAppAck            ComponentID = 5
+	ComponentAppAck            ComponentID = 5 // for the application to use
 )
 
 // ComponentData is what one component says: an entry of an app_data_dictionary extension, an
@@ -49,7 +49,8 @@ func EncodeComponents(list []ComponentData) ([]byte, error) {
 	return encode(list, func(w *wire.Writer, list []ComponentData) { wire.WriteVector(w, list, writeComponentData) }), nil
 }
 
-// ParseComponents is the inverse of [EncodeComponents].
+// ParseComponents is the inverse of [EncodeComponents]. Errors: [ErrMalformed], [ErrInvalid] for
+// another order.
 func ParseComponents(b []byte) ([]ComponentData, error) {
 	list, err := parse(slices.Clone(b), func(r *wire.Reader) []ComponentData { return wire.Vector(r, readComponentData) })
 	if err != nil {
@@ -92,7 +93,7 @@ func EncodeComponentIDs(ids []ComponentID) []byte {
 	return encode(ids, func(w *wire.Writer, ids []ComponentID) { wire.WriteVector(w, ids, writeUint[ComponentID]) })
 }
 
-// ParseComponentIDs is the inverse of [EncodeComponentIDs].
+// ParseComponentIDs is the inverse of [EncodeComponentIDs]. What does not decode is [ErrMalformed].
 func ParseComponentIDs(b []byte) ([]ComponentID, error) {
 	return parse(b, func(r *wire.Reader) []ComponentID { return wire.Vector(r, readUint[ComponentID]) })
 }

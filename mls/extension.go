@@ -113,7 +113,7 @@ func readUint[T ~uint16](r *wire.Reader) T { return T(r.Uint16()) }
 
 func writeUint[T ~uint16](w *wire.Writer, v T) { w.Uint16(uint16(v)) }
 
-// EncodeRequiredCapabilities encodes RequiredCapabilities (section 11.1), the content of
+// EncodeRequiredCapabilities encodes RequiredCapabilities (RFC 9420 section 11.1), the content of
 // [ExtensionRequiredCapabilities] in a group context: what every member must announce, so that
 // nobody is added who lacks it. What RFC 9420 demands of everybody need not be listed.
 func EncodeRequiredCapabilities(extensions []ExtensionType, proposals []ProposalType, credentials []CredentialType) []byte {

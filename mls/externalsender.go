@@ -24,7 +24,8 @@ func EncodeExternalSenders(list []ExternalSender) []byte {
 	})
 }
 
-// ParseExternalSenders is the inverse of [EncodeExternalSenders].
+// ParseExternalSenders is the inverse of [EncodeExternalSenders]. What does not decode is
+// [ErrInvalid].
 func ParseExternalSenders(data []byte) ([]ExternalSender, error) {
 	senders, err := parse(data, func(r *wire.Reader) []ExternalSender {
 		return wire.Vector(r, func(r *wire.Reader) ExternalSender {

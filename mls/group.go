@@ -29,25 +29,29 @@ type Group struct {
 
 // GroupConfig is what a group begins with.
 type GroupConfig struct {
-	Suite        Suite
+	Suite Suite
+	// GroupID is any bytes, which no other group of the delivery service may have.
 	GroupID      []byte
 	Credential   Credential
-	SignatureKey SignaturePrivateKey
-	Extensions   []Extension // of the group context
+	SignatureKey SignaturePrivateKey // of this suite
+	Extensions   []Extension         // of the group context
 	// The next four are as in [KeyPackageConfig].
 	LeafExtensions      []Extension
 	SupportedExtensions []ExtensionType
 	SupportedProposals  []ProposalType
 	Components          []ComponentID
 	Application         Application
-	Now                 time.Time // begins the lifetime of the creator's leaf
+	// Now begins the lifetime of the creator's leaf, which is [MaxLifetime].
+	Now time.Time
 }
 
 // creatorSkew is how long before Now the creator's leaf is valid already, for members whose
 // clock is behind.
 const creatorSkew = 24 * time.Hour
 
-// NewGroup creates a group of one member (RFC 9420 section 11), in epoch 0.
+// NewGroup creates a group of one member (RFC 9420 section 11), in epoch 0. Errors:
+// [ErrUnsupported] for the suite, [ErrInvalid] for extensions or a credential against the RFC,
+// [ErrExpired] for a Now before 1970. A signature key of another suite is refused.
 func NewGroup(cfg GroupConfig) (*Group, error) {
 	s, err := cfg.Suite.lookup()
 	if err != nil {
@@ -136,10 +140,10 @@ func (g *Group) GroupContextExtension(t ExtensionType) ([]byte, bool) {
 // EpochAuthenticator is [EpochView.EpochAuthenticator] of the current epoch.
 func (g *Group) EpochAuthenticator() []byte { return g.at.EpochAuthenticator() }
 
-// TreeHash is [EpochView.TreeHash] of the current epoch.
+// TreeHash is [PublicView.TreeHash] of the current epoch.
 func (g *Group) TreeHash() []byte { return g.at.TreeHash() }
 
-// RatchetTree is [EpochView.RatchetTree] of the current epoch.
+// RatchetTree is [PublicView.RatchetTree] of the current epoch.
 func (g *Group) RatchetTree() []byte { return g.at.RatchetTree() }
 
 // Export is [EpochView.Export] of the current epoch; [ErrRemoved] for a former member.
@@ -154,7 +158,8 @@ func (g *Group) Export(label string, context []byte, length int) ([]byte, error)
 // public state of the last epoch.
 func (g *Group) Removed() bool { return g.removed }
 
-// Sign signs with this member's leaf key, as [SignaturePrivateKey.Sign] does.
+// Sign signs with this member's leaf key, as [SignaturePrivateKey.Sign] does. A former member is
+// [ErrRemoved].
 func (g *Group) Sign(label string, content []byte) ([]byte, error) {
 	if g.removed {
 		return nil, ErrRemoved
@@ -171,13 +176,17 @@ func (g *Group) Clone() *Group {
 	return &c
 }
 
-// Encrypt makes an application message (an MLSMessage with a PrivateMessage) and uses up one
-// generation of the own ratchet: the caller stores what [Group.Save] lists together with the
-// message before it sends it. The aad travels in the clear, signed. Proposals that wait make it
-// [ErrPendingProposals].
+// Encrypt makes an application message (RFC 9420 section 15: an MLSMessage with a PrivateMessage)
+// and uses up one generation of the own ratchet: the caller stores what [Group.Save] lists
+// together with the message before it sends it. The aad travels in the clear, signed. The message
+// is longer than data, aad and group id by some 130 bytes, with ECDSA or Ed448 up to 210, with
+// ML-DSA up to 4,700. Errors: [ErrPendingProposals] while proposals wait, [ErrLimit] for more than 2^28 bytes,
+// [ErrInvalid] for an aad that is no SafeAAD in a group that demands one ([EncodeComponents]),
+// [ErrRemoved], [ErrReInit].
 func (g *Group) Encrypt(data, aad []byte) ([]byte, error) { return g.EncryptPadded(data, aad, 0) }
 
-// EncryptPadded is [Group.Encrypt] with that many zero bytes of padding inside.
+// EncryptPadded is [Group.Encrypt] with that many zero bytes of padding inside (section 6.3.1),
+// which hide the length of data. They count for the limit.
 func (g *Group) EncryptPadded(data, aad []byte, padding int) ([]byte, error) {
 	if err := g.speaks(); err != nil {
 		return nil, err

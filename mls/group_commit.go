@@ -23,14 +23,17 @@ type CommitParams struct {
 	// is refused, and of what waits a ReInit is committed only if nothing else can be.
 	ReInit *ReInit
 	// IncludePending adds the proposals that wait, by reference: all that are valid, and
-	// allowed, together with what is asked for above, which goes first. A Remove goes before Updates of the same
-	// leaf, a newer Update before an older one; a pre-shared key that this member lacks waits.
+	// allowed, together with what is asked for above, which goes first. A Remove goes before
+	// Updates of the same leaf, a newer Update before an older one; a pre-shared key that this
+	// member lacks waits.
 	IncludePending bool
 	// Path renews the committer's keys even where nothing asks for it. Only commits that add
-	// members, name pre-shared keys or reinitialize, and do nothing else, may go without.
+	// members, name pre-shared keys, reinitialize or hold AppData or Ephemeral, and do nothing
+	// else, may go without.
 	Path bool
 
-	// The next four change the committer's leaf and imply Path; zero values keep what is.
+	// The next four change the committer's leaf and imply Path; zero values keep what is. A
+	// new signature key is of the group's suite.
 	NewSignatureKey     SignaturePrivateKey
 	NewCredential       *Credential
 	NewLeafExtensions   *[]Extension
@@ -67,12 +70,16 @@ func (p *CommitParams) withPath(pl *plan) bool {
 	return pl.needPath || len(pl.list) == 0 || p.changesLeaf()
 }
 
-// Commit makes a commit and the invitations that go with it. It changes nothing in g but one
-// thing: a generation of the own handshake ratchet is used up (not by a public one), so that a
-// commit that is dropped never shares its key with another. The caller stores what [Group.Save]
-// lists and the staged commit before it sends, and merges once the delivery service has
-// accepted. What is asked for and not valid is refused as a received commit would be:
-// [ErrInvalid] (with the error of a [CommitValidator]), [ErrExpired], [ErrUnknownPSK].
+// Commit makes a commit and the invitations that go with it (RFC 9420 section 12.4.1). It
+// changes nothing in g but one thing: a generation of the own handshake ratchet is used up (not
+// by a public one), so that a commit that is dropped never shares its key with another. The
+// caller stores what [Group.Save] lists and the staged commit before it sends, and merges once
+// the delivery service has accepted.
+//
+// What is asked for and not valid is refused as a received commit would be: [ErrInvalid] (with
+// the error of a [CommitValidator]), [ErrExpired], [ErrUnknownPSK]. Besides there are [ErrLimit],
+// after 1,024 commits in one epoch or for an AAD of more than 2^28 bytes, [ErrRemoved] and
+// [ErrReInit].
 func (g *Group) Commit(p CommitParams) (*StagedCommit, error) {
 	if err := g.speaks(); err != nil {
 		return nil, err

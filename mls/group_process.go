@@ -9,7 +9,8 @@ import (
 )
 
 // Received is what [Group.Process] returns: *[ApplicationMessage], *[StagedCommit],
-// *[QueuedProposal] or *[OwnCommit].
+// *[QueuedProposal] or *[OwnCommit]; and [PublicGroup.Process]: *[QueuedProposal] or
+// *[PublicCommit].
 type Received interface{ received() }
 
 // ApplicationMessage is what another member wrote with [Group.Encrypt]. Its signature was
@@ -21,7 +22,7 @@ type ApplicationMessage struct {
 	// Epoch is the one that it was sent in: the current one, or one that is kept
 	// ([Application.KeepEpochs]), whose members may have left since.
 	Epoch      uint64
-	Generation uint32 // of the sender's ratchet, contiguous at the sender
+	Generation uint32 // of the sender's ratchet: from 0 in each epoch, without a gap at the sender
 }
 
 // OwnCommit is a commit that this member made in this epoch, come back. The caller merges
@@ -44,6 +45,10 @@ func (*OwnCommit) received()          {}
 // [ErrOwnMessage]: this leaf's signature on what g never signed. An own message that comes
 // once more is [ErrConsumed], as is any under a generation that g has used itself: its key is
 // gone, so nothing can be told about it.
+//
+// Of other messages: [ErrMalformed], [ErrWrongGroup], [ErrPastEpoch], [ErrFutureEpoch],
+// [ErrDecrypt], [ErrConsumed], [ErrTooFarAhead], [ErrInvalid], [ErrLimit] for a proposal when 256
+// wait or 16 of its sender, [ErrRemoved], [ErrReInit].
 func (g *Group) Process(msg []byte) (Received, error) {
 	if g.removed {
 		return nil, ErrRemoved

@@ -9,11 +9,11 @@ import (
 
 // ProposalParams says what is proposed: exactly one of the first group.
 type ProposalParams struct {
-	Add        *KeyPackage // verified at Now
-	Update     bool        // renews the own leaf
-	Remove     *LeafIndex  // the own leaf too: that is leaving
-	Extensions *[]Extension
-	PSK        *PSKID // which the proposer need not have
+	Add        *KeyPackage  // verified at Now
+	Update     bool         // renews the own leaf, which another member has to commit
+	Remove     *LeafIndex   // the own leaf too: that is leaving
+	Extensions *[]Extension // the whole list, as in [CommitParams]
+	PSK        *PSKID       // which the proposer need not have
 	ReInit     *ReInit
 	// These are beyond RFC 9420; every member must announce their types.
 	AppData   *AppDataUpdate
@@ -28,17 +28,19 @@ type ProposalParams struct {
 	NewCredential     *Credential
 	NewLeafExtensions *[]Extension
 
-	AAD []byte // travels in the clear, signed
-	Now time.Time
+	AAD []byte    // travels in the clear, signed
+	Now time.Time // for the lifetime of what is added
 
 	Public bool // as in [CommitParams]
 }
 
-// Propose makes a proposal message (MLSMessage with a PrivateMessage or PublicMessage). It
-// counts once it has come back through [Group.Process], as everybody's does, so that all
-// members agree on what waits. It uses up a generation of the own handshake ratchet if it is
-// not public and, for an Update, keeps the new keys: the caller stores what [Group.Save] lists
-// before it sends.
+// Propose makes a proposal message (RFC 9420 section 12.1: an MLSMessage with a PrivateMessage
+// or PublicMessage). It counts once it has come back through [Group.Process], as everybody's
+// does, so that all members agree on what waits. It uses up a generation of the own handshake
+// ratchet if it is not public and, for an Update, keeps the new keys: the caller stores what
+// [Group.Save] lists before it sends. Errors: [ErrInvalid], [ErrExpired], [ErrUnsupported] for
+// the suite of a ReInit, [ErrLimit] while 16 own proposals have not come back, [ErrRemoved],
+// [ErrReInit].
 func (g *Group) Propose(p ProposalParams) ([]byte, error) {
 	if err := g.speaks(); err != nil {
 		return nil, err

@@ -49,7 +49,7 @@ func (kp *KeyPackage) tbs() []byte {
 }
 
 // ParseKeyPackage decodes a KeyPackage (not wrapped in an MLSMessage). It checks no
-// signature: that is [KeyPackage.Verify].
+// signature: that is [KeyPackage.Verify]. What does not decode is [ErrMalformed].
 func ParseKeyPackage(b []byte) (*KeyPackage, error) {
 	return parse(bytes.Clone(b), readKeyPackage)
 }
@@ -161,7 +161,7 @@ func (kp *KeyPackage) check() error {
 type KeyPackageConfig struct {
 	Suite        Suite
 	Credential   Credential
-	SignatureKey SignaturePrivateKey
+	SignatureKey SignaturePrivateKey // of this suite
 	// NotBefore and NotAfter bound the lifetime, at most [MaxLifetime] apart; they are cut to
 	// whole seconds.
 	NotBefore, NotAfter time.Time
@@ -201,8 +201,10 @@ func (kp *KeyPackage) LastResort() bool {
 	return ok
 }
 
-// NewKeyPackage makes a KeyPackage with fresh keys. The secrets belong to this package alone
-// and are deleted when a group has been joined with it.
+// NewKeyPackage makes a KeyPackage with fresh keys (RFC 9420 section 10). The secrets belong to
+// this package alone and are deleted when a group has been joined with it. Errors:
+// [ErrUnsupported] for the suite, [ErrExpired] for the lifetime, [ErrInvalid] for extensions or a
+// credential against the RFC. A signature key of another suite is refused.
 func NewKeyPackage(cfg KeyPackageConfig) (*KeyPackage, *KeyPackageSecrets, error) {
 	s, err := cfg.Suite.lookup()
 	if err != nil {
@@ -265,7 +267,7 @@ func (k *KeyPackageSecrets) KeyPackage() *KeyPackage { return k.kp }
 // Format prints "redacted" for every verb.
 func (*KeyPackageSecrets) Format(f fmt.State, _ rune) { printRedacted(f) }
 
-// MarshalBinary encodes the secrets for encrypted storage.
+// MarshalBinary encodes the secrets, and the package with them, for encrypted storage.
 func (k *KeyPackageSecrets) MarshalBinary() ([]byte, error) {
 	return sealState(stateKeyPackage, func(w *wire.Writer) {
 		writeKeyPackage(w, k.kp)

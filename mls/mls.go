@@ -132,11 +132,11 @@ const (
 
 // Extension types of RFC 9420 section 17.3. Types from 0xF000 are for private use.
 const (
-	ExtensionApplicationID        ExtensionType = 1
+	ExtensionApplicationID        ExtensionType = 1 // of leaves: whatever the application says
 	extensionRatchetTree          ExtensionType = 2
-	ExtensionRequiredCapabilities ExtensionType = 3
+	ExtensionRequiredCapabilities ExtensionType = 3 // of group contexts; see [EncodeRequiredCapabilities]
 	extensionExternalPub          ExtensionType = 4
-	ExtensionExternalSenders      ExtensionType = 5
+	ExtensionExternalSenders      ExtensionType = 5 // of group contexts; see [EncodeExternalSenders]
 )
 
 // Extension types of draft-ietf-mls-extensions. A leaf that holds one, or stands in a group

@@ -48,9 +48,9 @@ func (p *plan) newStaged(a *authenticatedContent, msg []byte) *StagedCommit {
 }
 
 // Merge moves the group into the epoch that the commit begins. The message keys, proposals
-// and secrets of the old epoch are gone, but for what [Application.KeepEpochs] keeps; the caller stores what [Group.Save] lists at once, since
-// going back would use keys twice. A commit made for another state is [ErrStale], and changes
-// nothing.
+// and secrets of the old epoch are gone, but for what [Application.KeepEpochs] keeps; the caller
+// stores what [Group.Save] lists at once, since going back would use keys twice. A commit made
+// for another state is [ErrStale], and changes nothing; a former member is [ErrRemoved].
 func (g *Group) Merge(c *StagedCommit) error {
 	if g.removed {
 		return ErrRemoved
