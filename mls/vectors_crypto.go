@@ -40,6 +40,9 @@ type cryptoBasicsVector struct {
 }
 
 func checkCryptoBasics(s *suite, v *cryptoBasicsVector) error {
+	if v.ExpandWithLabel.Length == 0 || v.DeriveTreeSecret.Length == 0 {
+		return errNothing
+	}
 	return firstError(
 		expect("ref_hash", s.refHash(v.RefHash.Label, v.RefHash.Value), v.RefHash.Out),
 		expect("expand_with_label", s.expandWithLabel(v.ExpandWithLabel.Secret, v.ExpandWithLabel.Label,
@@ -65,7 +68,7 @@ func (v *cryptoBasicsVector) checkSign(s *suite) error {
 	if err != nil {
 		return err
 	}
-	return s.verifyWithLabel(key.Public(), c.Label, c.Content, signature)
+	return s.verifyWithLabel([]byte(c.Pub), c.Label, c.Content, signature)
 }
 
 func (v *cryptoBasicsVector) checkEncrypt(s *suite) error {
@@ -120,8 +123,14 @@ type keyScheduleVector struct {
 }
 
 func checkKeySchedule(s *suite, v *keyScheduleVector) error {
+	if len(v.Epochs) == 0 {
+		return errNothing
+	}
 	initSecret := secret(v.InitialInitSecret)
 	for i, e := range v.Epochs {
+		if e.Exporter.Length == 0 {
+			return errNothing
+		}
 		ctx := &groupContext{
 			suite: s.id, groupID: v.GroupID, epoch: uint64(i), treeHash: e.TreeHash,
 			confirmedTranscriptHash: e.ConfirmedTranscriptHash,

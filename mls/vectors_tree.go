@@ -1,6 +1,7 @@
 package mls
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,6 +20,11 @@ type treeMathVector struct {
 func checkTreeMath(_ *suite, v *treeMathVector) error {
 	if treeWidth(v.Leaves) != v.Nodes || treeRoot(v.Leaves) != v.Root {
 		return fmt.Errorf("width %d root %d", treeWidth(v.Leaves), treeRoot(v.Leaves))
+	}
+	for _, list := range [][]*nodeIndex{v.Left, v.Right, v.Parent, v.Sibling} {
+		if uint32(len(list)) != v.Nodes {
+			return fmt.Errorf("a list of %d nodes, want %d", len(list), v.Nodes)
+		}
 	}
 	for x := range nodeIndex(v.Nodes) {
 		for _, c := range []struct {
@@ -64,18 +70,21 @@ func checkTreeOperations(s *suite, v *treeOperationsVector) error {
 	if err != nil {
 		return err
 	}
-	switch p.kind {
-	case proposalAdd:
+	switch {
+	case p.kind == proposalAdd:
+		if err := s.verifyWithLabel(p.add.leaf.signatureKey, "KeyPackageTBS", p.add.tbs(), p.add.signature); err != nil {
+			return err
+		}
 		if _, err := t.add(p.add.leaf); err != nil {
 			return err
 		}
-	case proposalUpdate:
+	case p.kind == proposalUpdate && t.leaf(v.ProposalSender) != nil:
 		t.update(v.ProposalSender, p.update)
-	case proposalRemove:
+	case p.kind == proposalRemove && t.leaf(p.remove) != nil:
 		t.remove(p.remove)
 		t.truncate()
 	default:
-		return fmt.Errorf("proposal of type %d", p.kind)
+		return fmt.Errorf("proposal of type %d, by or about nobody", p.kind)
 	}
 	return firstError(
 		expect("tree_after", encode(t, writeRatchetTree), v.TreeAfter),
@@ -146,12 +155,20 @@ func checkTreeKEM(s *suite, v *treeKEMVector) error {
 	if err != nil {
 		return err
 	}
+	for l, leaf := range t.members {
+		if err := leaf.verifySignature(s, v.GroupID, l); err != nil {
+			return err
+		}
+	}
 	run := &treeKEMRun{
 		treeKEMVector: v, suite: s, tree: t,
 		held: map[LeafIndex]privateTree{}, keys: map[LeafIndex]SignaturePrivateKey{},
 	}
 	if err := run.loadPrivate(); err != nil {
 		return err
+	}
+	if len(v.UpdatePaths) == 0 {
+		return errNothing
 	}
 	for i := range v.UpdatePaths {
 		if err := run.checkReceived(i); err != nil {
@@ -184,6 +201,10 @@ func (run *treeKEMRun) loadPrivate() error {
 		if run.keys[p.Index], err = run.suite.id.ParseSignatureKey(run.suite.vectorKey(p.SignaturePriv)); err != nil {
 			return err
 		}
+		leaf := run.tree.leaf(p.Index)
+		if leaf == nil || !bytes.Equal(leaf.signatureKey, run.keys[p.Index].pub) {
+			return fmt.Errorf("signature key of leaf %d does not fit the tree", p.Index)
+		}
 	}
 	return nil
 }
@@ -201,6 +222,9 @@ func (run *treeKEMRun) checkReceived(i int) error {
 	v := run.UpdatePaths[i]
 	p, err := parse(v.UpdatePath, readUpdatePath)
 	if err != nil {
+		return err
+	}
+	if err := p.leaf.verifySignature(run.suite, run.GroupID, v.Sender); err != nil {
 		return err
 	}
 	t := run.tree.clone()
@@ -222,7 +246,7 @@ func (run *treeKEMRun) checkReceived(i int) error {
 		if err != nil {
 			return fmt.Errorf("leaf %d: %w", l, err)
 		}
-		if v.PathSecrets[l] == nil {
+		if int(l) >= len(v.PathSecrets) || v.PathSecrets[l] == nil {
 			return errors.New("vector has no path secret")
 		}
 		err = firstError(
@@ -231,6 +255,11 @@ func (run *treeKEMRun) checkReceived(i int) error {
 		)
 		if err != nil {
 			return fmt.Errorf("leaf %d: %w", l, err)
+		}
+	}
+	for i, pathSecret := range v.PathSecrets {
+		if l := LeafIndex(i); pathSecret != nil && (l == v.Sender || run.tree.leaf(l) == nil) {
+			return fmt.Errorf("leaf %d has a path secret", l)
 		}
 	}
 	return nil
