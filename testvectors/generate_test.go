@@ -17,7 +17,8 @@ import (
 var update = flag.Bool("update", false, "write the files of vectors anew")
 
 // generators make the files. They share no code with the packages that check them: every
-// format here is written a second time, from the PROTOCOL.md pages.
+// format here is written a second time, from the PROTOCOL.md pages. Files of MLS are made and
+// compared in the tests of package mls.
 var generators = map[string]func(t *testing.T) []object{
 	"frames.json":            frameVectors,
 	"proofs.json":            proofVectors,
@@ -43,7 +44,7 @@ func TestFilesAreFresh(t *testing.T) {
 	have := map[string][]byte{}
 	for _, f := range all {
 		have[f.Name] = f.Data
-		if generators[f.Name] == nil {
+		if generators[f.Name] == nil && !ofMLS(f.Name) {
 			t.Errorf("%s has no generator", f.Name)
 		}
 	}

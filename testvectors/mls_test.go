@@ -1,0 +1,115 @@
+package testvectors_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sealpost/sealpost/mls"
+)
+
+// ofMLS tells whether a file is of MLS.
+func ofMLS(file string) bool { return strings.HasPrefix(file, "mls-") }
+
+// suiteOf is a case's cipher suite; false in formats without.
+func suiteOf(c map[string]any) (mls.Suite, bool) {
+	id, ok := c["cipher_suite"].(float64)
+	return mls.Suite(id), ok
+}
+
+// TestEverySuiteHasMLSVectors: each format that has a suite has a case for every one.
+func TestEverySuiteHasMLSVectors(t *testing.T) {
+	files := 0
+	for file, list := range cases(t) {
+		if _, ok := suiteOf(list[0]); !ofMLS(file) || !ok || file == "mls-rules.json" || file == "mls-passive-client-random.json" {
+			continue
+		}
+		files++
+		have := map[mls.Suite]bool{}
+		for _, c := range list {
+			s, _ := suiteOf(c)
+			have[s] = true
+		}
+		if got := slices.Sorted(maps.Keys(have)); !slices.Equal(got, mls.Suites()) {
+			t.Errorf("%s has suites %d, want %d", file, got, mls.Suites())
+		}
+	}
+	if files != 12 {
+		t.Errorf("%d files with suites, want 12", files)
+	}
+}
+
+// mlsMayDiffer tells whether a case with that change may be another good one.
+func mlsMayDiffer(file, where string) bool {
+	const longer = ", change 0" // see others
+	switch {
+	case strings.Contains(where, "cipher_suite"): // changed by hand
+		return true
+	case strings.HasSuffix(where, "secret"+longer), strings.HasSuffix(where, "confirmation_key"+longer),
+		strings.HasSuffix(where, "membership_key"+longer):
+		return true // the same key of HMAC, with a zero behind it
+	case strings.HasPrefix(where, "sender_data.ciphertext"):
+		return true // its beginning is what counts
+	case strings.HasPrefix(where, "proposal_sender"):
+		return true // matters to an Update alone
+	case strings.HasSuffix(where, "without path_secrets"), where == "without epochs" && strings.Contains(file, "passive"):
+		return true // a case of less
+	case where == "epochs.[0].without psk_secret":
+		return true // which is zero
+	case strings.HasPrefix(where, "ratchet_tree"+longer), where == "without external_psks":
+		return true // that in the Welcome goes first; it may use no key
+	case strings.HasPrefix(where, "external_psks"): // of which one is used, in this file always
+		return file != "mls-passive-client-handling-commit.json" || !strings.HasPrefix(where, "external_psks.[1]")
+	}
+	return false
+}
+
+// TestEveryMLSValueIsChecked is TestEveryValueIsChecked for a sample: of the default suite, one
+// with ECDSA and a post-quantum one.
+func TestEveryMLSValueIsChecked(t *testing.T) {
+	sample := map[mls.Suite]bool{mls.DefaultSuite: true}
+	if !testing.Short() {
+		sample[mls.SuiteP256AES128P256], sample[mls.SuiteMLKEM768X25519AES256Ed25519] = true, true
+	}
+	for file, list := range cases(t) {
+		if !ofMLS(file) || file == "mls-rules.json" {
+			continue
+		}
+		seen := map[mls.Suite]bool{}
+		for i, c := range list {
+			s, has := suiteOf(c)
+			if has && (!sample[s] || seen[s]) || !has && i > 3 {
+				continue
+			}
+			seen[s] = true
+			try := func(where string) { mustFail(t, file, c, where) }
+			if file == "mls-messages.json" {
+				recut(c, try)
+				continue
+			}
+			if has { // another hash, so that it shows wherever the suite matters
+				c["cipher_suite"] = mls.SuiteP521AES256P521
+				try("cipher_suite")
+				c["cipher_suite"] = s
+			}
+			mutate(c, func(where string) {
+				if !mlsMayDiffer(file, where) {
+					try(where)
+				}
+			})
+		}
+	}
+}
+
+// recut changes the length of each message: what is in one, a case that is only decoded and
+// encoded does not say.
+func recut(c map[string]any, try func(where string)) {
+	for name, value := range c {
+		for i, other := range []string{value.(string) + "00", value.(string)[2:], ""} {
+			c[name] = other
+			try(name + []string{" with a byte more", " with a byte less", " empty"}[i])
+		}
+		c[name] = value
+	}
+}
