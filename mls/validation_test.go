@@ -176,6 +176,10 @@ func listFaults(t tb, groups []*Group) []listFault {
 	remove := func(l LeafIndex) *proposal { return &proposal{kind: proposalRemove, remove: l} }
 	extensions := func(es ...Extension) *proposal { return &proposal{kind: proposalGroupExtensions, extensions: es} }
 	required := encodeRequired(requiredCapabilities{extensions: []ExtensionType{0xf888}})
+	kemOutput, _, err := suites[id].sendInit(must(groups[0].at.externalKey())(t).pub)
+	if err != nil {
+		t.Fatal(err)
+	}
 	nonce := make([]byte, suites[id].nh)
 	reInit := func(p ReInit) *proposal { return &proposal{kind: proposalReInit, reInit: p} }
 	psk := func(id preSharedKeyID) *proposal { return &proposal{kind: proposalPSK, psk: id} }
@@ -199,7 +203,7 @@ func listFaults(t tb, groups []*Group) []listFault {
 		{"one leaf twice", "tree.unique-encryption-key", []*proposal{add, {kind: proposalAdd, add: sameLeafKey}}},
 		{"a member once more", "tree.unique-signature-key", []*proposal{{kind: proposalAdd, add: member}}},
 		{"signature key of another", "keypackage.signature", []*proposal{{kind: proposalAdd, add: sameKey}}},
-		{"ExternalInit by a member", "proposals.external-init", []*proposal{{kind: proposalExternalInit, externalInit: []byte{1}}}},
+		{"ExternalInit by a member", "proposals.external-init", []*proposal{{kind: proposalExternalInit, externalInit: kemOutput}}},
 		{"PSK with a short nonce", "psk.nonce", []*proposal{psk(preSharedKeyID{kind: pskExternal, nonce: nonce[1:]})}},
 		{"PSK with a long nonce", "psk.nonce", []*proposal{psk(preSharedKeyID{kind: pskExternal, nonce: append(nonce, 0)})}},
 		{"PSK for a reinitialized group", "psk.usage", []*proposal{psk(preSharedKeyID{kind: pskResumption, usage: usageReInit, groupID: []byte("group"), epoch: 1, nonce: nonce})}},

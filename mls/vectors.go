@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // VectorReport is the outcome of one vector file: how many of its cases passed, failed and
@@ -44,8 +45,12 @@ var vectorKinds = map[string]func(json.RawMessage) error{
 	"passive-client-random":          vectorCase(checkPassive),
 }
 
-// CheckVectors runs every case of a test vector file of the MLS working group. The kind is
-// the file's name without ".json". The error is for an unknown kind or a file that is no
+// ruleKind begins the kinds of files that show how one rule is broken; the rule's id follows.
+const ruleKind = "rules-"
+
+// CheckVectors runs every case of a test vector file of the MLS working group, or of one that
+// shows how a rule of VALIDATION.md is broken. The kind is the file's name without ".json", of
+// the latter "rules-" and the rule's id. The error is for an unknown kind or a file that is no
 // JSON array; cases that fail are in the report.
 func CheckVectors(kind string, data []byte) (VectorReport, error) {
 	report := VectorReport{Skips: map[string]int{}}
@@ -54,6 +59,9 @@ func CheckVectors(kind string, data []byte) (VectorReport, error) {
 		return report, fmt.Errorf("mls: vector file %s: %w", kind, err)
 	}
 	check := vectorKinds[kind]
+	if rule, ok := strings.CutPrefix(kind, ruleKind); ok {
+		check = vectorCase(checkRule(rule))
+	}
 	if check == nil {
 		return report, fmt.Errorf("%w: vector file %s", ErrUnsupported, kind)
 	}

@@ -26,6 +26,7 @@ import (
 
 //go:generate go test -count=1 -run ^TestFilesAreFresh$ . -update
 //go:generate go test -count=1 -run ^TestOwnVectorFilesAreFresh$ ../mls -update-vectors
+//go:generate go test -count=1 -run ^TestRuleFilesAreFresh$ ../mls -update-rules
 
 //go:embed *.json
 var files embed.FS
