@@ -154,7 +154,8 @@ type cutter struct {
 	mu     sync.Mutex
 	random *mathrand.Rand
 	cuts   int
-	least  int
+	least  int // bytes, both ways
+	spread int
 }
 
 func (c *cutter) dial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -164,7 +165,7 @@ func (c *cutter) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return &cutConn{Conn: conn, c: c, left: c.least + c.random.IntN(30_000)}, nil
+	return &cutConn{Conn: conn, c: c, left: c.least + c.random.IntN(c.spread)}, nil
 }
 
 type cutConn struct {
@@ -201,7 +202,7 @@ func (c *cutConn) Write(p []byte) (int, error) {
 // middle of whatever it carries. Each message is there once, in order.
 func TestA07_CutEverywhere(t *testing.T) {
 	s := startServers(t)
-	network := &cutter{random: mathrand.New(mathrand.NewPCG(7, 7)), least: 50_000}
+	network := &cutter{random: mathrand.New(mathrand.NewPCG(7, 7)), least: 50_000, spread: 30_000}
 	alice, bob := s.register("alice"), s.register("bob")
 	peer, err := alice.Find(alice.ctx(), "bob")
 	alice.must(err)
@@ -235,6 +236,43 @@ func TestA07_CutEverywhere(t *testing.T) {
 	if entries, skipped := alice.logged(id); entries != uint64(len(a))+2 || skipped != 0 {
 		t.Errorf("the log has %d entries for %d messages, of which %d were skipped", entries, len(a), skipped)
 	}
+	if network.cuts < 3 {
+		t.Errorf("only %d connections were cut: the test shows nothing", network.cuts)
+	}
+}
+
+// TestA07_CutBeforeABurstIsThrough: no session lasts for as much as two people have to say to
+// each other, not even for one turn of it. They say it in smaller pieces.
+func TestA07_CutBeforeABurstIsThrough(t *testing.T) {
+	s := startServers(t)
+	network := &cutter{random: mathrand.New(mathrand.NewPCG(7, 7)), least: 14_000, spread: 4_000}
+	alice, bob := s.register("alice"), s.register("bob")
+	peer, err := alice.Find(alice.ctx(), "bob")
+	alice.must(err)
+	id, err := alice.StartDirect(alice.ctx(), peer)
+	alice.must(err)
+	bob.awaitKind(EventJoined, 1)
+	alice.quiet()
+	bob.quiet()
+	bob.close()
+	var texts []string
+	for n := range 30 {
+		texts = append(texts, fmt.Sprint(n))
+		alice.say(id, texts[n])
+	}
+	alice.quiet() // a backlog for Bob
+	alice.close()
+	for _, u := range []*user{alice, bob} {
+		u.cfg.DialContext = network.dial
+		u.open()
+	}
+	var answers []string
+	for n := range 30 {
+		answers = append(answers, fmt.Sprint("answer ", n))
+		bob.say(directID(alice.id), answers[n])
+	}
+	bob.awaitText(texts...)
+	alice.awaitText(answers...)
 	if network.cuts < 3 {
 		t.Errorf("only %d connections were cut: the test shows nothing", network.cuts)
 	}

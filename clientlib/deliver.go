@@ -17,10 +17,12 @@ import (
 // attach starts reading the group's queue behind the cursor.
 func (e *engine) attach(l *link, g *group) {
 	g.busy = true
+	l.pace.tried++
 	reader := e.id.Secret.readerKey(g.rec.Queue, e.reader(g))
-	e.openStream(l, l.conn.Attach(g.rec.Queue, reader, new(g.cursor), window), streamHandler{
+	e.openStream(l, l.conn.Attach(g.rec.Queue, reader, new(g.cursor), l.pace.window()), streamHandler{
 		opened: func(s *relayclient.Stream) {
 			g.busy, g.stream, g.head, g.refused = false, s, s.Head, 0
+			l.pace.attached(s.Head.Seq > g.cursor.Seq)
 			s.Ack(g.cursor.Seq) // the last one of the session before may have been lost
 			if g.rec.State == groupRekeying {
 				g.rec.State = groupActive // the own key is a reader: an earlier REKEY took effect
@@ -167,7 +169,7 @@ func (e *engine) deliver(g *group, s *relayclient.Stream, entries []relayclient.
 	}
 	s.Ack(g.cursor.Seq)
 	if l := e.links[g.rec.Relay]; l != nil {
-		l.useful = true
+		l.brought(len(entries) - len(rest))
 	}
 	if !g.live() && g.stream == s {
 		g.stream = nil

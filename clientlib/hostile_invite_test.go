@@ -130,7 +130,7 @@ func (u *user) lure(invited *user, f lureSpec) *luring {
 func (g *luring) overheard() (texts []string) {
 	t := g.by.t
 	t.Helper()
-	s, err := g.conn.Attach(g.before.queue, g.reader, nil, window).Wait(g.by.ctx())
+	s, err := g.conn.Attach(g.before.queue, g.reader, nil, 0).Wait(g.by.ctx())
 	g.by.must(err)
 	for read := uint64(0); read < s.Head.Seq; {
 		var ev relayclient.Event

@@ -68,10 +68,12 @@ func (e *engine) attachInbox(l *link) {
 	if e.inbox.cursor != (relay.Position{}) {
 		from = new(e.inbox.cursor)
 	}
-	call := l.conn.Attach(e.id.Inbox, e.id.Secret.readerKey(e.id.Inbox, relay.PublicKey{}), from, window)
+	l.pace.tried++
+	call := l.conn.Attach(e.id.Inbox, e.id.Secret.readerKey(e.id.Inbox, relay.PublicKey{}), from, l.pace.window())
 	e.openStream(l, call, streamHandler{
 		opened: func(s *relayclient.Stream) {
 			e.inbox.stream, e.inbox.busy = s, false
+			l.pace.attached(s.Head.Seq > e.inbox.cursor.Seq)
 			s.Ack(e.inbox.cursor.Seq)
 		},
 		refused: func(err error) { e.inboxRefused(l, err) },
@@ -136,7 +138,7 @@ func (e *engine) saveInboxCursor(tx *state.Tx) error {
 func (e *engine) inboxEvent(l *link, s *relayclient.Stream, ev relayclient.Event) {
 	switch ev := ev.(type) {
 	case relayclient.Delivery:
-		e.inboxDeliver(s, ev.Entries)
+		e.inboxDeliver(l, s, ev.Entries)
 	case relayclient.Gap:
 		// Strangers' entries that were dropped are their senders' to repeat.
 		e.inbox.cursor = ev.Position
@@ -154,7 +156,7 @@ func (e *engine) inboxEvent(l *link, s *relayclient.Stream, ev relayclient.Event
 
 // inboxDeliver keeps the invitations among the entries; answering them comes after the ack,
 // from the store, so a crash in between loses none.
-func (e *engine) inboxDeliver(s *relayclient.Stream, entries []relayclient.Entry) {
+func (e *engine) inboxDeliver(l *link, s *relayclient.Stream, entries []relayclient.Entry) {
 	arrived := map[[32]byte]*invitation{}
 	err := e.update(func(tx *state.Tx) error {
 		for _, en := range entries {
@@ -178,6 +180,7 @@ func (e *engine) inboxDeliver(s *relayclient.Stream, entries []relayclient.Entry
 	if err != nil {
 		return
 	}
+	l.brought(len(entries))
 	s.Ack(e.inbox.cursor.Seq)
 	for hash, v := range arrived {
 		e.join(hash, v)

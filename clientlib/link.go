@@ -18,6 +18,7 @@ type link struct {
 	backoff relayclient.Backoff
 	under   int  // bytes of envelopes that are under way
 	useful  bool // something was stored, here or there, over this connection
+	pace    pace
 
 	blobs chan struct{} // cap blobsAtOnce: sessions that bring commits' blobs
 }
@@ -41,9 +42,6 @@ func (l *link) inTurn(ctx context.Context, fn func() error) error {
 const underWay = 2 << 20
 
 func (l *link) full() bool { return l.under >= underWay }
-
-// window is how many bytes a relay may deliver ahead of what is processed, per queue.
-const window = 256 << 10
 
 // linkTo returns the link to a relay, dialling if it is down. A text that is no address
 // gives nil: the policy it came from was checked, so only a damaged store gets here.
@@ -118,6 +116,7 @@ func (e *engine) watch(ctx context.Context, l *link, conn *relayclient.Conn, up 
 			l.conn = nil
 			e.linkDown(l)
 		}
+		l.pace.ended(l.useful)
 		if l.useful {
 			// However short it was: a network that cuts every session, and lets a part of the
 			// work through each time, is no reason to wait longer and longer.
@@ -126,6 +125,12 @@ func (e *engine) watch(ctx context.Context, l *link, conn *relayclient.Conn, up 
 		}
 		e.redial(l, l.backoff.Next(lived, advice))
 	})
+}
+
+// brought notes that so many messages or requests got through.
+func (l *link) brought(n int) {
+	l.useful = true
+	l.pace.got(n)
 }
 
 func (e *engine) redial(l *link, pause time.Duration) {
@@ -185,6 +190,7 @@ func (e *engine) hangUp() {
 // send is answer for a request that carries size bytes.
 func (e *engine) send(l *link, size int, call *relayclient.Call, then func(relay.Position, error)) {
 	l.under += size
+	l.pace.tried++
 	e.answer(l, call, func(at relay.Position, err error) {
 		was := l.full()
 		l.under -= size
@@ -207,7 +213,9 @@ func (e *engine) answer(l *link, call *relayclient.Call, then func(relay.Positio
 				return
 			}
 			if l.conn == conn {
-				l.useful = l.useful || err == nil
+				if err == nil {
+					l.brought(1)
+				}
 				then(pos, err)
 			}
 		})

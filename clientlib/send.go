@@ -25,10 +25,6 @@ type row struct {
 	uploading context.CancelFunc // its file is on its way; nil if not
 }
 
-// sendAhead is how many messages of a group may be under way at once. They share one
-// transaction and one flush of the disk.
-const sendAhead = 64
-
 // senderURI and roomURI are the URIs that go into a message's id.
 func senderURI(a keyserver.AccountID) string { return "sealpost:account:" + a.String() }
 
@@ -56,7 +52,7 @@ func (e *engine) flush(l *link, g *group) {
 		}
 	}
 	for _, r := range e.rows {
-		if under+len(fresh)+len(ready) >= sendAhead {
+		if under+len(fresh)+len(ready) >= l.pace.messages() {
 			break
 		}
 		switch {
