@@ -88,9 +88,12 @@ func vectorCase[T any](check func(*suite, *T) error) func(json.RawMessage) error
 			Suite *Suite `json:"cipher_suite"`
 		}
 		// Cases that are arrays or have no suite leave it nil.
-		_ = json.Unmarshal(raw, &head)
+		err := json.Unmarshal(raw, &head)
 		s := suites[DefaultSuite]
 		if head.Suite != nil {
+			if err != nil {
+				return err
+			}
 			if s = suites[*head.Suite]; s == nil {
 				return errSkip{fmt.Sprintf("suite %d not supported: %v", *head.Suite, *head.Suite)}
 			}

@@ -1,12 +1,15 @@
 package testvectors_test
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/sealpost/sealpost/internal/vectorfile"
 	"github.com/sealpost/sealpost/mls"
+	"github.com/sealpost/sealpost/testvectors"
 )
 
 // ofMLS tells whether a file is of MLS.
@@ -102,6 +105,28 @@ func TestEveryMLSValueIsChecked(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestWhatIsNoMLSCase: a case that lacks everything does not look like a pass.
+func TestWhatIsNoMLSCase(t *testing.T) {
+	for file := range cases(t) {
+		if !ofMLS(file) {
+			continue
+		}
+		for _, data := range []string{`[{}]`, `[null]`, `[1]`, `[[]]`, `[{"cipher_suite": 1}]`, `[{"cipher_suite": "1"}]`} {
+			if report, err := testvectors.Check(file, []byte(data)); err != nil || report.Failed != 1 {
+				t.Errorf("%s with %s: %d failed (%v), want 1", file, data, report.Failed, err)
+			}
+		}
+		for _, data := range []string{``, `{}`, `[]`} {
+			if report, err := testvectors.Check(file, []byte(data)); !errors.Is(err, vectorfile.ErrFile) || report.Passed > 0 {
+				t.Errorf("%s with %q: %v, want ErrFile", file, data, err)
+			}
+		}
+	}
+	if _, err := testvectors.Check("mls-weather.json", []byte(`[{}]`)); !errors.Is(err, vectorfile.ErrFile) {
+		t.Errorf("a kind that nobody knows: %v, want ErrFile", err)
 	}
 }
 
