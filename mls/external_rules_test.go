@@ -70,9 +70,9 @@ func externalFaults(t tb, id Suite, groups []*Group, ref []byte) []externalFault
 		{"by unknown reference", "commit.reference", func(b *externalBuilder) {
 			b.commit.proposals = append(b.commit.proposals, proposalOrRef{ref: make([]byte, len(ref))})
 		}},
+		{"extensions", "proposal.sender", also(&proposal{kind: proposalGroupExtensions, extensions: groups[0].Extensions()})},
 		{"Add", "proposal.sender", also(&proposal{kind: proposalAdd, add: kp})},
 		{"Update", "proposal.sender", also(&proposal{kind: proposalUpdate, update: groups[0].at.tree.leaf(0)})},
-		{"extensions", "proposal.sender", also(&proposal{kind: proposalGroupExtensions})},
 		{"ReInit", "proposal.sender", also(&proposal{kind: proposalReInit, reInit: ReInit{Version: 1, Suite: id}})},
 		{"SelfRemove by value", "proposal.sender", also(&proposal{kind: ProposalSelfRemove})},
 		{"custom", "proposal.sender", also(&proposal{kind: 0xf00d})},

@@ -80,13 +80,7 @@ func publicCommit(t tb, g *Group) []byte {
 // value; edit may change the commit before it is signed, and retag its confirmation tag.
 func hack(t tb, g *Group, list []*proposal, edit func(*commitBuilder), format uint16, retag func([]byte) []byte) ([]byte, error) {
 	t.Helper()
-	p := &CommitParams{Path: true, Now: testNow}
-	pl := must(g.at.apply(nil, g.at.own, &Application{}))(t)
-	b := &commitBuilder{group: g, plan: pl, params: p, commit: new(commit)}
-	commitSecret := must(b.assemble())(t)
-	for _, q := range list {
-		b.commit.proposals = append(b.commit.proposals, proposalOrRef{proposal: q})
-	}
+	b, commitSecret := assembled(t, g, list)
 	if edit != nil {
 		edit(b)
 	}
@@ -97,7 +91,7 @@ func hack(t tb, g *Group, list []*proposal, edit func(*commitBuilder), format ui
 	if err := a.sign(s, g.at.signatureKey, g.at.ctx); err != nil {
 		return nil, err
 	}
-	next := &EpochView{PublicView: &PublicView{suite: s, tree: pl.tree, ctx: pl.nextContext(a)}}
+	next := &EpochView{PublicView: &PublicView{suite: s, tree: b.plan.tree, ctx: b.plan.nextContext(a)}}
 	joiner := s.joinerSecret(g.at.secrets.init, commitSecret, next.ctx)
 	next.begin(s.epochSecret(joiner, s.pskSecret(nil, nil), next.ctx))
 	a.auth.confirmationTag = s.mac(next.secrets.confirmationKey, next.ctx.confirmedTranscriptHash)
@@ -112,6 +106,33 @@ func hack(t tb, g *Group, list []*proposal, edit func(*commitBuilder), format ui
 		return nil, err
 	}
 	return encode(&message{wireFormat: wireFormatPublic, public: m}, writeMessage), nil
+}
+
+// assembled is a commit of the list with a path that fits as much of it as may be, from its
+// beginning: nothing is wrong with the rest but what the list itself breaks.
+func assembled(t tb, g *Group, list []*proposal) (*commitBuilder, secret) {
+	t.Helper()
+	for n := len(list); n >= 0; n-- {
+		var sound []listed
+		for _, q := range list[:n] {
+			sound = append(sound, listed{proposal: q, from: fromMember(g.at.own)})
+		}
+		pl, err := g.at.apply(sound, g.at.own, &Application{})
+		if err != nil {
+			continue
+		}
+		b := &commitBuilder{group: g, plan: pl, params: &CommitParams{Path: true, Now: testNow}, commit: new(commit)}
+		commitSecret, err := b.assemble()
+		if err != nil {
+			continue
+		}
+		for _, q := range list[n:] {
+			b.commit.proposals = append(b.commit.proposals, proposalOrRef{proposal: q})
+		}
+		return b, commitSecret
+	}
+	t.Fatal("not even an empty commit can be made")
+	return nil, nil
 }
 
 func TestDamagedWelcomeAndTree(t *testing.T) {

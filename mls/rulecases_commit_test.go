@@ -39,15 +39,16 @@ func referenceCases(t *testing.T, id Suite) []*ruleVector {
 func listCases(t *testing.T, id Suite) []*ruleVector {
 	s := trioSetting(t, id)
 	a := s.groups[0]
-	faults := listFaults(t, s.groups)
-	for _, rule := range slices.Sorted(maps.Keys(unmet)) {
-		required := Extension{Type: ExtensionRequiredCapabilities, Data: encodeRequired(unmet[rule])}
-		faults = append(faults, extensionFault("a capability that nobody has", rule, required))
-	}
+	var faults []listFault
 	bad := badKeyPackages(t, id)
 	for _, rule := range []string{"keypackage.suite", "group.extension-support", "keypackage.signature", "leaf.suite-support"} {
 		faults = append(faults, listFault{"an Add that breaks the rule", rule, []*proposal{{kind: proposalAdd, add: bad[rule]}}})
 	}
+	for _, rule := range slices.Sorted(maps.Keys(unmet)) {
+		required := Extension{Type: ExtensionRequiredCapabilities, Data: encodeRequired(unmet[rule])}
+		faults = append(faults, extensionFault("a capability that nobody has", rule, required))
+	}
+	faults = append(faults, listFaults(t, s.groups)...)
 	var all []*ruleVector
 	for _, f := range faults {
 		all = append(all, s.openly("a commit: "+f.name, f.rule, f.commit(t, a, wireFormatPublic), s.goodCommit(t)))

@@ -6,13 +6,19 @@ import "testing"
 
 func externalCommitCases(t *testing.T, id Suite) []*ruleVector {
 	s := trioSetting(t, id)
-	s.all(t, must(s.groups[2].Propose(ProposalParams{Remove: new(LeafIndex(0)), Public: true}))(t))
+	es := s.groups[0].Extensions()
+	s.all(t, must(s.groups[2].Propose(ProposalParams{Extensions: &es, Public: true}))(t))
 	ref := s.groups[0].queue[0].ref
 	made := func(edit func(*externalBuilder)) *publicMessage {
 		return hackExternal(t, s.info, outsider(t, id, "d"), edit)
 	}
 	good := publicBytes(made(func(*externalBuilder) {}))
-	var all []*ruleVector
+	again := outsider(t, id, "c") // whose place depends on nothing but the first Remove
+	again.Remove = new(LeafIndex(2))
+	removes := publicBytes(hackExternal(t, s.info, again, func(b *externalBuilder) {
+		b.commit.proposals = append(b.commit.proposals, b.commit.proposals[1])
+	}))
+	all := []*ruleVector{s.openly("an external commit: one Remove twice", "external.remove-count", removes, good)}
 	for _, f := range externalFaults(t, id, s.groups, ref) {
 		all = append(all, s.openly("an external commit: "+f.name, f.rule, publicBytes(made(f.edit)), good))
 	}

@@ -1,6 +1,7 @@
 package mls
 
 import (
+	"bytes"
 	"testing"
 )
 
@@ -121,7 +122,22 @@ func (f *treeFault) info(t tb, g *Group) []byte {
 
 func treeCases(t *testing.T, id Suite) []*ruleVector {
 	s := trioSetting(t, id)
+	// A leaf that no parent hash covers: it was added without a path.
+	a := s.groups[0].Clone()
+	kp, secrets := keyPackageOf(t, id, "d")
+	done(t, a.Merge(must(a.Commit(CommitParams{Add: []*KeyPackage{kp}, Now: testNow}))(t)))
+	resign := func(l *leafNode) {
+		key := secrets.signatureKey
+		if !bytes.Equal(key.Public(), l.signatureKey) {
+			key = a.at.signatureKey
+		}
+		done(t, l.sign(a.at.suite, key, nil, 0))
+	}
+	good := groupInfoFor(t, a)
 	var all []*ruleVector
+	for _, f := range leafFaults(3, resign) {
+		all = append(all, followCase("a tree: "+f.name, f.rule, f.info(t, a), good))
+	}
 	for _, f := range treeFaults(t, id) {
 		all = append(all, followCase("a tree: "+f.name, f.rule, f.info(t, s.groups[0]), s.info))
 	}

@@ -157,7 +157,7 @@ type listFault struct {
 func (f *listFault) commit(t tb, g *Group, format uint16) []byte {
 	t.Helper()
 	edit := func(*commitBuilder) {}
-	if f.list[0].kind == proposalAdd {
+	if slices.ContainsFunc(f.list, func(p *proposal) bool { return p.kind == proposalAdd }) {
 		edit = withoutPath
 	}
 	return must(hack(t, g.Clone(), f.list, edit, format, nil))(t)
@@ -257,6 +257,15 @@ func pathFaults(t tb, groups []*Group) []pathFault {
 			t.Fatal(err)
 		}
 	}
+	relink := func(b *commitBuilder) { // so that the nodes' keys are those that the leaf was made for
+		tree, own := b.plan.tree.clone(), b.group.at.own
+		var keys [][]byte
+		for _, n := range b.commit.path.nodes {
+			keys = append(keys, n.encryptionKey)
+		}
+		b.commit.path.leaf.parentHash = tree.setPath(own, tree.filteredPath(own), keys)
+		resign(b)
+	}
 	stranger := must(groups[0].at.suite.generateHPKE())(t).pub
 	return []pathFault{
 		{"no path and no proposals", "commit.path", func(b *commitBuilder) { b.commit.path = nil }},
@@ -309,7 +318,7 @@ func pathFaults(t tb, groups []*Group) []pathFault {
 		{"one key for two nodes", "path.unique-key", func(b *commitBuilder) {
 			b.commit.path.nodes[1].encryptionKey = b.commit.path.nodes[0].encryptionKey
 		}},
-		{"node key of low order", "path.key", func(b *commitBuilder) { b.commit.path.nodes[1].encryptionKey = badKey(t, id) }},
+		{"node key of low order", "path.key", func(b *commitBuilder) { b.commit.path.nodes[1].encryptionKey = badKey(t, id); relink(b) }},
 		{"another node key", "path.parent-hash", func(b *commitBuilder) { b.commit.path.nodes[1].encryptionKey = stranger }},
 		{"another parent hash", "path.parent-hash", func(b *commitBuilder) {
 			b.commit.path.leaf.parentHash = make([]byte, b.group.at.suite.nh)
@@ -346,6 +355,7 @@ type treeFault struct {
 	edit       func(*ratchetTree)
 }
 
+// treeFaults are those of parents, and of the second leaf.
 func treeFaults(t tb, id Suite) []treeFault {
 	t.Helper()
 	parent := func(tree *ratchetTree, x nodeIndex, edit func(*parentNode)) {
@@ -353,13 +363,8 @@ func treeFaults(t tb, id Suite) []treeFault {
 		edit(&p)
 		tree.set(x, &node{parent: &p})
 	}
-	leaf := func(tree *ratchetTree, l LeafIndex, edit func(*leafNode)) {
-		n := *tree.leaf(l)
-		edit(&n)
-		tree.set(l.node(), &node{leaf: &n})
-	}
 	stranger := must(suites[id].generateHPKE())(t).pub
-	return []treeFault{
+	return append(leafFaults(1, func(*leafNode) {}), []treeFault{
 		{"unmerged stranger", "tree.unmerged", func(tr *ratchetTree) { parent(tr, 3, func(p *parentNode) { p.unmerged = []LeafIndex{3} }) }},
 		{"unmerged outside", "tree.unmerged", func(tr *ratchetTree) { parent(tr, 1, func(p *parentNode) { p.unmerged = []LeafIndex{2} }) }},
 		{"unmerged far outside", "tree.unmerged", func(tr *ratchetTree) { parent(tr, 3, func(p *parentNode) { p.unmerged = []LeafIndex{1 << 31} }) }},
@@ -377,15 +382,29 @@ func treeFaults(t tb, id Suite) []treeFault {
 			parent(tr, 3, func(p *parentNode) { p.encryptionKey = tr.leaf(0).encryptionKey })
 		}},
 		{"a leaf twice", "tree.unique-encryption-key", func(tr *ratchetTree) { tr.set(2, tr.node(0)) }},
+	}...)
+}
+
+// leafFaults are those of one leaf, which is signed again where its signature is not the fault.
+func leafFaults(at LeafIndex, resign func(*leafNode)) []treeFault {
+	leaf := func(tree *ratchetTree, edit func(*leafNode)) {
+		n := *tree.leaf(at)
+		edit(&n)
+		tree.set(at.node(), &node{leaf: &n})
+	}
+	return []treeFault{
 		{"a signature key twice", "tree.unique-signature-key", func(tr *ratchetTree) {
-			leaf(tr, 1, func(l *leafNode) { l.signatureKey = tr.leaf(0).signatureKey })
+			leaf(tr, func(l *leafNode) { l.signatureKey = tr.leaf(0).signatureKey; resign(l) })
 		}},
-		{"a leaf's identity", "leaf.signature", func(tr *ratchetTree) { leaf(tr, 1, func(l *leafNode) { l.credential = basic("eve") }) }},
+		{"an encryption key twice", "tree.unique-encryption-key", func(tr *ratchetTree) {
+			leaf(tr, func(l *leafNode) { l.encryptionKey = tr.leaf(0).encryptionKey; resign(l) })
+		}},
+		{"a leaf's identity", "leaf.signature", func(tr *ratchetTree) { leaf(tr, func(l *leafNode) { l.credential = basic("eve") }) }},
 		{"a leaf without the group's extension", "group.extension-support", func(tr *ratchetTree) {
-			leaf(tr, 1, func(l *leafNode) { l.capabilities.extensions = nil })
+			leaf(tr, func(l *leafNode) { l.capabilities.extensions = nil; resign(l) })
 		}},
 		{"a leaf that lacks a credential type in use", "group.credential-support", func(tr *ratchetTree) {
-			leaf(tr, 1, func(l *leafNode) { l.capabilities.credentials = []CredentialType{CredentialX509} })
+			leaf(tr, func(l *leafNode) { l.capabilities.credentials = []CredentialType{CredentialX509}; resign(l) })
 		}},
 	}
 }
