@@ -59,6 +59,10 @@ var pureBan = []string{"os", "net", "net/http", "log", "os/exec", "database/sql"
 // package says here what it may know, and why.
 var rules = map[string]rule{
 	"": {why: "the root carries tests and no code"},
+	"internal/edkey": {
+		ban: pureBan,
+		why: "one answer to what an Ed25519 signature proves, for relay, key server, client and MLS",
+	},
 	"internal/wire": {
 		ban: pureBan,
 		why: "the codec knows no protocol: every protocol is written in it",
@@ -112,13 +116,13 @@ var rules = map[string]rule{
 		why:     "a QUIC connection on a socket of its own, for the clients of relay and key server",
 	},
 	"mls": {
-		may:     []string{"internal/wire"},
+		may:     []string{"internal/edkey", "internal/wire"},
 		modules: []string{modCrypto, modCirc},
 		ban:     pureBan,
 		why:     "RFC 9420 and nothing else: no I/O, storage or log, so that one seed replays one run",
 	},
 	"relay": {
-		may: []string{"internal/vectorfile", "internal/wire"},
+		may: []string{"internal/edkey", "internal/vectorfile", "internal/wire"},
 		ban: []string{"net/http", "log", "os"},
 		why: "the vocabulary and the frames, the same for both ends",
 	},
@@ -150,7 +154,7 @@ var rules = map[string]rule{
 		why:     "what a client speaks to a relay; links no storage and no server, for it goes into apps",
 	},
 	"keyserver": {
-		may:     []string{"mls", "internal/vectorfile", "internal/wire", "internal/certpin", "internal/race", "internal/quicdial"},
+		may:     []string{"mls", "internal/edkey", "internal/vectorfile", "internal/wire", "internal/certpin", "internal/race", "internal/quicdial"},
 		modules: []string{modCrypto, modQUIC},
 		why:     "vocabulary and client; of MLS only KeyPackage, PublicGroup and parsers",
 	},
@@ -180,7 +184,7 @@ var rules = map[string]rule{
 	"clientlib": {
 		may: []string{
 			"mls", "relay", "relay/session", "relay/relayclient", "keyserver", "internal/wire", "internal/certpin",
-			"clientlib/content", "clientlib/history", "clientlib/internal/sealedfile", "clientlib/internal/state",
+			"internal/edkey", "clientlib/content", "clientlib/history", "clientlib/internal/sealedfile", "clientlib/internal/state",
 			"clientlib/internal/transfer", "internal/vectorfile",
 		},
 		modules: []string{modCrypto, modCBOR},

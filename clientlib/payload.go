@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 
+	"github.com/sealpost/sealpost/internal/edkey"
 	"github.com/sealpost/sealpost/internal/wire"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/relay"
@@ -82,7 +83,7 @@ func newJoined(queue relay.QueueID, device keyserver.DeviceID, reader, admin ed2
 }
 
 func (j *joined) verify(queue relay.QueueID, device keyserver.DeviceID) bool {
-	return ed25519.Verify(j.Reader[:], joinedProof(queue, device), j.Proof[:])
+	return edkey.Verify(j.Reader[:], joinedProof(queue, device), j.Proof[:])
 }
 
 func (j *joined) MarshalWire(w *wire.Writer) {

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/sealpost/sealpost/internal/edkey"
 	"github.com/sealpost/sealpost/internal/wire"
 )
 
@@ -109,5 +110,5 @@ func toBeSigned(label string, fill func(*wire.Writer)) []byte {
 // signedBy tells whether sig is key's Ed25519 signature over content. Empty content, which
 // only a failed [toBeSigned] returns, is signed by nobody.
 func signedBy(key [32]byte, content, sig []byte) bool {
-	return len(content) > 0 && len(sig) == ed25519.SignatureSize && ed25519.Verify(key[:], content, sig)
+	return len(content) > 0 && len(sig) == ed25519.SignatureSize && edkey.Verify(key[:], content, sig)
 }

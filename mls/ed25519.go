@@ -4,6 +4,8 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
+
+	"github.com/sealpost/sealpost/internal/edkey"
 )
 
 // ed25519Scheme is RFC 8032; private keys are the 32-byte seed.
@@ -27,10 +29,7 @@ func (ed25519Scheme) load(private []byte) (sign signFunc, public []byte, err err
 }
 
 func (ed25519Scheme) verify(public, message, signature []byte) error {
-	if len(public) != ed25519.PublicKeySize {
-		return errors.New("ed25519 public key has the wrong length")
-	}
-	if !ed25519.Verify(public, message, signature) {
+	if !edkey.Verify(public, message, signature) {
 		return errSignature
 	}
 	return nil

@@ -2,7 +2,10 @@ package mls
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -140,4 +143,37 @@ func inTrees(t *testing.T, groups []*Group, name string, key []byte) {
 	p.encryptionKey = key
 	tree.set(3, &node{parent: &p})
 	wantRule(t, name+" in a tree", tree.checkReceived(groups[0].at.ctx, nil), "tree.parent-key")
+}
+
+// TestC28_KeysThatAnybodySignsFor: for a signature key of small order there are signatures that
+// nobody made, one for every content. A leaf with such a key would be anybody's.
+func TestC28_KeysThatAnybodySignsFor(t *testing.T) {
+	for id, size := range map[Suite]int{SuiteX25519AES128Ed25519: 32, SuiteX448AES256Ed448: 57} {
+		neutral, sig := make([]byte, size), make([]byte, 2*size)
+		neutral[0], sig[0] = 1, 1
+		if err := id.Verify(neutral, "any", []byte("content"), sig); err == nil {
+			t.Errorf("%s: a signature that nobody made is taken", id)
+		}
+		kp, _ := keyPackageOf(t, id, "anybody")
+		leaf, forged := *kp.leaf, *kp
+		leaf.signatureKey, leaf.signature = neutral, sig
+		forged.leaf, forged.signature = &leaf, sig
+		wantRule(t, id.String(), must(ParseKeyPackage(forged.Bytes()))(t).Verify(testNow, nil), "keypackage.signature")
+	}
+	// All of Ed448's, with the sign and without; the last two are not canonical.
+	for _, text := range []string{
+		strings.Repeat("00", 56), "01" + strings.Repeat("00", 55), "fe" + strings.Repeat("ff", 27) + "fe" + strings.Repeat("ff", 27),
+		strings.Repeat("ff", 28) + "fe" + strings.Repeat("ff", 27), strings.Repeat("00", 28) + strings.Repeat("ff", 28),
+	} {
+		for _, sign := range []byte{0, 0x80} {
+			key := append(must(hex.DecodeString(text))(t), sign)
+			sig := make([]byte, 114)
+			sig[0] = 1
+			for n := range 50 {
+				if err := SuiteX448AES256Ed448.Verify(key, "any", fmt.Append(nil, n), sig); err == nil {
+					t.Fatalf("a forged signature for %x is taken", key)
+				}
+			}
+		}
+	}
 }

@@ -3,11 +3,10 @@ package relay
 import (
 	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 
+	"github.com/sealpost/sealpost/internal/edkey"
 	"github.com/sealpost/sealpost/internal/wire"
 )
 
@@ -77,31 +76,13 @@ func (b Binding) verify(key PublicKey, sig Signature, purpose string, queue Queu
 	return verify(key, sig, b.signed(purpose, queue, digest))
 }
 
-// verify checks one signature (RFC 8032 section 5.1.7). Keys of small order are refused:
-// everybody can make signatures that verify under them, so a zero key, named by mistake as
-// a reader or writer, would open a queue to all who know its id.
+// verify checks one signature (RFC 8032 section 5.1.7). Keys of small order are refused: a zero
+// key, named by mistake as a reader or writer, would open a queue to all who know its id.
 func verify(key PublicKey, sig Signature, message []byte) error {
-	if smallOrder(key) || !ed25519.Verify(key[:], message, sig[:]) {
+	if !edkey.Verify(key[:], message, sig[:]) {
 		return ErrBadProof
 	}
 	return nil
-}
-
-// smallOrderKeys are the encodings of the eight points of small order, canonical or not,
-// without the sign bit of x, which changes nothing about the order.
-var smallOrderKeys = [...]string{
-	"0000000000000000000000000000000000000000000000000000000000000000", // y = 0, order 4
-	"0100000000000000000000000000000000000000000000000000000000000000", // y = 1, order 1
-	"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05", // order 8
-	"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a", // order 8
-	"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", // y = p-1, order 2
-	"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", // y = p, which is 0
-	"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", // y = p+1, which is 1
-}
-
-func smallOrder(key PublicKey) bool {
-	key[31] &= 0x7f
-	return slices.Contains(smallOrderKeys[:], hex.EncodeToString(key[:]))
 }
 
 // digestOf hashes what fields writes: the fields of a frame that its signature covers.

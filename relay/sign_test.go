@@ -3,7 +3,6 @@ package relay
 import (
 	"bytes"
 	"crypto/ed25519"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -69,34 +68,15 @@ func TestR04_SignatureBoundToSession(t *testing.T) {
 	}
 }
 
-// TestKeysOfSmallOrderProveNothing: with them, a signature of a fixed R and S = 0 verifies
-// for one message in eight at least, without any private key.
+// TestKeysOfSmallOrderProveNothing: a signature that verifies under the neutral point for every
+// message, without any private key.
 func TestKeysOfSmallOrderProveNothing(t *testing.T) {
-	for _, text := range smallOrderKeys {
-		for _, sign := range []byte{0, 0x80} {
-			var key PublicKey
-			if _, err := hex.Decode(key[:], []byte(text)); err != nil {
-				t.Fatal(err)
-			}
-			key[31] |= sign
-			var sig Signature
-			sig[0] = 1 // R is the neutral point
-			forged := false
-			for n := range uint64(200) {
-				message := fmt.Append(nil, n)
-				forged = forged || ed25519.Verify(key[:], message, sig[:])
-				if err := verify(key, sig, message); !errors.Is(err, ErrBadProof) {
-					t.Fatalf("key %x: a forged signature is taken", key[:])
-				}
-			}
-			canonicalX := key[31]&0x80 == 0 || text[:2] != "01" && text[:2] != "ec" && text[:2] != "ee"
-			if !forged && canonicalX {
-				t.Errorf("key %x is refused though nobody can forge for it", key[:])
-			}
-		}
+	key, sig := PublicKey{1}, Signature{1}
+	if !ed25519.Verify(key[:], []byte("any"), sig[:]) {
+		t.Fatal("this test forges nothing")
 	}
-	if smallOrder(public(1)) {
-		t.Error("an honest key is refused")
+	if err := verify(key, sig, []byte("any")); !errors.Is(err, ErrBadProof) {
+		t.Errorf("a forged signature: %v", err)
 	}
 }
 
