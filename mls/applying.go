@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // plan is the public outcome of a commit: what every member, and everybody who holds no
@@ -262,7 +263,8 @@ func (e *PublicView) checkReplacement(leaf *leafNode, l LeafIndex, v CredentialV
 	if bytes.Equal(leaf.encryptionKey, old.encryptionKey) {
 		return broken("leaf.same-encryption-key", "leaf %d keeps its key", l)
 	}
-	if leaf.credential.equal(old.credential) && bytes.Equal(leaf.signatureKey, old.signatureKey) {
+	if leaf.credential.equal(old.credential) && bytes.Equal(leaf.signatureKey, old.signatureKey) &&
+		slices.EqualFunc(leaf.extensions, old.extensions, Extension.equal) {
 		return nil
 	}
 	return leaf.judge(v, event, e.suite, &old.credential)

@@ -30,14 +30,18 @@ func (*EpochView) LogValue() slog.Value { return slog.StringValue(redacted) }
 func (e *EpochView) OwnLeaf() LeafIndex { return e.own }
 
 // EpochAuthenticator is equal for two members exactly when they are in the same epoch of the
-// same history (RFC 9420 section 8.7). It may be shown to others.
+// same history (RFC 9420 section 8.7). It may be shown to others. After the own removal it is nil.
 func (e *EpochView) EpochAuthenticator() []byte { return bytes.Clone(e.secrets.authenticator) }
 
 // Export derives a secret of length bytes for the application from the epoch (section 8.5).
-// Labels should be unique to their purpose. Longer than 255 hashes is [ErrLimit].
+// Labels should be unique to their purpose. Longer than 255 hashes is [ErrLimit]; the view of a
+// member that was removed has no secrets left: [ErrRemoved].
 func (e *EpochView) Export(label string, context []byte, length int) ([]byte, error) {
 	if length < 0 || length > maxExportHashes*e.suite.nh {
 		return nil, fmt.Errorf("%w: export of %d bytes", ErrLimit, length)
+	}
+	if len(e.secrets.exporter) == 0 {
+		return nil, ErrRemoved // what comes from an empty secret, everybody can compute
 	}
 	return e.suite.export(e.secrets.exporter, label, context, length), nil
 }

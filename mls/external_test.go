@@ -272,6 +272,48 @@ func TestExternalInfoRules(t *testing.T) {
 	wantRule(t, "in the place of nobody", join(groupInfoFor(t, groups[0])), "remove.blank")
 }
 
+// TestInventedExternalKey: a member signs a GroupInfo with an external key that is not the
+// epoch's. Who joined by it would make a commit that counts and leave everybody else behind, so
+// a member who is asked before it is handed out sees it.
+func TestInventedExternalKey(t *testing.T) {
+	groups := trio(t)
+	invented := must(groups[1].at.suite.generateHPKE())(t)
+	info := (&infoFault{edit: func(g *groupInfo) { g.extensions[1].Data = append([]byte{32}, invented.pub...) }}).info(t, groups[1])
+	for i, g := range groups {
+		wantRule(t, "invented", g.View().CheckGroupInfo(info), "groupinfo.external-pub")
+		for _, p := range []GroupInfoParams{{}, {Tree: true}, {ExternalPub: true}} {
+			if err := g.View().CheckGroupInfo(must(groups[1].View().GroupInfo(p))(t)); err != nil {
+				t.Errorf("leaf %d refuses an honest GroupInfo: %v", i, err)
+			}
+		}
+	}
+}
+
+// TestExternalJoinWithOneWhoLeavesTwice: an insider proposes to leave in two messages. Who joins
+// with all that waits takes the first.
+func TestExternalJoinWithOneWhoLeavesTwice(t *testing.T) {
+	groups := extendedPair(t)
+	groups = append(groups, addWith(t, groups[0], groups[1:], extendedConfig(t, "c")))
+	var waiting [][]byte
+	for _, aad := range []string{"", "again"} {
+		c := groups[1].content(contentProposal, []byte(aad))
+		c.proposal = &proposal{kind: ProposalSelfRemove}
+		msg := must(groups[1].sendHandshake(must(groups[1].signHandshake(c, true))(t)))(t)
+		for _, g := range []*Group{groups[0], groups[2]} {
+			must(g.Process(msg))(t)
+		}
+		waiting = append(waiting, msg)
+	}
+	cfg := extendedConfig(t, "x")
+	joined := comeIn(t, []*Group{groups[0], groups[2]}, ExternalParams{
+		Application: extended, Now: testNow, Credential: cfg.Credential, SignatureKey: cfg.SignatureKey,
+		SupportedExtensions: cfg.SupportedExtensions, SupportedProposals: cfg.SupportedProposals, Components: cfg.Components, SelfRemoves: waiting,
+	})
+	if m := joined.View().Members(); len(m) != 3 || string(m[1].Credential.Identity) != "x" {
+		t.Errorf("who left is still there: %d members", len(m))
+	}
+}
+
 // everybody notes whom it was asked about.
 type everybody map[string]CredentialEvent
 

@@ -194,7 +194,7 @@ func (g *Group) EncryptPadded(data, aad []byte, padding int) ([]byte, error) {
 	if len(g.queue) > 0 {
 		return nil, ErrPendingProposals
 	}
-	if padding < 0 || len(data)+len(aad)+padding > maxContent {
+	if padding < 0 || padding > maxContent || len(data)+len(aad) > maxContent-padding {
 		return nil, fmt.Errorf("%w: message of more than %d bytes", ErrLimit, maxContent)
 	}
 	aad, err := g.at.ctx.frameAAD(aad)

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
+	"time"
 )
 
 func TestGroupOfThree(t *testing.T) { eachSuite(t, groupOfThree) }
@@ -73,10 +75,14 @@ func removedMemberIsOut(t *testing.T, id Suite) {
 		"Process": second(groups[2].Process(msg)), "Encrypt": second(groups[2].Encrypt(nil, nil)),
 		"Commit": second(groups[2].Commit(CommitParams{})), "Export": second(groups[2].Export("x", nil, 8)),
 		"LoadCommit": second(groups[2].LoadCommit(nil)), "Sign": second(groups[2].Sign("x", nil)),
+		"View().Export": second(groups[2].View().Export("x", nil, 8)),
 	} {
 		if !errors.Is(err, ErrRemoved) {
 			t.Errorf("%s: %v, want ErrRemoved", name, err)
 		}
+	}
+	if _, psk := groups[2].View().ResumptionPSK(); psk != nil || groups[2].View().EpochAuthenticator() != nil {
+		t.Error("secrets of the epoch that removed the member are given out, which everybody can compute")
 	}
 }
 
@@ -290,4 +296,28 @@ func TestDropProposals(t *testing.T) {
 		t.Errorf("commit of a dropped proposal: %v, want ErrInvalidCommit", err)
 	}
 	say(t, groups[0], groups, "on we go")
+}
+
+// TestParametersThatCannotBe: a program's mistake is an error, not a crash.
+func TestParametersThatCannotBe(t *testing.T) {
+	g, key := trio(t)[0], signatureKey(t)
+	unknown := Credential{Type: 3}
+	for name, err := range map[string]error{
+		"NewGroup": second(NewGroup(GroupConfig{Suite: DefaultSuite, SignatureKey: key, Now: testNow})),
+		"NewKeyPackage": second3(NewKeyPackage(KeyPackageConfig{
+			Suite: DefaultSuite, SignatureKey: key, Credential: unknown, NotBefore: testNow, NotAfter: testNow.Add(time.Hour),
+		})),
+		"Commit":       second(g.Commit(CommitParams{NewCredential: &unknown})),
+		"Propose":      second(g.Propose(ProposalParams{Update: true, NewCredential: new(Credential)})),
+		"JoinExternal": second3(JoinExternal(groupInfoFor(t, g), ExternalParams{Now: testNow, Credential: unknown, SignatureKey: key})),
+	} {
+		if !errors.Is(err, ErrUnsupported) {
+			t.Errorf("%s with a credential of no type: %v, want ErrUnsupported", name, err)
+		}
+	}
+	for _, padding := range []int{-1, math.MinInt, math.MaxInt, maxContent} {
+		if _, err := g.EncryptPadded([]byte("text"), nil, padding); !errors.Is(err, ErrLimit) {
+			t.Errorf("padding of %d bytes: %v, want ErrLimit", padding, err)
+		}
+	}
 }

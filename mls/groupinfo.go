@@ -27,8 +27,12 @@ type GroupInfoParams struct {
 }
 
 // GroupInfo is an MLSMessage with a GroupInfo of the epoch that this member signed. It holds
-// no secret, but names the group and, with the tree, every member.
+// no secret, but names the group and, with the tree, every member. A group that ends by a ReInit
+// has none any more, since whoever begins with it could not know that: [ErrReInit].
 func (e *EpochView) GroupInfo(p GroupInfoParams) ([]byte, error) {
+	if e.reInit != nil {
+		return nil, ErrReInit
+	}
 	info, err := e.groupInfo(p)
 	if err != nil {
 		return nil, err
@@ -88,6 +92,34 @@ func (e *PublicView) CheckGroupInfo(groupInfo []byte) error {
 		return broken("groupinfo.signer", "leaf %d is not a member", info.signer)
 	}
 	return info.verifySignature(e.suite, signer.signatureKey)
+}
+
+// CheckGroupInfo is [PublicView.CheckGroupInfo], and also refuses an external key that is not the
+// epoch's: who joined by an invented one would leave everybody else behind.
+func (e *EpochView) CheckGroupInfo(groupInfo []byte) error {
+	if err := e.PublicView.CheckGroupInfo(groupInfo); err != nil {
+		return err
+	}
+	m, err := parse(groupInfo, readMessage)
+	if err != nil {
+		return err
+	}
+	data, ok := findExtension(m.groupInfo.extensions, extensionExternalPub)
+	if !ok {
+		return nil
+	}
+	pub, err := e.suite.parseExternalPub(data)
+	if err != nil {
+		return err
+	}
+	own, err := e.externalKey()
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(pub, own.pub) {
+		return broken("groupinfo.external-pub", "another external key than the epoch's")
+	}
+	return nil
 }
 
 func writeGroupInfo(w *wire.Writer, g *groupInfo) {

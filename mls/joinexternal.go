@@ -26,7 +26,8 @@ type ExternalParams struct {
 	// reads the members from the GroupInfo.
 	Remove *LeafIndex
 	PSKs   []PSKID
-	// SelfRemoves are proposal messages of members who leave, as they wait in the group.
+	// SelfRemoves are proposal messages of members who leave, as they wait in the group. Of
+	// several of one member the first counts.
 	SelfRemoves [][]byte
 	AppData     []AppDataUpdate
 	Ephemeral   []ComponentData
@@ -126,11 +127,17 @@ func (b *externalBuilder) propose(externalPub []byte) error {
 	if p.Remove != nil {
 		add(&proposal{kind: proposalRemove, remove: *p.Remove})
 	}
+	leaving := map[LeafIndex]bool{}
 	for _, msg := range p.SelfRemoves {
 		q, err := b.at.selfRemove(msg)
 		if err != nil {
 			return err
 		}
+		leaf := q.listed().from.leaf()
+		if leaving[leaf] {
+			continue // who said it twice leaves once
+		}
+		leaving[leaf] = true
 		list = append(list, q.listed())
 		b.commit.proposals = append(b.commit.proposals, proposalOrRef{ref: q.ref})
 	}

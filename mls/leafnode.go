@@ -113,6 +113,9 @@ func (l *leafNode) tbs(groupID []byte, index LeafIndex) func(*wire.Writer) {
 }
 
 func (l *leafNode) sign(s *suite, key SignaturePrivateKey, groupID []byte, index LeafIndex) error {
+	if t := l.credential.Type; t != CredentialBasic && t != CredentialX509 {
+		return fmt.Errorf("%w: credential type %d", ErrUnsupported, t)
+	}
 	sig, err := s.signWritten(key, "LeafNodeTBS", l.tbs(groupID, index))
 	l.signature = sig
 	return err

@@ -137,7 +137,8 @@ func findPSKs(s *suite, find pskFinder, ids []preSharedKeyID) (secret, error) {
 }
 
 // ResumptionPSK names and returns the epoch's resumption secret (section 8.6), for a
-// [PSKSource] of another group of this member, or of this one when the epoch is over.
+// [PSKSource] of another group of this member, or of this one when the epoch is over. After the
+// own removal the secret is nil.
 func (e *EpochView) ResumptionPSK() (PSKID, []byte) {
 	return PSKID{Resumption: &ResumptionID{GroupID: e.ID(), Epoch: e.Epoch()}}, bytes.Clone(e.secrets.resumption)
 }

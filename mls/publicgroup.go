@@ -10,8 +10,9 @@ import (
 // that checks commits before it passes them on, hands out the tree, or proposes as an external
 // sender. It holds no secret, can read no application message, and follows only as long as
 // the members' handshake is public. What makes a commit count for members makes it count here,
-// with two exceptions: nobody without the group's secrets can verify a membership tag or a
-// confirmation tag. Whoever needs to know that members accept a message asks a member.
+// with three exceptions: nobody without the group's secrets can verify a membership tag or a
+// confirmation tag, and whoever begins with a GroupInfo of a group that a ReInit has ended cannot
+// see that (members make none). Whoever needs to know that members accept a message asks a member.
 //
 // It is not safe for concurrent use.
 type PublicGroup struct {

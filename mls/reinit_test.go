@@ -67,6 +67,7 @@ func reInitClosesTheGroup(t *testing.T, id Suite) {
 		for name, err := range map[string]error{
 			"Encrypt": second(g.Encrypt(nil, nil)), "Commit": second(g.Commit(CommitParams{})), "Propose": second(g.Propose(ProposalParams{Update: true})),
 			"Add": second(g.Commit(CommitParams{Add: kps, Now: testNow})), "ReInit": second(g.Commit(CommitParams{ReInit: want})), "Branch": second3(g.Branch([]byte("x"), nil, SuccessorConfig{})),
+			"GroupInfo": second(g.View().GroupInfo(GroupInfoParams{Tree: true, ExternalPub: true})), // nobody could see in it that the group is closed
 		} {
 			if err != ErrReInit {
 				t.Errorf("%s: %v, want ErrReInit", name, err)

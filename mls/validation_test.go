@@ -479,6 +479,11 @@ func TestCredentialEvents(t *testing.T) {
 	must(groups[1].Process(update))(t)
 	expect("update", CredentialUpdate)
 
+	more := must(groups[0].Commit(CommitParams{NewLeafExtensions: &[]Extension{{Type: ExtensionApplicationID, Data: []byte{1, 'x'}}}}))(t)
+	refused("Commit with other leaf extensions", CredentialCommit, func() error { return second(groups[1].Process(more.Message())) })
+	must(groups[1].Clone().Process(must(groups[0].Commit(CommitParams{Path: true}))(t).Message()))(t)
+	expect("commit with the leaf as it was")
+
 	sender := func(name string) []Extension {
 		var w wire.Writer
 		w.Nested(func(w *wire.Writer) {
