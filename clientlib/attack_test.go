@@ -198,17 +198,23 @@ func (c *cutConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// couple are two who have a conversation.
+func (s *servers) couple() (alice, bob *user, id ConversationID) {
+	alice, bob = s.register("alice"), s.register("bob")
+	peer, err := alice.Find(alice.ctx(), "bob")
+	alice.must(err)
+	id, err = alice.StartDirect(alice.ctx(), peer)
+	alice.must(err)
+	bob.awaitKind(EventJoined, 1)
+	return alice, bob, id
+}
+
 // TestA07_CutEverywhere: every connection of both members breaks again and again, in the
 // middle of whatever it carries. Each message is there once, in order.
 func TestA07_CutEverywhere(t *testing.T) {
 	s := startServers(t)
 	network := &cutter{random: mathrand.New(mathrand.NewPCG(7, 7)), least: 50_000, spread: 30_000}
-	alice, bob := s.register("alice"), s.register("bob")
-	peer, err := alice.Find(alice.ctx(), "bob")
-	alice.must(err)
-	id, err := alice.StartDirect(alice.ctx(), peer)
-	alice.must(err)
-	bob.awaitKind(EventJoined, 1)
+	alice, bob, id := s.couple()
 	for _, u := range []*user{alice, bob} {
 		u.close()
 		u.cfg.DialContext = network.dial
@@ -246,12 +252,7 @@ func TestA07_CutEverywhere(t *testing.T) {
 func TestA07_CutBeforeABurstIsThrough(t *testing.T) {
 	s := startServers(t)
 	network := &cutter{random: mathrand.New(mathrand.NewPCG(7, 7)), least: 14_000, spread: 4_000}
-	alice, bob := s.register("alice"), s.register("bob")
-	peer, err := alice.Find(alice.ctx(), "bob")
-	alice.must(err)
-	id, err := alice.StartDirect(alice.ctx(), peer)
-	alice.must(err)
-	bob.awaitKind(EventJoined, 1)
+	alice, bob, id := s.couple()
 	alice.quiet()
 	bob.quiet()
 	bob.close()

@@ -21,14 +21,19 @@ func (p primitives) hashed(bytes int) {
 	h.Sum(nil)
 }
 
+// withBytes returns the suite's primitives, and what of the fixture goes through them.
+func withBytes(q mlsRequest, file string) (p primitives, b []byte, err error) {
+	if p, err = primitivesOf(q.Suite); err != nil {
+		return p, nil, err
+	}
+	b, err = fixture{q.Fixture}.read(file)
+	return p, b, err
+}
+
 // joinFloor is verifyAll, and the hashes of the tree: every node once into the tree hash, and the
 // keys of inner nodes once more into the parent hashes.
 func joinFloor(q mlsRequest) (operation, error) {
-	p, err := primitivesOf(q.Suite)
-	if err != nil {
-		return operation{}, err
-	}
-	tree, err := fixture{q.Fixture}.read(treeFile)
+	p, tree, err := withBytes(q, treeFile)
 	if err != nil {
 		return operation{}, err
 	}
@@ -47,11 +52,7 @@ func joinFloor(q mlsRequest) (operation, error) {
 // are, and one of the signatures is over the commit, which also goes through the transcript's
 // hash and the AEAD.
 func createFloor(q mlsRequest) (operation, error) {
-	p, err := primitivesOf(q.Suite)
-	if err != nil {
-		return operation{}, err
-	}
-	commit, err := fixture{q.Fixture}.read(pathFile)
+	p, commit, err := withBytes(q, pathFile)
 	if err != nil {
 		return operation{}, err
 	}
@@ -93,11 +94,7 @@ func createFloor(q mlsRequest) (operation, error) {
 // derives the whole path, and a far one, who derives its end: the AEAD, the signatures of
 // commit and leaf, the transcript's hash, and one HPKE open.
 func followFloor(q mlsRequest) (operation, error) {
-	p, err := primitivesOf(q.Suite)
-	if err != nil {
-		return operation{}, err
-	}
-	commit, err := fixture{q.Fixture}.read(pathFile)
+	p, commit, err := withBytes(q, pathFile)
 	if err != nil {
 		return operation{}, err
 	}
