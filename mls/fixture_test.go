@@ -175,7 +175,7 @@ func reload(t tb, g *Group) *Group {
 // stored is all of a group's state.
 func stored(g *Group) []Record {
 	fresh := g.Clone()
-	fresh.saved = nil // nothing is stored
+	fresh.saved, fresh.saving, fresh.listed = nil, nil, nil // nothing is stored
 	return fresh.Save()
 }
 

@@ -25,6 +25,7 @@ type Group struct {
 
 	saved  *snapshot // what the caller's store holds; nil: nothing
 	saving *snapshot // of the last Save; nil: it is stored
+	listed []Record  // by Save since the last Saved: what of it is stored is not known
 }
 
 // GroupConfig is what a group begins with.

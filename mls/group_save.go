@@ -1,6 +1,7 @@
 package mls
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"maps"
 	"slices"
@@ -35,33 +36,63 @@ func (g *Group) snapshot() *snapshot {
 // records go.
 //
 // The caller stores them in one transaction, with whatever depends on them, and then calls
-// [Group.Saved]. As long as it does not, Save lists the same and what came since: if the
-// transaction failed or its outcome is not known, calling Save again and storing all of it is
-// always right.
+// [Group.Saved]. As long as it does not, Save lists every key again that it listed before, with
+// what stands there by now, nothing perhaps, and what came since: whether a transaction before
+// has failed, or its outcome is not known, storing all of the last list is always right. A
+// caller that goes back to a [Group.Clone] instead knows that the transaction has failed.
+//
+// The records are copies, which the caller may wipe once they are stored.
 func (g *Group) Save() []Record {
-	g.saving = g.snapshot()
-	before := g.saved
+	before, now := g.saving, g.snapshot()
+	if before == nil {
+		before = g.saved
+	}
 	if before == nil {
 		before = new(snapshot)
 	}
 	d := &delta{sum: before.sum}
-	before.diff(g.saving, d)
-	g.saving.sum = d.sum
-	if len(d.records) == 0 {
+	before.diff(now, d)
+	now.sum = d.sum
+	g.saving, g.listed = now, relisted(g.listed, d.records)
+	if len(g.listed) == 0 {
 		return nil
 	}
-	header := Record{Key: recordHeader}
-	if g.saving.at != nil {
-		header.Value = d.sum.header()
+	out := make([]Record, 0, len(g.listed)+1)
+	for _, r := range g.listed {
+		out = append(out, Record{Key: r.Key, Value: bytes.Clone(r.Value)})
 	}
-	return append(d.records, header)
+	header := Record{Key: recordHeader}
+	if now.at != nil {
+		header.Value = now.sum.header()
+	}
+	return append(out, header)
+}
+
+// relisted is before with the changes made that came since: each key once, with its last value.
+// It leaves before as it is, which copies of the group share.
+func relisted(before, changes []Record) []Record {
+	if len(before) == 0 {
+		return changes
+	}
+	out, at := slices.Clone(before), make(map[string]int, len(before))
+	for i, r := range before {
+		at[r.Key] = i
+	}
+	for _, r := range changes {
+		if i, ok := at[r.Key]; ok {
+			out[i] = r
+		} else {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // Saved says that what the last [Group.Save] listed is stored for good. What has changed since
 // that Save is still to be saved. Without a Save before it, it does nothing.
 func (g *Group) Saved() {
 	if g.saving != nil {
-		g.saved, g.saving = g.saving, nil
+		g.saved, g.saving, g.listed = g.saving, nil, nil
 	}
 }
 
