@@ -1,6 +1,7 @@
 package mls
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -51,7 +52,7 @@ func (g *Group) SafeExport(id ComponentID) ([]byte, error) {
 		return nil, err
 	}
 	g.keys.exports = left
-	return out, nil
+	return bytes.Clone(out), nil // a clone of g may hold it, and what was derived with it
 }
 
 // setExports is set for exporter trees.
