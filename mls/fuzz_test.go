@@ -41,8 +41,8 @@ func FuzzExtensions(f *testing.F) { fuzzCodecs(f) }
 func FuzzTree(f *testing.F)       { fuzzCodecs(f) }
 
 // fuzzSuites are those whose messages the targets begin with: the formats of the others do
-// not differ.
-var fuzzSuites = []Suite{DefaultSuite, SuiteP256AES128P256}
+// not differ. One has signatures that can be changed, and one long keys.
+var fuzzSuites = []Suite{DefaultSuite, SuiteP256AES128P256, SuiteMLKEM768X25519AES256Ed25519}
 
 // fuzzCodecs begins with the messages of a small group.
 func fuzzCodecs(f *testing.F) {

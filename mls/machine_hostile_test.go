@@ -235,8 +235,8 @@ func (m *machine) goOn(groups []*Group) {
 func (m *machine) measured(g *Group, msg []byte) (Received, error) {
 	var got Received
 	var err error
-	if cost := allocated(func() { got, err = g.Process(msg) }); cost > costliest(m)+mostMemory(len(msg)) {
-		m.Fatalf("a message of %d bytes made leaf %d allocate %d, the costliest honest one %d", len(msg), g.OwnLeaf(), cost, costliest(m))
+	if cost := allocated(func() { got, err = g.Process(msg) }); cost > costliest(m, g.Suite())+mostMemory(len(msg)) {
+		m.Fatalf("a message of %d bytes made leaf %d allocate %d, the costliest honest one %d", len(msg), g.OwnLeaf(), cost, costliest(m, g.Suite()))
 	}
 	return got, err
 }
@@ -250,21 +250,23 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// costliest is what the honest message allocates that costs most: one that lies as far ahead as
-// the window lets it. Commits of eight members are far below.
-func costliest(t tb) uint64 {
-	farthest.once.Do(func() {
-		groups := trio(t)
+// costliest is what the honest message of a suite allocates that costs most: one that lies as far
+// ahead as the window lets it. Commits of eight members are far below.
+func costliest(t tb, id Suite) uint64 {
+	farthest.Lock()
+	defer farthest.Unlock()
+	if farthest.cost[id] == 0 {
+		groups := trioOf(t, id)
 		for range maxForward - 1 {
 			must(groups[0].Encrypt(nil, nil))(t)
 		}
 		msg := must(groups[0].Encrypt(nil, nil))(t)
-		farthest.cost = allocated(func() { must(groups[1].Process(msg))(t) })
-	})
-	return farthest.cost
+		farthest.cost[id] = allocated(func() { must(groups[1].Process(msg))(t) })
+	}
+	return farthest.cost[id]
 }
 
-var farthest struct {
-	once sync.Once
-	cost uint64
-}
+var farthest = struct {
+	sync.Mutex
+	cost map[Suite]uint64
+}{cost: map[Suite]uint64{}}

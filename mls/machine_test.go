@@ -33,7 +33,7 @@ func FuzzGroup(f *testing.F) {
 
 // groupMachine has one of first clients join a founder, and takes one of these numbers of steps.
 func groupMachine(t *rapid.T, first, steps []int) {
-	id := rapid.SampledFrom([]Suite{DefaultSuite, DefaultSuite, DefaultSuite, SuiteP256AES128P256}).Draw(t, "suite")
+	id := rapid.SampledFrom([]Suite{DefaultSuite, DefaultSuite, SuiteMLKEM768X25519AES256Ed25519, SuiteP256AES128P256}).Draw(t, "suite")
 	m := &machine{T: t, secrets: make(map[string]*KeyPackageSecrets), app: Application{
 		PSKs: knownPSKs{"one": []byte("key one"), "two": []byte("key two")}, KeepEpochs: rapid.IntRange(0, 1).Draw(t, "kept epochs"),
 	}}
