@@ -198,15 +198,14 @@ func checkComponents(members iter.Seq2[LeafIndex, *leafNode], extensions []Exten
 		if len(required) == 0 {
 			continue
 		}
+		required = distinct(required)
 		for l, leaf := range members {
 			supported, err := listedComponents(leaf.extensions, which)
 			if err != nil {
 				return fmt.Errorf("leaf %d: %w", l, err)
 			}
-			for _, id := range required {
-				if !slices.Contains(supported, id) {
-					return broken("components.support", "leaf %d lacks component %#04x", l, uint16(id))
-				}
+			if id, ok := lacking(required, supported); ok {
+				return broken("components.support", "leaf %d lacks component %#04x", l, uint16(id))
 			}
 		}
 	}

@@ -39,6 +39,17 @@ func (t ExtensionType) isDefault() bool {
 	return t >= ExtensionApplicationID && t <= ExtensionExternalSenders
 }
 
+// beyondDefault lists the types of a list that capabilities must list.
+func beyondDefault(es []Extension) []ExtensionType {
+	var out []ExtensionType
+	for _, e := range es {
+		if !e.Type.isDefault() {
+			out = append(out, e.Type)
+		}
+	}
+	return out
+}
+
 func findExtension(es []Extension, t ExtensionType) ([]byte, bool) {
 	for _, e := range es {
 		if e.Type == t {

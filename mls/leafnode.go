@@ -140,10 +140,8 @@ func (l *leafNode) checkItself(s *suite) error {
 	if err := checkExtensionList(l.extensions, inLeaf); err != nil {
 		return err
 	}
-	for _, e := range l.extensions {
-		if !l.capabilities.hasExtension(e.Type) {
-			return broken("leaf.extension-support", "type %#04x is not among the capabilities", uint16(e.Type))
-		}
+	if t, ok := lacking(beyondDefault(l.extensions), l.capabilities.extensions); ok {
+		return broken("leaf.extension-support", "type %#04x is not among the capabilities", uint16(t))
 	}
 	if err := checkKnownExtensions(l.extensions); err != nil {
 		return err

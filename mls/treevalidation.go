@@ -110,6 +110,7 @@ func (t *ratchetTree) checkAmong(doubtful iter.Seq2[LeafIndex, *leafNode], exten
 		need.extensions = append(need.extensions, e.Type)
 	}
 	need.credentials = slices.AppendSeq(need.credentials, maps.Keys(t.credentials))
+	need = need.beyondDefault()
 	for l, leaf := range doubtful {
 		if err := need.metBy(leaf.capabilities, l); err != nil {
 			return err
@@ -121,23 +122,26 @@ func (t *ratchetTree) checkAmong(doubtful iter.Seq2[LeafIndex, *leafNode], exten
 	return checkComponents(doubtful, extensions)
 }
 
-// metBy verifies that capabilities are enough for the leaf's group. Nobody can do what only
-// GREASE announces, whoever lists it (section 13.5).
+// beyondDefault leaves out what RFC 9420 demands of everybody, and repetitions.
+func (rc requiredCapabilities) beyondDefault() requiredCapabilities {
+	return requiredCapabilities{
+		extensions:  distinct(slices.DeleteFunc(rc.extensions, ExtensionType.isDefault)),
+		proposals:   distinct(slices.DeleteFunc(rc.proposals, ProposalType.isDefault)),
+		credentials: distinct(rc.credentials),
+	}
+}
+
+// metBy verifies that capabilities are enough for the leaf's group, which asks for what
+// beyondDefault has left.
 func (rc requiredCapabilities) metBy(c capabilities, l LeafIndex) error {
-	for _, e := range rc.extensions {
-		if !c.hasExtension(e) || isGrease(uint16(e)) {
-			return broken("group.extension-support", "leaf %d lacks extension %#04x", l, uint16(e))
-		}
+	if e, ok := unannounced(rc.extensions, c.extensions); ok {
+		return broken("group.extension-support", "leaf %d lacks extension %#04x", l, uint16(e))
 	}
-	for _, p := range rc.proposals {
-		if !c.hasProposal(p) || isGrease(uint16(p)) {
-			return broken("group.proposal-support", "leaf %d lacks proposal %#04x", l, p)
-		}
+	if p, ok := unannounced(rc.proposals, c.proposals); ok {
+		return broken("group.proposal-support", "leaf %d lacks proposal %#04x", l, uint16(p))
 	}
-	for _, t := range rc.credentials {
-		if !c.hasCredential(t) || isGrease(uint16(t)) {
-			return broken("group.credential-support", "leaf %d lacks credential type %d", l, t)
-		}
+	if t, ok := unannounced(rc.credentials, c.credentials); ok {
+		return broken("group.credential-support", "leaf %d lacks credential type %d", l, t)
 	}
 	return nil
 }

@@ -37,15 +37,14 @@ func checkWireFormats(members iter.Seq2[LeafIndex, *leafNode], extensions []Exte
 	if len(required) == 0 {
 		return nil
 	}
+	required = distinct(required)
 	for l, leaf := range members {
 		supported, err := wireFormats(leaf.extensions, ExtensionSupportedWireFormats)
 		if err != nil {
 			return err
 		}
-		for _, f := range required {
-			if !slices.Contains(supported, f) {
-				return broken("group.wire-format-support", "leaf %d lacks wire format %#04x", l, f)
-			}
+		if f, ok := lacking(required, supported); ok {
+			return broken("group.wire-format-support", "leaf %d lacks wire format %#04x", l, f)
 		}
 	}
 	return nil

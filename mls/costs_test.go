@@ -1,0 +1,104 @@
+package mls
+
+import (
+	"sync/atomic"
+	"testing"
+)
+
+// lookedAt counts the entries of peers' lists that f looks at.
+func lookedAt(f func()) int {
+	var n atomic.Int64
+	looked = func(more int) { n.Add(int64(more)) }
+	defer func() { looked = func(int) {} }()
+	f()
+	return int(n.Load())
+}
+
+// wantLinear fails if f does not look through its many entries, or does so for more of them than
+// there are times a few.
+func wantLinear(t *testing.T, what string, entries int, f func()) {
+	t.Helper()
+	if n := lookedAt(f); n < entries || n > 8*entries {
+		t.Errorf("%s: %d entries were looked at, want %d to %d", what, n, entries, 8*entries)
+	}
+}
+
+// points are n code points that no reserved one is among.
+func points[T ~uint16](n int) []T {
+	var out []T
+	for v := T(0x1000); len(out) < n; v++ {
+		if !isGrease(uint16(v)) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// manyOf is n times one code point, and then some others.
+func manyOf[T ~uint16](n int, v T, then ...T) []T {
+	out := make([]T, n, n+len(then))
+	for i := range out {
+		out[i] = v
+	}
+	return append(out, then...)
+}
+
+const manyPoints = 20_000
+
+// TestStrangersLongKeyPackage: whoever makes a KeyPackage of long lists, which takes no group and
+// no member, has the others work for its length, and not for one list times the other.
+func TestStrangersLongKeyPackage(t *testing.T) {
+	types := points[ExtensionType](manyPoints)
+	kp := forge(t, DefaultSuite, func(_ *KeyPackage, leaf *leafNode) {
+		for _, et := range types {
+			leaf.extensions = append(leaf.extensions, Extension{Type: et})
+		}
+		leaf.capabilities.extensions = manyOf(4*manyPoints, 0x0a0a, append(types, testExtension)...)
+	})
+	wantLinear(t, "Verify", 6*manyPoints, func() {
+		if err := kp.Verify(testNow, nil); err != nil {
+			t.Error(err)
+		}
+	})
+	last := *kp.leaf
+	last.capabilities.extensions = last.capabilities.extensions[:5*manyPoints-1]
+	wantLinear(t, "a leaf that lacks one", 6*manyPoints-1, func() {
+		wantRule(t, "a leaf that lacks one", last.checkItself(suites[DefaultSuite]), "leaf.extension-support")
+	})
+}
+
+// TestLongRequirements: an insider who has the group require a long list, of repetitions or of
+// what its own leaf announces, multiplies it with nobody's capabilities.
+func TestLongRequirements(t *testing.T) {
+	tree := trio(t)[0].at.tree.clone()
+	required := EncodeComponentIDs(points[ComponentID](manyPoints))
+	words := must(EncodeComponents([]ComponentData{{Component: ComponentAppComponents, Data: required}}))(t)
+	formats := EncodeWireFormats(points[uint16](manyPoints))
+	for l, leaf := range tree.members {
+		able := *leaf
+		able.capabilities.extensions = append(points[ExtensionType](manyPoints), ExtensionAppDataDictionary, ExtensionRequiredWireFormats)
+		able.capabilities.proposals = manyOf(manyPoints, 0x0a0a, points[ProposalType](manyPoints)...)
+		able.extensions = []Extension{{Type: ExtensionAppDataDictionary, Data: words}, {Type: ExtensionSupportedWireFormats, Data: formats}}
+		tree.set(l.node(), &node{leaf: &able})
+	}
+	for _, c := range []struct {
+		name     string
+		entries  int // of the group and of three leaves
+		required Extension
+	}{
+		{"extensions", 4 * manyPoints, Extension{ExtensionRequiredCapabilities, encodeRequired(requiredCapabilities{
+			extensions: points[ExtensionType](manyPoints),
+		})}},
+		{"repetitions", 7 * manyPoints, Extension{ExtensionRequiredCapabilities, encodeRequired(requiredCapabilities{
+			proposals: manyOf[ProposalType](manyPoints, 0x1000),
+		})}},
+		{"components", 4 * manyPoints, Extension{ExtensionAppDataDictionary, words}},
+		{"wire formats", 4 * manyPoints, Extension{ExtensionRequiredWireFormats, formats}},
+	} {
+		wantLinear(t, c.name, c.entries, func() {
+			if err := tree.checkMembers([]Extension{c.required}); err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+		})
+	}
+}
