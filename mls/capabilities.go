@@ -102,10 +102,6 @@ func (c capabilities) hasExtension(t ExtensionType) bool {
 	return t.isDefault() || slices.Contains(c.extensions, t)
 }
 
-func (c capabilities) hasProposal(t ProposalType) bool {
-	return t.isDefault() || slices.Contains(c.proposals, t)
-}
-
 func (c capabilities) hasCredential(t CredentialType) bool {
 	return slices.Contains(c.credentials, t)
 }

@@ -102,3 +102,32 @@ func TestLongRequirements(t *testing.T) {
 		})
 	}
 }
+
+// TestManyTypesInFrontOfManyMembers: a commit of many proposal types that removes all who do not
+// announce them is looked through once, not once for each member and each that goes.
+func TestManyTypesInFrontOfManyMembers(t *testing.T) {
+	const members = 200
+	first, last := ofMany(t, DefaultSuite, members)
+	kinds := points[ProposalType](manyPoints)
+	for _, g := range []*Group{first, last} {
+		view, pub := *g.at, *g.at.PublicView
+		pub.tree, view.PublicView = g.at.tree.clone(), &pub
+		able := *pub.tree.leaf(0)
+		able.capabilities.proposals = kinds
+		pub.tree.set(0, &node{leaf: &able})
+		g.at = &view
+	}
+	var list []*proposal
+	for l := LeafIndex(1); l < members; l++ {
+		list = append(list, &proposal{kind: proposalRemove, remove: l})
+	}
+	for _, k := range kinds {
+		list = append(list, &proposal{kind: k})
+	}
+	msg := must(hack(t, first, list, nil, wireFormatPublic, nil))(t)
+	wantLinear(t, "commit", 3*manyPoints, func() {
+		if c, ok := must(last.Process(msg))(t).(*StagedCommit); !ok || !c.SelfRemoved() {
+			t.Error("the commit does not remove whom it should")
+		}
+	})
+}

@@ -40,29 +40,32 @@ func (t ProposalType) isCustom() bool { return t < proposalAdd || t > ProposalSe
 // checkSupport verifies that everybody who is to process the commit understands the types of
 // proposals in it (section 12.2). Members that it removes need not.
 func (p *plan) checkSupport() error {
-	var seen []ProposalType
+	var kinds []ProposalType
 	for _, l := range p.list {
-		k := l.proposal.kind
-		if k.isDefault() || slices.Contains(seen, k) {
-			continue
+		if k := l.proposal.kind; !k.isDefault() {
+			kinds = append(kinds, k)
 		}
-		if err := p.base.tree.checkSupport(k, p.removes); err != nil {
-			return err
-		}
-		seen = append(seen, k)
 	}
-	return nil
+	return p.base.tree.checkSupport(kinds, p.removes)
 }
 
-// checkSupport verifies that all members but those that go understand a type, which nobody
-// does of GREASE (section 13.5).
-func (t *ratchetTree) checkSupport(kind ProposalType, gone []Member) error {
-	if kind.isDefault() {
+// checkSupport verifies that all members but those that go understand types of proposals, which
+// nobody does of GREASE (section 13.5).
+func (t *ratchetTree) checkSupport(kinds []ProposalType, gone []Member) error {
+	kinds = distinct(slices.DeleteFunc(kinds, ProposalType.isDefault))
+	if len(kinds) == 0 {
 		return nil
 	}
+	goes := make(map[LeafIndex]bool, len(gone))
+	for _, m := range gone {
+		goes[m.Leaf] = true
+	}
 	for l, leaf := range t.members {
-		if (isGrease(uint16(kind)) || !leaf.capabilities.hasProposal(kind)) && !slices.ContainsFunc(gone, func(m Member) bool { return m.Leaf == l }) {
-			return broken("proposals.support", "leaf %d lacks proposal type %#04x", l, uint16(kind))
+		if goes[l] {
+			continue
+		}
+		if k, ok := unannounced(kinds, leaf.capabilities.proposals); ok {
+			return broken("proposals.support", "leaf %d lacks proposal type %#04x", l, uint16(k))
 		}
 	}
 	return nil

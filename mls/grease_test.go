@@ -31,7 +31,7 @@ func TestGreaseIsNobodysCapability(t *testing.T) {
 	wantRule(t, "required extension", required(requiredCapabilities{extensions: []ExtensionType{reserved}}), "group.extension-support")
 	wantRule(t, "required proposal", required(requiredCapabilities{proposals: []ProposalType{reserved}}), "group.proposal-support")
 	wantRule(t, "required credential", required(requiredCapabilities{credentials: []CredentialType{reserved}}), "group.credential-support")
-	wantRule(t, "proposal", tree.checkSupport(reserved, nil), "proposals.support")
+	wantRule(t, "proposal", tree.checkSupport([]ProposalType{reserved}, nil), "proposals.support")
 }
 
 // TestOwnCapabilities: what this package announces holds no default type and no reserved value

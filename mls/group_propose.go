@@ -60,7 +60,7 @@ func (g *Group) Propose(p ProposalParams) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := g.at.tree.checkSupport(prop.kind, nil); err != nil {
+	if err := g.at.tree.checkSupport([]ProposalType{prop.kind}, nil); err != nil {
 		return nil, err
 	}
 	if err := g.at.checkProposal(prop, fromMember(g.at.own), &g.app); err != nil {
