@@ -2,6 +2,7 @@ package mls
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 )
@@ -154,4 +155,65 @@ func pastEpochsHoldNoOwnKeys(t *testing.T, id Suite) {
 			}
 		}
 	}
+}
+
+// TestPastEpochsOpenNoHandshake: who takes what is stored after a commit, and keeps the epoch
+// before, reads neither that commit in its recording of the epoch nor a proposal that came.
+func TestPastEpochsOpenNoHandshake(t *testing.T) { twoSuites(t, pastEpochsOpenNoHandshake) }
+
+func pastEpochsOpenNoHandshake(t *testing.T, id Suite) {
+	for _, spoke := range []string{"nobody", "the committer", "another", "all"} {
+		groups := keeping(t, id, 1)
+		groups = append(groups, add(t, groups[0], groups[1:], CommitParams{}, "d", "e")...)
+		for _, g := range groups {
+			g.app.KeepEpochs = 1
+		}
+		late := must(groups[3].Encrypt([]byte("late"), nil))(t)
+		committers := must(groups[2].Encrypt([]byte("late"), nil))(t)
+		for i, by := range groups {
+			if spoke == "all" || spoke == "the committer" && i == 2 || spoke == "another" && i == 1 {
+				say(t, by, groups, "x")
+			}
+		}
+		kp, _ := keyPackageOf(t, id, "f")
+		proposal := must(groups[4].Propose(ProposalParams{Add: kp, Now: testNow}))(t)
+		for _, g := range groups {
+			must(g.Process(proposal))(t)
+		}
+		c := must(groups[2].Commit(CommitParams{IncludePending: true, Path: true, Now: testNow}))(t)
+		deliver(t, c.Message(), groups[:2])
+		for i, g := range groups[:2] {
+			thief := reload(t, g)
+			p := thief.past[len(thief.past)-1]
+			for name, msg := range map[string][]byte{"commit": c.Message(), "proposal": proposal} {
+				m := must(parse(bytes.Clone(msg), readMessage))(t).private
+				data := must(m.openSenderData(thief.at.suite, p.senderData))(t)
+				if _, err := p.keys.seek(data.leaf, m.contentType, data.generation); !errors.Is(err, ErrConsumed) {
+					t.Errorf("%s spoke: what leaf %d has stored gives the key of the %s: %v", spoke, i, name, err)
+				}
+			}
+			for _, msg := range [][]byte{late, committers} { // what members said can still be read
+				if m, ok := must(g.Process(msg))(t).(*ApplicationMessage); !ok || string(m.Data) != "late" {
+					t.Errorf("%s spoke: the late message reads %+v", spoke, m)
+				}
+			}
+		}
+	}
+}
+
+// TestPastEpochOfAJoiner: whoever makes itself a member of a group whose places are all taken has
+// none in the epoch that its commit ends.
+func TestPastEpochOfAJoiner(t *testing.T) {
+	a := newGroup(t, "a")
+	groups := append([]*Group{a}, add(t, a, nil, CommitParams{}, "b")...)
+	for _, g := range groups {
+		g.app.KeepEpochs = 1
+	}
+	late := must(groups[1].Encrypt([]byte("late"), nil))(t)
+	groups = append(groups, comeIn(t, groups, outsider(t, DefaultSuite, "c")))
+	a = reload(t, a)
+	if m := must(a.Process(late))(t).(*ApplicationMessage); string(m.Data) != "late" {
+		t.Errorf("the late message reads %+v", m)
+	}
+	say(t, groups[2], groups[:2], "x")
 }

@@ -19,9 +19,12 @@ type pastEpoch struct {
 }
 
 // keepEpoch puts the epoch that a commit ends, and next follows, among those that are kept. The
-// own ratchets of the epoch are gone with it, as are the handshake's: nothing that is sent in it
-// can count any more (RFC 9420 section 9.2).
-func (g *Group) keepEpoch(next *ratchetTree) {
+// own ratchets of the epoch are gone with it, as are the handshake's of the committer and of all
+// who were heard before: nothing that is sent in it can count any more (RFC 9420 section 9.2).
+// Those of members that nobody heard follow from the secret above their leaves, which gives
+// their application ratchets as well. Opening every leaf would cost each commit time and
+// records for the size of the group.
+func (g *Group) keepEpoch(committer LeafIndex, next *ratchetTree) {
 	if g.app.KeepEpochs <= 0 {
 		g.past = nil
 		return
@@ -31,7 +34,7 @@ func (g *Group) keepEpoch(next *ratchetTree) {
 		keys: g.keys.clone(), leaves: map[LeafIndex]*leafNode{},
 	}
 	p.keys.exports = nil
-	p.keys.retire(g.at.own)
+	p.keys.retire(g.at.own, committer)
 	for l := range LeafIndex(max(g.at.tree.leaves(), next.leaves())) {
 		if leaf := g.at.tree.leaf(l); leaf != next.leaf(l) {
 			p.leaves[l] = leaf
@@ -45,12 +48,20 @@ func (g *Group) trimPast() {
 	g.past = slices.Clip(g.past[max(0, len(g.past)-max(0, g.app.KeepEpochs)):])
 }
 
-// retire drops what nobody needs once the epoch is over: a member's own ratchets, and all of
-// the handshake.
-func (t *secretTree) retire(own LeafIndex) {
+// retire drops what nobody needs once the epoch is over: a member's own ratchets, and those of
+// the handshake. That the committer has one shows by the commit alone, whose key is not taken.
+func (t *secretTree) retire(own, committer LeafIndex) {
+	if uint32(committer) < t.leaves { // outside is who joins by its own commit
+		if _, opened := t.ratchets(committer); !opened {
+			st := &step{leaf: committer}
+			if err := t.open(st); err == nil { // it fails for what is gone already
+				t.take(st)
+			}
+		}
+	}
 	st := &step{leaf: own}
 	if _, opened := t.ratchets(own); !opened {
-		_ = t.open(st) // fails for what is gone already
+		_ = t.open(st) // the same
 	}
 	st.ratchets = leafRatchets{}
 	t.take(st)

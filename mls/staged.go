@@ -65,7 +65,7 @@ func (g *Group) Merge(c *StagedCommit) error {
 		g.at, g.keys, g.past, g.removed = &last, newSecretTree(last.suite, 1, nil), nil, true
 		return nil
 	}
-	g.keepEpoch(c.next.tree)
+	g.keepEpoch(c.sender, c.next.tree)
 	g.at, g.keys = c.next, c.keys.clone()
 	return nil
 }
