@@ -3,6 +3,7 @@ package mls
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/sealpost/sealpost/internal/wire"
@@ -90,39 +91,50 @@ func (p *plan) applyAppData() error {
 	if err != nil {
 		return err
 	}
+	data := make(map[ComponentID][]byte, len(entries))
+	for _, e := range entries {
+		data[e.Component] = e.Data
+	}
 	for _, id := range order {
-		if entries, err = p.updateComponent(entries, id, byComponent[id]); err != nil {
+		if err := p.updateComponent(data, id, byComponent[id]); err != nil {
 			return err
 		}
+	}
+	entries = make([]ComponentData, 0, len(data))
+	for _, id := range slices.Sorted(maps.Keys(data)) {
+		entries = append(entries, ComponentData{Component: id, Data: data[id]})
 	}
 	p.extensions, err = withDictionary(p.extensions, entries)
 	p.newExtension = true
 	return err
 }
 
-func (p *plan) updateComponent(entries []ComponentData, id ComponentID, list []AppDataUpdate) ([]ComponentData, error) {
-	current, present := findComponent(entries, id)
+// updateComponent changes what a dictionary has of one component.
+func (p *plan) updateComponent(data map[ComponentID][]byte, id ComponentID, list []AppDataUpdate) error {
+	current, present := data[id]
 	if list[0].Remove && len(list) == 1 {
 		if !present {
-			return nil, broken("app-data.absent", "component %#04x has nothing to remove", uint16(id))
+			return broken("app-data.absent", "component %#04x has nothing to remove", uint16(id))
 		}
-		return withoutComponent(entries, id), nil
+		delete(data, id)
+		return nil
 	}
 	var updates [][]byte
 	for _, u := range list {
 		if u.Remove {
-			return nil, broken("app-data.operations", "component %#04x is removed and changed", uint16(id))
+			return broken("app-data.operations", "component %#04x is removed and changed", uint16(id))
 		}
 		updates = append(updates, bytes.Clone(u.Update))
 	}
 	if p.app.AppData == nil {
-		return nil, brokenBy("app-data.component", errUnknownComponent, "component %#04x", uint16(id))
+		return brokenBy("app-data.component", errUnknownComponent, "component %#04x", uint16(id))
 	}
-	data, err := p.app.AppData.UpdateAppData(id, bytes.Clone(current), updates)
+	now, err := p.app.AppData.UpdateAppData(id, bytes.Clone(current), updates)
 	if err != nil {
-		return nil, brokenBy("app-data.component", err, "component %#04x", uint16(id))
+		return brokenBy("app-data.component", err, "component %#04x", uint16(id))
 	}
-	return withComponent(entries, ComponentData{Component: id, Data: data}), nil
+	data[id] = now
+	return nil
 }
 
 // keepsDictionary verifies that a GroupContextExtensions proposal leaves the dictionary alone

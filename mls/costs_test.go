@@ -131,3 +131,28 @@ func TestManyTypesInFrontOfManyMembers(t *testing.T) {
 		}
 	})
 }
+
+// TestDictionaryEmptiedInOneCommit: a commit of many AppDataUpdates changes the dictionary once,
+// and does not copy it for each of them.
+func TestDictionaryEmptiedInOneCommit(t *testing.T) {
+	var entries []ComponentData
+	var p CommitParams
+	for _, id := range points[ComponentID](manyPoints) {
+		entries = append(entries, ComponentData{Component: id, Data: []byte{1}})
+		p.AppData = append(p.AppData, AppDataUpdate{Component: id, Remove: true})
+	}
+	words := must(EncodeComponents(append(entries, ComponentData{Component: testComponent})))(t)
+	groups := extendedPair(t, Extension{ExtensionAppDataDictionary, words})
+	msg := must(groups[0].Commit(p))(t).Message()
+	var got Received
+	cost := allocated(func() { got = must(groups[1].Process(msg))(t) })
+	if sent := len(msg) + len(words); cost > mostMemory(sent) {
+		t.Errorf("a commit of %d bytes and a dictionary of %d made a member allocate %d", len(msg), len(words), cost)
+	}
+	if err := groups[1].Merge(got.(*StagedCommit)); err != nil {
+		t.Fatal(err)
+	}
+	if list, _, err := dictionary(groups[1].Extensions()); err != nil || len(list) != 1 || list[0].Component != testComponent {
+		t.Errorf("the dictionary is left with %d entries (%v)", len(list), err)
+	}
+}
