@@ -53,7 +53,7 @@ func (u AppDataUpdate) clone() AppDataUpdate {
 }
 
 func (u AppDataUpdate) proposal() *proposal {
-	return &proposal{kind: ProposalAppDataUpdate, appData: u.clone()}
+	return &proposal{kind: ProposalAppDataUpdate, appData: new(u.clone())}
 }
 
 // AppDataLogic says what the updates of a component's data mean. It is part of the public
@@ -81,7 +81,7 @@ func (p *plan) applyAppData() error {
 			if byComponent[u.Component] == nil {
 				order = append(order, u.Component)
 			}
-			byComponent[u.Component] = append(byComponent[u.Component], u)
+			byComponent[u.Component] = append(byComponent[u.Component], *u)
 		}
 	}
 	if len(order) == 0 {

@@ -206,7 +206,7 @@ func TestProposalSupport(t *testing.T) {
 	p := CommitParams{Ephemeral: []ComponentData{{Component: testComponent}}}
 	_, err := groups[0].Commit(p)
 	wantRule(t, "committing", err, "proposals.support")
-	msg := must(hack(t, groups[0].Clone(), []*proposal{{kind: ProposalAppEphemeral}}, nil, wireFormatPrivate, nil))(t)
+	msg := must(hack(t, groups[0].Clone(), []*proposal{{kind: ProposalAppEphemeral, component: new(ComponentData)}}, nil, wireFormatPrivate, nil))(t)
 	wantRule(t, "receiving", untouched(t, "unsupported", groups[1], msg), "proposals.support")
 	p.Remove = []LeafIndex{2}
 	commitTo(t, groups[:2], p)

@@ -168,12 +168,12 @@ func (p *plan) checkList() error {
 				return broken("proposals.extensions", "several GroupContextExtensions")
 			}
 		case proposalPSK:
-			p.psks = append(p.psks, l.proposal.psk)
+			p.psks = append(p.psks, *l.proposal.psk)
 		case proposalReInit:
 			if len(p.list) > 1 {
 				return broken("proposals.reinit", "ReInit beside another proposal")
 			}
-			p.reInit = &l.proposal.reInit
+			p.reInit = l.proposal.reInit
 		}
 	}
 	return checkPSKList(p.psks)
@@ -233,9 +233,9 @@ func (e *PublicView) checkOne(p *proposal, from sender, app *Application, unsoun
 	case proposalGroupExtensions:
 		return e.checkExtensions(p.extensions, app.Credentials)
 	case proposalPSK:
-		return e.suite.checkPSK(p.psk)
+		return e.suite.checkPSK(*p.psk)
 	case proposalReInit:
-		return checkReInit(p.reInit)
+		return checkReInit(*p.reInit)
 	case proposalExternalInit:
 		return e.suite.checkKEMOutput(p.externalInit)
 	case ProposalSelfRemove, ProposalAppDataUpdate, ProposalAppEphemeral:

@@ -136,19 +136,19 @@ func samples(t tb, id Suite) map[string][][]byte {
 	for _, p := range []*proposal{
 		{kind: proposalAdd, add: kp}, {kind: proposalUpdate, update: groups[0].at.tree.leaf(0)},
 		{kind: proposalRemove, remove: 7},
-		{kind: proposalPSK, psk: preSharedKeyID{kind: pskExternal, id: []byte("id"), nonce: []byte("nonce")}},
-		{kind: proposalPSK, psk: preSharedKeyID{kind: pskResumption, usage: 1, groupID: []byte("g"), epoch: 1, nonce: []byte("nonce")}},
-		{kind: proposalReInit, reInit: ReInit{GroupID: []byte("g"), Version: 1, Suite: id, Extensions: []Extension{{Type: 9}}}},
+		{kind: proposalPSK, psk: &preSharedKeyID{kind: pskExternal, id: []byte("id"), nonce: []byte("nonce")}},
+		{kind: proposalPSK, psk: &preSharedKeyID{kind: pskResumption, usage: 1, groupID: []byte("g"), epoch: 1, nonce: []byte("nonce")}},
+		{kind: proposalReInit, reInit: &ReInit{GroupID: []byte("g"), Version: 1, Suite: id, Extensions: []Extension{{Type: 9}}}},
 		{kind: proposalExternalInit, externalInit: []byte("kem")},
 		{kind: proposalGroupExtensions, extensions: []Extension{{Type: 1, Data: []byte("x")}}},
-		{kind: ProposalAppDataUpdate, appData: AppDataUpdate{Component: 7, Update: []byte("new")}},
-		{kind: ProposalAppDataUpdate, appData: AppDataUpdate{Component: 7, Remove: true}},
-		{kind: ProposalAppEphemeral, component: ComponentData{Component: 7, Data: []byte("data")}},
+		{kind: ProposalAppDataUpdate, appData: &AppDataUpdate{Component: 7, Update: []byte("new")}},
+		{kind: ProposalAppDataUpdate, appData: &AppDataUpdate{Component: 7, Remove: true}},
+		{kind: ProposalAppEphemeral, component: &ComponentData{Component: 7, Data: []byte("data")}},
 		{kind: ProposalSelfRemove}, {kind: 0xf0b1, custom: []byte("own kind")},
 	} {
 		out["proposal"] = append(out["proposal"], encode(p, writeProposal))
 		if p.kind == proposalPSK {
-			out["psk id"] = append(out["psk id"], encode(p.psk, writePreSharedKeyID))
+			out["psk id"] = append(out["psk id"], encode(*p.psk, writePreSharedKeyID))
 		}
 	}
 	return out

@@ -54,7 +54,7 @@ func externalFaults(t tb, id Suite, groups []*Group, ref []byte) []externalFault
 		}
 	}
 	remove := func(l LeafIndex) *proposal { return &proposal{kind: proposalRemove, remove: l} }
-	psk := &proposal{kind: proposalPSK, psk: preSharedKeyID{kind: pskExternal, id: []byte("id"), nonce: make([]byte, suites[id].nh)}}
+	psk := &proposal{kind: proposalPSK, psk: &preSharedKeyID{kind: pskExternal, id: []byte("id"), nonce: make([]byte, suites[id].nh)}}
 	return []externalFault{
 		{"no ExternalInit", "external.init-count", func(b *externalBuilder) { b.commit.proposals = nil }},
 		{"two ExternalInits", "external.init-count", func(b *externalBuilder) { also(b.commit.proposals[0].proposal)(b) }},
@@ -73,10 +73,10 @@ func externalFaults(t tb, id Suite, groups []*Group, ref []byte) []externalFault
 		{"extensions", "proposal.sender", also(&proposal{kind: proposalGroupExtensions, extensions: groups[0].Extensions()})},
 		{"Add", "proposal.sender", also(&proposal{kind: proposalAdd, add: kp})},
 		{"Update", "proposal.sender", also(&proposal{kind: proposalUpdate, update: groups[0].at.tree.leaf(0)})},
-		{"ReInit", "proposal.sender", also(&proposal{kind: proposalReInit, reInit: ReInit{Version: 1, Suite: id}})},
+		{"ReInit", "proposal.sender", also(&proposal{kind: proposalReInit, reInit: &ReInit{Version: 1, Suite: id}})},
 		{"SelfRemove by value", "proposal.sender", also(&proposal{kind: ProposalSelfRemove})},
 		{"custom", "proposal.sender", also(&proposal{kind: 0xf00d})},
-		{"ephemeral that nobody knows", "proposals.support", also(&proposal{kind: ProposalAppEphemeral})},
+		{"ephemeral that nobody knows", "proposals.support", also(&proposal{kind: ProposalAppEphemeral, component: new(ComponentData)})},
 		{"one key twice", "proposals.psk", also(psk, psk)},
 		{"no path", "commit.path", func(b *externalBuilder) { b.commit.path = nil }},
 		{"leaf source", "path.source", func(b *externalBuilder) {

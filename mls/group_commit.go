@@ -125,10 +125,10 @@ func (g *Group) requested(p *CommitParams) ([]listed, error) {
 		if err != nil {
 			return nil, err
 		}
-		add(&proposal{kind: proposalPSK, psk: psk})
+		add(&proposal{kind: proposalPSK, psk: &psk})
 	}
 	if p.link != nil {
-		list = append(list, listed{proposal: &proposal{kind: proposalPSK, psk: p.link.id}, checked: true})
+		list = append(list, listed{proposal: &proposal{kind: proposalPSK, psk: &p.link.id}, checked: true})
 	}
 	if p.ReInit != nil {
 		q, err := g.at.reInitProposal(p.ReInit, &g.app)
@@ -138,7 +138,7 @@ func (g *Group) requested(p *CommitParams) ([]listed, error) {
 		add(q)
 	}
 	for _, d := range p.Ephemeral {
-		add(&proposal{kind: ProposalAppEphemeral, component: d.clone()})
+		add(&proposal{kind: ProposalAppEphemeral, component: new(d.clone())})
 	}
 	for _, c := range p.Custom {
 		q, err := c.proposal()
@@ -246,7 +246,7 @@ func (g *Group) pending(list []listed, now time.Time) []listed {
 		case proposalReInit:
 			continue // only where nothing else is committed
 		case proposalPSK:
-			if _, err := g.findPSK(p.psk); err != nil {
+			if _, err := g.findPSK(*p.psk); err != nil {
 				continue
 			}
 		}

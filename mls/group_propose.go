@@ -136,13 +136,13 @@ func (e *PublicView) propose(p *ProposalParams, app *Application) (*proposal, er
 		return &proposal{kind: proposalGroupExtensions, extensions: cloneExtensions(*p.Extensions)}, nil
 	case p.PSK != nil:
 		psk, err := e.suite.newPSK(*p.PSK)
-		return &proposal{kind: proposalPSK, psk: psk}, err
+		return &proposal{kind: proposalPSK, psk: &psk}, err
 	case p.ReInit != nil:
 		return e.reInitProposal(p.ReInit, app)
 	case p.AppData != nil:
 		return p.AppData.proposal(), nil
 	case p.Ephemeral != nil:
-		return &proposal{kind: ProposalAppEphemeral, component: p.Ephemeral.clone()}, nil
+		return &proposal{kind: ProposalAppEphemeral, component: new(p.Ephemeral.clone())}, nil
 	}
 	return p.Custom.proposal()
 }

@@ -146,10 +146,10 @@ func (b *externalBuilder) propose(externalPub []byte) error {
 		if err != nil {
 			return err
 		}
-		add(&proposal{kind: proposalPSK, psk: psk})
+		add(&proposal{kind: proposalPSK, psk: &psk})
 	}
 	for _, d := range p.Ephemeral {
-		add(&proposal{kind: ProposalAppEphemeral, component: d.clone()})
+		add(&proposal{kind: ProposalAppEphemeral, component: new(d.clone())})
 	}
 	for _, u := range p.AppData {
 		add(u.proposal())

@@ -6,19 +6,20 @@ import (
 	"github.com/sealpost/sealpost/internal/wire"
 )
 
-// proposal is Proposal (RFC 9420 section 12.1): the field that kind names is set.
+// proposal is Proposal (RFC 9420 section 12.1): the field that kind names is set. It is small,
+// since there are some of few bytes and a commit may hold many.
 type proposal struct {
 	kind         ProposalType
+	remove       LeafIndex
 	add          *KeyPackage
 	update       *leafNode
-	remove       LeafIndex
-	psk          preSharedKeyID
-	reInit       ReInit
+	psk          *preSharedKeyID
+	reInit       *ReInit
 	externalInit []byte // kem_output
 	extensions   []Extension
-	appData      AppDataUpdate
-	component    ComponentData // AppEphemeral
-	custom       []byte        // of a type that is the application's
+	appData      *AppDataUpdate
+	component    *ComponentData // AppEphemeral
+	custom       []byte         // of a type that is the application's
 }
 
 func writeProposal(w *wire.Writer, p *proposal) {
@@ -35,17 +36,17 @@ func writeProposalBody(w *wire.Writer, p *proposal) {
 	case proposalRemove:
 		w.Uint32(uint32(p.remove))
 	case proposalPSK:
-		writePreSharedKeyID(w, p.psk)
+		writePreSharedKeyID(w, *p.psk)
 	case proposalReInit:
-		writeReInit(w, p.reInit)
+		writeReInit(w, *p.reInit)
 	case proposalExternalInit:
 		w.Bytes(p.externalInit)
 	case proposalGroupExtensions:
 		writeExtensions(w, p.extensions)
 	case ProposalAppDataUpdate:
-		writeAppDataUpdate(w, p.appData)
+		writeAppDataUpdate(w, *p.appData)
 	case ProposalAppEphemeral:
-		writeComponentData(w, p.component)
+		writeComponentData(w, *p.component)
 	case ProposalSelfRemove:
 	default:
 		w.Bytes(p.custom)
@@ -66,17 +67,17 @@ func readProposalBody(r *wire.Reader, kind ProposalType) *proposal {
 	case proposalRemove:
 		p.remove = LeafIndex(r.Uint32())
 	case proposalPSK:
-		p.psk = readPreSharedKeyID(r)
+		p.psk = new(readPreSharedKeyID(r))
 	case proposalReInit:
-		p.reInit = readReInit(r)
+		p.reInit = new(readReInit(r))
 	case proposalExternalInit:
 		p.externalInit = r.Bytes()
 	case proposalGroupExtensions:
 		p.extensions = readExtensions(r)
 	case ProposalAppDataUpdate:
-		p.appData = readAppDataUpdate(r)
+		p.appData = new(readAppDataUpdate(r))
 	case ProposalAppEphemeral:
-		p.component = readComponentData(r)
+		p.component = new(readComponentData(r))
 	case ProposalSelfRemove:
 	case 0:
 		r.Fail(fmt.Errorf("%w: proposal type 0", ErrUnsupported))

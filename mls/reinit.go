@@ -64,7 +64,7 @@ func (e *PublicView) reInitProposal(p *ReInit, app *Application) (*proposal, err
 	if err := e.checkExtensions(out.Extensions, app.Credentials); err != nil {
 		return nil, err
 	}
-	return &proposal{kind: proposalReInit, reInit: out}, nil
+	return &proposal{kind: proposalReInit, reInit: &out}, nil
 }
 
 // onlyReInit is the plan of a commit with the ReInit that waits longest, nil without one.

@@ -182,7 +182,7 @@ func TestReInitThatCannotBe(t *testing.T) {
 		groups := trio(t)
 		r := reInitTo(DefaultSuite)
 		edit(r)
-		pl := must(groups[1].at.apply([]listed{{proposal: &proposal{kind: proposalReInit, reInit: *r}, from: fromMember(1)}}, 1, &Application{}))(t)
+		pl := must(groups[1].at.apply([]listed{{proposal: &proposal{kind: proposalReInit, reInit: r}, from: fromMember(1)}}, 1, &Application{}))(t)
 		b := &commitBuilder{group: groups[1], plan: pl, params: new(CommitParams), commit: new(commit)}
 		deliver(t, must(b.build())(t).Message(), groups[:1])
 		if _, _, err := groups[0].Successor(SuccessorConfig{SignatureKey: signatureKey(t), Now: testNow}); !errors.Is(err, ErrUnsupported) {

@@ -79,7 +79,7 @@ func extensionCases(t *testing.T, _ Suite) []*ruleVector {
 	s := settingOf(t, extendedFounder(t), extendedConfig(t, "b"), plain)
 	components := must(EncodeComponents([]ComponentData{{Component: ComponentSafeAAD, Data: EncodeComponentIDs([]ComponentID{testComponent})}}))(t)
 	faults := []listFault{
-		{"a proposal type that one member lacks", "proposals.support", []*proposal{{kind: ProposalAppEphemeral}}},
+		{"a proposal type that one member lacks", "proposals.support", []*proposal{{kind: ProposalAppEphemeral, component: new(ComponentData)}}},
 		extensionFault("a component that no leaf lists", "components.support", Extension{Type: ExtensionAppDataDictionary, Data: components}),
 		extensionFault("no dictionary", "components.dictionary", unreadable["components.dictionary"]),
 		extensionFault("a wire format that no leaf lists", "group.wire-format-support", Extension{Type: ExtensionRequiredWireFormats, Data: EncodeWireFormats([]uint16{wireFormatPublic, 0xf0c1})}),

@@ -181,8 +181,8 @@ func listFaults(t tb, groups []*Group) []listFault {
 		t.Fatal(err)
 	}
 	nonce := make([]byte, suites[id].nh)
-	reInit := func(p ReInit) *proposal { return &proposal{kind: proposalReInit, reInit: p} }
-	psk := func(id preSharedKeyID) *proposal { return &proposal{kind: proposalPSK, psk: id} }
+	reInit := func(p ReInit) *proposal { return &proposal{kind: proposalReInit, reInit: &p} }
+	psk := func(id preSharedKeyID) *proposal { return &proposal{kind: proposalPSK, psk: &id} }
 	return []listFault{
 		{"own update", "proposals.own-update", []*proposal{updateWith(t, groups[0], func(*leafNode) {})}},
 		{"own remove", "proposals.own-remove", []*proposal{remove(0)}},

@@ -189,7 +189,7 @@ func transcriptVectors(t *testing.T, s *suite) []jsonObject {
 // smallCommit has proposals by value and by reference, and no path.
 func smallCommit(s *suite) *commit {
 	return &commit{proposals: []proposalOrRef{
-		{proposal: &proposal{kind: proposalPSK, psk: preSharedKeyID{kind: pskExternal, id: drawn(8), nonce: drawn(s.nh)}}},
+		{proposal: &proposal{kind: proposalPSK, psk: &preSharedKeyID{kind: pskExternal, id: drawn(8), nonce: drawn(s.nh)}}},
 		{ref: drawn(s.nh)},
 	}}
 }

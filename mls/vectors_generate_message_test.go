@@ -92,8 +92,8 @@ func messagesVectors(t *testing.T, s *suite) []jsonObject {
 		{"add_proposal", body(proposal{kind: proposalAdd, add: kp})},
 		{"update_proposal", body(*updateWith(t, groups[1], func(*leafNode) {}))},
 		{"remove_proposal", body(proposal{kind: proposalRemove, remove: 1})},
-		{"pre_shared_key_proposal", body(proposal{kind: proposalPSK, psk: resumption})},
-		{"re_init_proposal", body(proposal{kind: proposalReInit, reInit: ReInit{
+		{"pre_shared_key_proposal", body(proposal{kind: proposalPSK, psk: &resumption})},
+		{"re_init_proposal", body(proposal{kind: proposalReInit, reInit: &ReInit{
 			GroupID: drawn(16), Version: versionMLS10, Suite: s.id, Extensions: extensions[:1],
 		}})},
 		{"external_init_proposal", body(proposal{kind: proposalExternalInit, externalInit: kemOutput})},
