@@ -24,10 +24,10 @@ func EncodeExternalSenders(list []ExternalSender) []byte {
 	})
 }
 
-// ParseExternalSenders is the inverse of [EncodeExternalSenders]. What does not decode is
-// [ErrInvalid].
+// ParseExternalSenders is the inverse of [EncodeExternalSenders]; what it returns is a copy. What
+// does not decode is [ErrInvalid].
 func ParseExternalSenders(data []byte) ([]ExternalSender, error) {
-	senders, err := parse(data, func(r *wire.Reader) []ExternalSender {
+	senders, err := parse(bytes.Clone(data), func(r *wire.Reader) []ExternalSender {
 		return wire.Vector(r, func(r *wire.Reader) ExternalSender {
 			return ExternalSender{SignatureKey: r.Bytes(), Credential: readCredential(r)}
 		})
