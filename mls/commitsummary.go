@@ -46,14 +46,14 @@ func (c *commitSummary) External() bool {
 }
 
 // Adds are the members that the commit adds, as they will be.
-func (c *commitSummary) Adds() []Member { return slices.Clone(c.adds) }
+func (c *commitSummary) Adds() []Member { return cloneEach(c.adds, Member.clone) }
 
 // Removes are the members that the commit removes, as they are.
-func (c *commitSummary) Removes() []Member { return slices.Clone(c.removes) }
+func (c *commitSummary) Removes() []Member { return cloneEach(c.removes, Member.clone) }
 
 // Updates are the members whose leaf the commit replaces, as they will be: by an Update
 // proposal, or as the committer of a path.
-func (c *commitSummary) Updates() []Member { return slices.Clone(c.updates) }
+func (c *commitSummary) Updates() []Member { return cloneEach(c.updates, Member.clone) }
 
 // Extensions is the new list of group context extensions; false if the commit leaves it.
 func (c *commitSummary) Extensions() ([]Extension, bool) {
@@ -61,7 +61,22 @@ func (c *commitSummary) Extensions() ([]Extension, bool) {
 }
 
 // Ephemeral is what the commit's AppEphemeral proposals say to components, in their order.
-func (c *commitSummary) Ephemeral() []ComponentData { return slices.Clone(c.ephemeral) }
+func (c *commitSummary) Ephemeral() []ComponentData {
+	return cloneEach(c.ephemeral, ComponentData.clone)
+}
 
 // Custom lists the commit's proposals of the application's own types, in their order.
-func (c *commitSummary) Custom() []CustomProposal { return slices.Clone(c.custom) }
+func (c *commitSummary) Custom() []CustomProposal {
+	return cloneEach(c.custom, func(p CustomProposal) CustomProposal {
+		return CustomProposal{Type: p.Type, Data: bytes.Clone(p.Data)}
+	})
+}
+
+// cloneEach is a copy of a list that shares nothing with it. The list is nil if it was.
+func cloneEach[T any](list []T, clone func(T) T) []T {
+	out := slices.Clone(list)
+	for i := range out {
+		out[i] = clone(out[i])
+	}
+	return out
+}

@@ -25,6 +25,15 @@ func newMember(l LeafIndex, leaf *leafNode) Member {
 	return m
 }
 
+func (m Member) clone() Member {
+	m.Credential, m.SignatureKey = m.Credential.clone(), bytes.Clone(m.SignatureKey)
+	m.EncryptionKey, m.Extensions = bytes.Clone(m.EncryptionKey), cloneExtensions(m.Extensions)
+	if m.Lifetime != nil {
+		m.Lifetime = new(*m.Lifetime)
+	}
+	return m
+}
+
 // PublicView is the public state of one epoch: what everybody who follows the group's
 // handshake computes alike. It holds no secret and never changes.
 type PublicView struct {

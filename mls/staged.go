@@ -1,9 +1,9 @@
 package mls
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
-	"slices"
 )
 
 // Welcome is an invitation for one added member: its secrets alone and, unless the commit
@@ -34,7 +34,11 @@ func (*StagedCommit) received() {}
 
 // Welcomes holds one invitation for each member added, in the order of the Adds, and only in
 // a commit that this member made. An invitation is good once the commit counts.
-func (c *StagedCommit) Welcomes() []Welcome { return slices.Clone(c.welcomes) }
+func (c *StagedCommit) Welcomes() []Welcome {
+	return cloneEach(c.welcomes, func(w Welcome) Welcome {
+		return Welcome{Leaf: w.Leaf, KeyPackageRef: bytes.Clone(w.KeyPackageRef), Message: bytes.Clone(w.Message)}
+	})
+}
 
 // SelfRemoved reports whether the commit removes this member.
 func (c *StagedCommit) SelfRemoved() bool { return c.next == nil }
