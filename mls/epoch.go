@@ -92,6 +92,9 @@ func (e *EpochView) complete(tree *ratchetTree, held privateTree) error {
 	if !bytes.Equal(tree.rootHash(), e.ctx.treeHash) {
 		return ErrTreeMismatch
 	}
+	if err := tree.checkUnmerged(); err != nil {
+		return err
+	}
 	leaf := tree.leaf(e.own)
 	if leaf == nil || !bytes.Equal(leaf.signatureKey, e.signatureKey.pub) ||
 		held[e.own.node()] == nil || len(held.prune(tree)) != len(held) {

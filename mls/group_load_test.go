@@ -66,5 +66,6 @@ func FuzzLoadGroup(f *testing.F) {
 		if len(again) != len(records) {
 			t.Errorf("%d records become %d", len(records), len(again))
 		}
+		_, _ = g.Commit(CommitParams{IncludePending: true, Now: testNow}) // must not panic
 	})
 }

@@ -2,7 +2,6 @@ package mls
 
 import (
 	"bytes"
-	"fmt"
 
 	"github.com/sealpost/sealpost/internal/wire"
 )
@@ -47,11 +46,14 @@ func UnmarshalPublicGroup(b []byte, app Application) (*PublicGroup, error) {
 		if !bytes.Equal(at.tree.rootHash(), at.ctx.treeHash) {
 			return ErrTreeMismatch
 		}
+		if err := at.tree.checkUnmerged(); err != nil {
+			return err
+		}
 		at.confirm(at.confirmationTag)
 		g.at = at
 		for _, a := range waiting {
-			if a.content.proposal == nil {
-				return fmt.Errorf("%w: a queued message is no proposal", ErrCorrupt)
+			if err := at.checkQueued(a.content); err != nil {
+				return err
 			}
 			g.queue = append(g.queue, &queuedProposal{ref: a.proposalRef(at.suite), content: a, said: a.said(at.ctx)})
 		}
