@@ -141,7 +141,10 @@ func (g *Group) processPast(i int, m *privateMessage) (Received, error) {
 // that bounds it calls Forget now and then, with its own clock; with a maxAge of zero all of
 // them are gone at once. The caller stores the group afterwards.
 func (g *Group) Forget(now time.Time, maxAge time.Duration) {
-	at, limit := now.Unix(), int64((maxAge+time.Second-1)/time.Second)
+	at, limit := now.Unix(), int64(maxAge/time.Second)
+	if maxAge%time.Second > 0 {
+		limit++
+	}
 	var left []*pastEpoch
 	for _, p := range g.past {
 		if p.ended == 0 || at < p.ended { // a clock that was ahead keeps nothing for longer

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"maps"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -189,8 +190,10 @@ func TestForget(t *testing.T) {
 	next := func() { advance(t, groups[1], groups, CommitParams{}) }
 	next() // epoch 1 is over
 	want("never called", 1)
+	g.Forget(at(1000), math.MaxInt64)
+	want("first call, for as long as can be", 1)
 	g.Forget(at(1000), time.Minute)
-	want("first call", 1)
+	want("second call", 1)
 	next()
 	g.Forget(at(1059), time.Minute)
 	want("not old enough", 1, 2)
