@@ -15,7 +15,9 @@ type Welcome struct {
 }
 
 // StagedCommit is a commit that was checked and followed, and not merged yet. It never
-// changes; it cannot be printed.
+// changes; it cannot be printed. It holds the secret from which every message key of the epoch
+// that it begins can be derived: the caller drops it with [Group.Merge], or once another commit
+// was merged, and deletes its stored form in the transaction that stores the group.
 type StagedCommit struct {
 	commitSummary
 	welcomes []Welcome
@@ -53,7 +55,8 @@ func (p *plan) newStaged(a *authenticatedContent, msg []byte) *StagedCommit {
 
 // Merge moves the group into the epoch that the commit begins. The message keys, proposals
 // and secrets of the old epoch are gone, but for what [Application.KeepEpochs] keeps; the caller
-// stores what [Group.Save] lists at once, since going back would use keys twice. A commit made
+// stores what [Group.Save] lists at once, since going back would use keys twice, and drops c and
+// its stored form: message keys that are used up could be derived from them again. A commit made
 // for another state is [ErrStale], and changes nothing; a former member is [ErrRemoved].
 func (g *Group) Merge(c *StagedCommit) error {
 	if g.removed {

@@ -47,7 +47,8 @@ func readWelcomeEntry(r *wire.Reader) Welcome {
 
 // MarshalBinary encodes the commit for encrypted storage, so that a committer survives a crash
 // between sending and learning the outcome. It holds what the commit changes, and neither the
-// tree nor the group; [Group.LoadCommit] is the inverse.
+// tree nor the group; [Group.LoadCommit] is the inverse. The caller deletes it when it stores the
+// group after [Group.Merge], as the next epoch's secret is in it.
 func (c *StagedCommit) MarshalBinary() ([]byte, error) {
 	return sealState(stateStaged, func(w *wire.Writer) {
 		w.Bytes(c.base.ctx.groupID)
