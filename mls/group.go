@@ -18,9 +18,12 @@ type Group struct {
 	keys    *secretTree
 	past    []*pastEpoch // kept, the newest last
 	queue   proposalQueue
+	dropped signedLog           // proposals of this epoch that DropProposals has dropped
 	sent    []*queuedProposal   // own, not back from the delivery service yet
 	commits [][sha256.Size]byte // digests of the commits that this member made in this epoch
 	signed  signedLog           // content that this member has signed in this epoch
+	spoken  uint32              // first generation of the own handshake ratchet that it has not used
+	ahead   ratchet             // that ratchet, where the last message took it; may be missing
 	removed bool
 
 	saved  *snapshot // what the caller's store holds; nil: nothing
@@ -248,15 +251,15 @@ func (g *Group) sendHandshake(a *authenticatedContent) ([]byte, error) {
 
 // protect encrypts a signed message of our own and uses up a generation.
 func (g *Group) protect(a *authenticatedContent, padding int) ([]byte, error) {
-	st, err := g.keys.seekNext(g.at.own, a.content.contentType)
+	key, used, err := g.nextKey(a.content.contentType)
 	if err != nil {
 		return nil, err
 	}
-	m, err := protectPrivate(g.at.suite, a, g.at.secrets.senderData, st.key, padding)
+	m, err := protectPrivate(g.at.suite, a, g.at.secrets.senderData, key, padding)
 	if err != nil {
 		return nil, err
 	}
-	g.keys.take(st)
+	used()
 	g.remember(a)
 	return encode(&message{wireFormat: wireFormatPrivate, private: m}, writeMessage), nil
 }

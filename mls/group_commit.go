@@ -3,7 +3,6 @@ package mls
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -399,7 +398,7 @@ func (b *commitBuilder) seal(commitSecret secret) (*StagedCommit, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.commits = append(slices.Clip(g.commits), sha256.Sum256(msg))
+	g.commits = append(slices.Clip(g.commits), a.whole(g.at.ctx))
 	c := pl.newStaged(a, msg)
 	c.welcomes, c.next, c.keys = welcomes, next, keys
 	return c, nil

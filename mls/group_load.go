@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -51,7 +52,7 @@ type loader struct {
 var recordNumbers = map[string]int{
 	recordHeader: 0, recordEpoch: 0, recordNode: 1, recordHeld: 1, recordSecret: 1,
 	recordHandshake: 1, recordMessages: 1, recordHandshakes: 2, recordSkipped: 2, recordExport: 1,
-	recordQueued: 1, recordSent: 1, recordCommit: 1, recordSigned: 1,
+	recordQueued: 1, recordSent: 1, recordCommit: 1, recordSigned: 1, recordDropped: 1, recordSpoken: 0,
 	recordPast: 2, recordPastLeaf: 3, recordPastSecret: 3, recordPastMessages: 3, recordPastSkipped: 4,
 }
 
@@ -201,8 +202,19 @@ func (l *loader) lists(g *Group) (err error) {
 	if g.commits, err = loadList(l.kinds[recordCommit], readDigest); err != nil {
 		return err
 	}
-	g.signed, err = loadList(l.kinds[recordSigned], readSignedBlock)
-	return err
+	if g.signed, err = loadList(l.kinds[recordSigned], readSignedBlock); err != nil {
+		return err
+	}
+	if g.dropped, err = loadList(l.kinds[recordDropped], readSignedBlock); err != nil {
+		return err
+	}
+	for _, r := range l.kinds[recordSpoken] { // at most one: it has no number
+		if len(r.Value) != 4 {
+			return fmt.Errorf("%w: a generation of %d bytes", ErrCorrupt, len(r.Value))
+		}
+		g.spoken = binary.BigEndian.Uint32(r.Value)
+	}
+	return nil
 }
 
 func readDigest(r *wire.Reader) (d [sha256.Size]byte) {

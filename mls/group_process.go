@@ -2,7 +2,6 @@ package mls
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,6 +14,10 @@ type Received interface{ received() }
 
 // ApplicationMessage is what another member wrote with [Group.Encrypt]. Its signature was
 // verified; its key is used up.
+//
+// The signature does not cover the generation: any member can encrypt what another one said in
+// this epoch once more, and it comes once more, to all members. What this member itself said
+// comes back to it only so.
 type ApplicationMessage struct {
 	Sender LeafIndex
 	Data   []byte
@@ -26,9 +29,19 @@ type ApplicationMessage struct {
 }
 
 // OwnCommit is a commit that this member made in this epoch, come back. The caller merges
-// the [StagedCommit] whose message it is.
+// the [StagedCommit] that it is ([OwnCommit.Is]).
 type OwnCommit struct {
+	// Message is what came: the bytes of [StagedCommit.Message], unless another member has
+	// encrypted the commit again.
 	Message []byte
+
+	tag []byte // confirmation tag; nil if it was made by an older release
+}
+
+// Is reports whether c is that commit, as it was made or loaded.
+func (o *OwnCommit) Is(c *StagedCommit) bool {
+	return bytes.Equal(o.Message, c.message) ||
+		o.tag != nil && c.next != nil && bytes.Equal(o.tag, c.next.confirmationTag)
 }
 
 func (*ApplicationMessage) received() {}
@@ -42,9 +55,11 @@ func (*OwnCommit) received()          {}
 //
 // For a commit of the current epoch every error matches [ErrInvalidCommit] (it counts for no
 // member) or [ErrCannotFollow] (it counts, and this member is stuck), but for
-// [ErrOwnMessage]: this leaf's signature on what g never signed. An own message that comes
-// once more is [ErrConsumed], as is any under a generation that g has used itself: its key is
-// gone, so nothing can be told about it.
+// [ErrOwnMessage]: this leaf's signature on what g never signed.
+//
+// Own proposals and commits are taken as everybody else takes them, whoever encrypted them. An own
+// application message is [ErrConsumed], as is any under a generation that g has used for one: its
+// key is gone, so nothing can be told about it.
 //
 // Of other messages: [ErrMalformed], [ErrWrongGroup], [ErrPastEpoch], [ErrFutureEpoch],
 // [ErrDecrypt], [ErrConsumed], [ErrTooFarAhead], [ErrInvalid], [ErrLimit] for a proposal when 256
@@ -70,20 +85,6 @@ func (g *Group) Process(msg []byte) (Received, error) {
 		return g.processPublic(m.public, msg)
 	}
 	return nil, fmt.Errorf("%w: wire format %d is no message to a group", ErrMalformed, m.wireFormat)
-}
-
-// recall knows the own commits and proposals that come back; nil for any other message.
-func (g *Group) recall(msg []byte) (Received, error) {
-	digest := sha256.Sum256(msg)
-	if slices.Contains(g.commits, digest) {
-		return &OwnCommit{Message: bytes.Clone(msg)}, nil
-	}
-	for _, q := range g.sent {
-		if q.digest == digest {
-			return g.ownProposal(q, q.content)
-		}
-	}
-	return nil, nil
 }
 
 // checkAddress verifies that a message belongs to this group and epoch.
@@ -122,15 +123,13 @@ func (g *Group) processPrivate(m *privateMessage, msg []byte) (Received, error) 
 	if err != nil {
 		return nil, classify(err, m.contentType)
 	}
-	switch {
-	case st.leaf == g.at.own: // its key stays: it is this member's to use
-		return g.processOwn(a, msg)
-	case m.contentType == contentCommit:
-		return g.receiveCommit(a, msg)
-	case m.contentType == contentProposal:
-		return g.processProposal(a, func() { g.keys.take(st) })
+	if m.contentType != contentApplication {
+		return g.receiveHandshake(a, msg, func() { g.take(st) })
 	}
-	g.keys.take(st)
+	if st.leaf == g.at.own && g.signedElsewhere(a) {
+		return nil, ErrOwnMessage
+	}
+	g.take(st)
 	return a.message(st), nil
 }
 
@@ -196,13 +195,21 @@ func (g *Group) processPublic(m *publicMessage, msg []byte) (Received, error) {
 	if err != nil {
 		return nil, classify(err, m.content.contentType)
 	}
+	return g.receiveHandshake(a, msg, func() {})
+}
+
+// receiveHandshake takes a commit or proposal; used is called when it uses a key up.
+func (g *Group) receiveHandshake(a *authenticatedContent, msg []byte, used func()) (Received, error) {
+	own := a.content.sender == fromMember(g.at.own)
 	switch {
-	case a.content.sender == fromMember(g.at.own):
-		return g.processOwn(a, msg)
-	case m.content.contentType == contentCommit:
-		return g.receiveCommit(a, msg)
+	case own && g.signedElsewhere(a):
+		return nil, ErrOwnMessage
+	case a.content.contentType == contentProposal:
+		return g.processProposal(a, used)
+	case own:
+		return g.receiveOwnCommit(a, msg)
 	}
-	return g.processProposal(a, func() {})
+	return g.receiveCommit(a, msg)
 }
 
 // receiveCommit is processCommit with the public verdict in its error.
@@ -237,9 +244,25 @@ func (g *Group) processProposal(a *authenticatedContent, used func()) (Received,
 	if err != nil {
 		return nil, err
 	}
-	if g.queue, err = g.queue.with(q); err != nil {
+	g.reclaim(q)
+	received, err := g.enqueue(q)
+	if err != nil {
 		return nil, err
 	}
 	used()
-	return g.at.describe(q, false), nil
+	return received, nil
+}
+
+// enqueue has a proposal wait. An own one has come back then.
+func (g *Group) enqueue(q *queuedProposal) (Received, error) {
+	queue, err := g.queue.with(q, g.dropped)
+	if err != nil {
+		return nil, err
+	}
+	g.queue = queue
+	own := q.from() == fromMember(g.at.own)
+	if own {
+		g.sent = slices.DeleteFunc(slices.Clone(g.sent), func(s *queuedProposal) bool { return s.said == q.said })
+	}
+	return g.at.describe(q, own), nil
 }

@@ -1,7 +1,7 @@
 package mls
 
 import (
-	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -39,8 +39,9 @@ type ProposalParams struct {
 // does, so that all members agree on what waits. It uses up a generation of the own handshake
 // ratchet if it is not public and, for an Update, keeps the new keys: the caller stores what
 // [Group.Save] lists before it sends. Errors: [ErrInvalid], [ErrExpired], [ErrUnsupported] for
-// the suite of a ReInit, [ErrLimit] while 16 own proposals have not come back, [ErrRemoved],
-// [ErrReInit].
+// the suite of a ReInit, [ErrLimit] while 16 own proposals have not come back, [ErrConsumed] for
+// what waits or was dropped in this epoch already (another AAD makes it another proposal),
+// [ErrRemoved], [ErrReInit].
 func (g *Group) Propose(p ProposalParams) ([]byte, error) {
 	if err := g.speaks(); err != nil {
 		return nil, err
@@ -76,11 +77,13 @@ func (g *Group) Propose(p ProposalParams) ([]byte, error) {
 	if err := g.at.judgeProposal(q, &g.app); err != nil {
 		return nil, err
 	}
+	if _, err := g.queue.with(q, g.dropped); errors.Is(err, ErrConsumed) {
+		return nil, err
+	}
 	msg, err := g.sendHandshake(a)
 	if err != nil {
 		return nil, err
 	}
-	q.digest = sha256.Sum256(msg)
 	g.sent = append(slices.Clip(g.sent), q)
 	return msg, nil
 }
@@ -155,18 +158,4 @@ func (g *Group) leave() (*proposal, error) {
 		}
 	}
 	return &proposal{kind: ProposalSelfRemove}, nil
-}
-
-// ownProposal queues an own proposal that has come back, under the reference that it has for
-// the others: they know the signature that came.
-func (g *Group) ownProposal(q *queuedProposal, came *authenticatedContent) (Received, error) {
-	back := *q
-	back.content, back.ref = came, came.proposalRef(g.at.suite)
-	queue, err := g.queue.with(&back)
-	if err != nil {
-		return nil, err
-	}
-	g.queue = queue
-	g.sent = slices.DeleteFunc(slices.Clone(g.sent), func(s *queuedProposal) bool { return s == q })
-	return g.at.describe(&back, true), nil
 }

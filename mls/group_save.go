@@ -3,6 +3,7 @@ package mls
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"maps"
 	"slices"
 
@@ -18,6 +19,8 @@ type snapshot struct {
 	sent    []*queuedProposal
 	commits [][sha256.Size]byte
 	signed  signedLog
+	dropped signedLog
+	spoken  uint32
 	past    []*pastEpoch
 	sum     recordSum // of its records
 }
@@ -26,7 +29,8 @@ func (g *Group) snapshot() *snapshot {
 	if g.removed {
 		return new(snapshot)
 	}
-	return &snapshot{at: g.at, keys: g.keys.clone(), queue: g.queue, sent: g.sent, commits: g.commits, signed: g.signed, past: g.past}
+	return &snapshot{at: g.at, keys: g.keys.clone(), queue: g.queue, sent: g.sent, commits: g.commits,
+		signed: g.signed, dropped: g.dropped, spoken: g.spoken, past: g.past}
 }
 
 // Save lists what the caller's store lacks: the records that came, changed or went since the
@@ -106,7 +110,17 @@ func (s *snapshot) diff(now *snapshot, d *delta) {
 	setEach(d, recordSent, s.sent, now.sent, writeQueuedProposal)
 	setEach(d, recordCommit, s.commits, now.commits, func(w *wire.Writer, c [sha256.Size]byte) { w.Raw(c[:]) })
 	setEach(d, recordSigned, s.signed, now.signed, writeSignedBlock)
+	setEach(d, recordDropped, s.dropped, now.dropped, writeSignedBlock)
+	d.set(recordKey(recordSpoken), encodeSpoken(s.spoken), encodeSpoken(now.spoken))
 	diffPast(s.past, now.past, d)
+}
+
+// encodeSpoken is nothing for the 0 that an epoch begins with.
+func encodeSpoken(generation uint32) []byte {
+	if generation == 0 {
+		return nil
+	}
+	return binary.BigEndian.AppendUint32(nil, generation)
 }
 
 // diff adds to d what leads from one epoch to another; either may be nil.

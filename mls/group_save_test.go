@@ -263,6 +263,8 @@ func busy(t *testing.T) (g *Group, kept, earlier shelf) {
 	say(t, groups[0], groups, "y")
 	kept.keep(t, g)
 	earlier = maps.Clone(kept)
+	must(g.Process(must(groups[0].Propose(ProposalParams{Remove: new(LeafIndex(1))}))(t)))(t)
+	g.DropProposals()
 	must(groups[0].Propose(ProposalParams{Update: true}))(t) // neither
 	p := must(groups[0].Propose(ProposalParams{Remove: new(LeafIndex(2))}))(t)
 	must(g.Encrypt(nil, nil))(t)

@@ -127,6 +127,16 @@ func (m *machine) chat() {
 			m.Fatal(err)
 		}
 		m.log = append(m.log, msg)
+		for _, again := range m.echoed(from, msg) {
+			if &again[0] == &msg[0] {
+				continue
+			}
+			for _, c := range m.clients {
+				if text, ok := must(c.g.Process(again))(m).(*ApplicationMessage); !ok || text.Sender != from.g.OwnLeaf() {
+					m.Fatalf("leaf %d gets %+v", c.g.OwnLeaf(), text)
+				}
+			}
+		}
 		for _, c := range m.clients {
 			if c != from && !m.chance(5, "lost") {
 				m.mail = append(m.mail, letter{c, msg, from.g.Epoch()})
@@ -191,12 +201,35 @@ func (m *machine) propose() {
 		}
 		return
 	}
-	m.log = append(m.log, msg)
-	for _, c := range m.clients {
-		if _, ok := must(c.g.Process(msg))(m).(*QueuedProposal); !ok {
-			m.Fatalf("leaf %d does not queue a proposal", c.g.OwnLeaf())
+	for i, msg := range m.echoed(from, msg) {
+		m.log = append(m.log, msg)
+		for _, c := range m.clients {
+			q, err := c.g.Process(msg)
+			if _, ok := q.(*QueuedProposal); i == 0 && !ok || i > 0 && !errors.Is(err, ErrConsumed) {
+				m.Fatalf("leaf %d, proposal, time %d: %v", c.g.OwnLeaf(), i+1, err)
+			}
 		}
 	}
+}
+
+// echoed is a message and, now and then, another member's encryption of what it says, under this
+// generation of its sender's or a later one; either may come first.
+func (m *machine) echoed(from *client, msg []byte) [][]byte {
+	traitor := m.someone("traitor").g.Clone()
+	if from == nil || traitor.OwnLeaf() == from.g.OwnLeaf() || !m.chance(3, "encrypted again") {
+		return [][]byte{msg}
+	}
+	if must(parse(slices.Clone(msg), readMessage))(m).private == nil {
+		return [][]byte{msg, msg}
+	}
+	a := traitor.opened(m, msg)
+	ratchets, _ := from.g.keys.ratchets(from.g.OwnLeaf())
+	at := ratchets.of(a.content.contentType).next + uint32(rapid.SampledFrom([]int{0, 1, 2, 20}).Draw(m.T, "generation"))
+	again := traitor.inNameOf(m, from.g.OwnLeaf(), at, a)
+	if m.chance(2, "afterwards") {
+		return [][]byte{msg, again}
+	}
+	return [][]byte{again, msg}
 }
 
 // draft is a commit that its maker would like to win.
@@ -245,16 +278,20 @@ func (m *machine) commit() {
 // settle has the first of some commits count.
 func (m *machine) settle(drafts []*draft) {
 	won := drafts[0]
-	m.log = append(m.log, won.msg)
+	msg := m.echoed(won.by, won.msg)[0]
+	m.log = append(m.log, msg)
 	for _, c := range m.clients {
 		staged := won.staged
-		switch got := must(c.g.Process(won.msg))(m).(type) {
+		switch got := must(c.g.Process(msg))(m).(type) {
 		case *StagedCommit:
 			if c == won.by {
 				m.Fatalf("leaf %d does not know its commit", c.g.OwnLeaf())
 			}
 			staged = got
 		case *OwnCommit:
+			if !got.Is(staged) {
+				m.Fatalf("leaf %d takes its commit for another one", c.g.OwnLeaf())
+			}
 		default:
 			m.Fatalf("leaf %d takes a commit for %T", c.g.OwnLeaf(), got)
 		}

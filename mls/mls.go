@@ -72,6 +72,8 @@ const (
 	// can be as many as it likes.
 	maxPending          = 256
 	maxPendingPerSender = 16
+	// maxDropped bounds the remembered proposals of an epoch that DropProposals has dropped.
+	maxDropped = 4096
 	// maxOwnMessages bounds remembered digests of commits that this member made in an epoch.
 	maxOwnMessages = 1024
 	// maxSigned bounds the remembered content that this member has signed in an epoch, which

@@ -19,6 +19,8 @@ type PublicGroup struct {
 	at    *PublicView // immutable, shared with clones
 	app   Application
 	queue proposalQueue
+
+	dropped signedLog // proposals of this epoch that DropProposals has dropped
 }
 
 // NewPublicGroup begins to follow a group in the epoch of a GroupInfo, which it verifies with
@@ -109,7 +111,7 @@ func (g *PublicGroup) processPublic(m *publicMessage, msg []byte) (Received, err
 	if err != nil {
 		return nil, err
 	}
-	if g.queue, err = g.queue.with(q); err != nil {
+	if g.queue, err = g.queue.with(q, g.dropped); err != nil {
 		return nil, err
 	}
 	return g.at.describe(q, false), nil
@@ -121,7 +123,7 @@ func (g *PublicGroup) Merge(c *PublicCommit) error {
 	if !c.base.same(g.at) {
 		return ErrStale
 	}
-	g.at, g.queue = c.next, nil
+	g.at, g.queue, g.dropped = c.next, nil, nil
 	return nil
 }
 

@@ -18,6 +18,9 @@ func (g *PublicGroup) MarshalBinary() ([]byte, error) {
 		}
 		w.Nested(func(w *wire.Writer) { writeRatchetTree(w, g.at.tree) })
 		wire.WriteVector(w, g.queue, func(w *wire.Writer, q *queuedProposal) { writeAuthenticatedContent(w, q.content) })
+		for _, b := range g.dropped {
+			writeSignedBlock(w, b)
+		}
 	})
 }
 
@@ -33,6 +36,9 @@ func UnmarshalPublicGroup(b []byte, app Application) (*PublicGroup, error) {
 		}
 		tree := r.Bytes()
 		waiting := wire.Vector(r, readAuthenticatedContent)
+		for _, d := range readSignedBlock(r).digests {
+			g.dropped = g.dropped.with(d)
+		}
 		if err := r.Finish(); err != nil {
 			return err
 		}

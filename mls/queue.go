@@ -12,8 +12,8 @@ type queuedProposal struct {
 	ref     []byte
 	content *authenticatedContent // of a member
 	said    contentDigest
-	// own proposals: the message's digest until it comes back from the delivery service, and
-	// the keys that an Update brings into force.
+	// own proposals: the keys that an Update brings into force and, in stored groups that wait
+	// since they held such, the message's digest.
 	digest       [32]byte
 	leafKey      *hpkePrivate
 	signatureKey SignaturePrivateKey
@@ -40,8 +40,12 @@ type listed struct {
 // leave the queue as it is, so that copies of a group can share it.
 type proposalQueue []*queuedProposal
 
-// with is the queue with one more proposal, within its bounds.
-func (queue proposalQueue) with(q *queuedProposal) (proposalQueue, error) {
+// with is the queue with one more proposal, within its bounds. What was dropped in this epoch
+// does not come back.
+func (queue proposalQueue) with(q *queuedProposal, dropped signedLog) (proposalQueue, error) {
+	if dropped.contains(q.said.short()) {
+		return queue, fmt.Errorf("%w: proposal was dropped", ErrConsumed)
+	}
 	fromSender := 0
 	for _, other := range queue {
 		if other.said == q.said {
@@ -54,7 +58,18 @@ func (queue proposalQueue) with(q *queuedProposal) (proposalQueue, error) {
 	if len(queue) >= maxPending || fromSender >= maxPendingPerSender {
 		return queue, fmt.Errorf("%w: too many proposals wait", ErrLimit)
 	}
+	if dropped.len()+len(queue) >= maxDropped {
+		return queue, fmt.Errorf("%w: too many proposals were dropped", ErrLimit)
+	}
 	return append(slices.Clip(queue), q), nil
+}
+
+// drop is what was dropped, with all of the queue.
+func (queue proposalQueue) drop(dropped signedLog) signedLog {
+	for _, q := range queue {
+		dropped = dropped.with(q.said.short())
+	}
+	return dropped
 }
 
 // resolve turns a commit's list into proposals. Those by value are the committer's, those by

@@ -36,6 +36,8 @@ const (
 	recordSent       = "o" // place: own proposal that has not come back
 	recordCommit     = "c" // place: digest of an own commit
 	recordSigned     = "s" // place: digests of what was signed, signedBlock of them
+	recordDropped    = "d" // place: digests of proposals that were dropped, the same
+	recordSpoken     = "g" // first generation of the own handshake ratchet that was not used, if not 0
 
 	// Of past epochs that are kept: two numbers of the epoch, high half first, then those of
 	// the same kind in small letters.

@@ -135,11 +135,24 @@ func (t *secretTree) seek(leaf LeafIndex, contentType uint8, generation uint32) 
 // seekNext finds the first unused key of a leaf: the sender's side.
 func (t *secretTree) seekNext(leaf LeafIndex, contentType uint8) (*step, error) {
 	known, _ := t.ratchets(leaf)
-	next := known.of(contentType).next
-	if next == math.MaxUint32 {
-		return nil, fmt.Errorf("%w: generations of the epoch are used up", ErrLimit)
+	next, err := known.of(contentType).first(0)
+	if err != nil {
+		return nil, err
 	}
 	return t.seek(leaf, contentType, next)
+}
+
+// ready opens a leaf, if nobody has, and uses no key up.
+func (t *secretTree) ready(leaf LeafIndex) error {
+	if _, opened := t.ratchets(leaf); opened {
+		return nil
+	}
+	st := &step{leaf: leaf}
+	if err := t.open(st); err != nil {
+		return err
+	}
+	t.take(st)
+	return nil
 }
 
 // open derives a leaf's ratchets from the nearest secret above it.
@@ -174,6 +187,19 @@ func (s *suite) descend(current secret, x, leaf nodeIndex) (secret, map[nodeInde
 		x = down
 	}
 	return current, aside
+}
+
+// first is the first generation, from one on, whose key is there and that others may use.
+func (r *ratchet) first(from uint32) (uint32, error) {
+	for _, k := range r.skipped {
+		if k.generation >= from {
+			return k.generation, nil
+		}
+	}
+	if from = max(from, r.next); from == math.MaxUint32 || from-r.next >= maxForward {
+		return 0, fmt.Errorf("%w: generation %d, at %d", ErrLimit, from, r.next)
+	}
+	return from, nil
 }
 
 // seek moves r past generation, keeping the keys it skips, and returns that generation's key

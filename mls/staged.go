@@ -65,7 +65,8 @@ func (g *Group) Merge(c *StagedCommit) error {
 	if !c.base.same(g.at.PublicView) {
 		return ErrStale
 	}
-	g.queue, g.sent, g.commits, g.signed = nil, nil, nil, nil
+	g.queue, g.dropped, g.sent, g.commits, g.signed = nil, nil, nil, nil, nil
+	g.spoken, g.ahead = 0, ratchet{}
 	if c.next == nil {
 		last := *g.at
 		last.held, last.signatureKey, last.secrets = nil, SignaturePrivateKey{}, new(epochSecrets)
