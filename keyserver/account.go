@@ -21,6 +21,7 @@ type Account struct {
 
 	hashes [][32]byte
 	suites map[DeviceID][]mls.Suite
+	stated map[DeviceID]int // statements of suites
 }
 
 // Len returns the number of entries in the chain.
@@ -72,7 +73,7 @@ func (a *Account) extend(b []byte) error {
 	a.hashes = append(a.hashes, a.Head)
 	if e.kind != kindRemoveDevice {
 		if a.suites == nil {
-			a.suites = map[DeviceID][]mls.Suite{}
+			a.suites, a.stated = map[DeviceID][]mls.Suite{}, map[DeviceID]int{}
 		}
 		a.suites[e.device] = e.suites
 	}
@@ -86,6 +87,8 @@ func (a *Account) extend(b []byte) error {
 		a.Devices = slices.DeleteFunc(a.Devices, func(d DeviceID) bool { return d == e.device })
 		a.Removed = append(a.Removed, e.device)
 		delete(a.suites, e.device)
+	case kindSuites:
+		a.stated[e.device]++
 	}
 	return nil
 }
@@ -113,9 +116,18 @@ func (a *Account) permits(e *entry) error {
 		}
 		return nil
 	}
+	if len(a.hashes) >= MaxEntries-MaxDevices {
+		// Whoever has stolen a device can fill a chain, and must not keep others from removing it.
+		return fmt.Errorf("the last %d entries are for removals: %w", MaxDevices, ErrChain)
+	}
 	if e.kind == kindSuites {
-		if !device {
+		switch {
+		case !device:
 			return fmt.Errorf("suites are stated by no device of the account: %w", ErrChain)
+		case slices.Equal(e.suites, a.suites[e.device]):
+			return fmt.Errorf("suites are stated already: %w", ErrChain)
+		case a.stated[e.device] >= MaxStatements:
+			return fmt.Errorf("suites are stated more than %d times: %w", MaxStatements, ErrChain)
 		}
 		return nil
 	}

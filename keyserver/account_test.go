@@ -112,29 +112,63 @@ func TestB01_GhostDevice(t *testing.T) {
 	}
 }
 
-func TestChainIsBounded(t *testing.T) {
-	recovery, phone := newKey(t), newKey(t)
-	chain := [][]byte{must[[]byte](t)(NewAccount(recovery, phone))}
-	for range MaxDevices - 1 {
-		chain = append(chain, must[[]byte](t)(AddDevice(chain, phone, newKey(t))))
+// filled is the chain after whoever holds a device has appended all that goes, without removing
+// what is not its own.
+func filled(t *testing.T, chain [][]byte, stolen ed25519.PrivateKey) (full [][]byte, statements int) {
+	for n := 0; ; n++ {
+		e, err := StateSuites(chain, stolen, mls.Suite(n%2+1), 7)
+		if err == nil {
+			statements++
+		} else if e, err = AddDevice(chain, stolen, newKey(t)); err != nil && len(chain) < MaxEntries-MaxDevices {
+			devices := must[*Account](t)(VerifyChain(chain)).Devices
+			e, err = RemoveDevice(chain, stolen, devices[len(devices)-1]) // makes room for the next
+		}
+		if err != nil {
+			return chain, statements
+		}
+		chain = append(chain, e)
 	}
-	if _, err := AddDevice(chain, phone, newKey(t)); !errors.Is(err, ErrChain) {
+}
+
+// TestChainIsBounded: whoever has stolen a device fills the chain in every way there is, and can
+// still be removed, with all that came in by it.
+func TestChainIsBounded(t *testing.T) {
+	recovery, phone, stolen := newKey(t), newKey(t), newKey(t)
+	chain := [][]byte{must[[]byte](t)(NewAccount(recovery, phone, 1))}
+	chain = append(chain, must[[]byte](t)(AddDevice(chain, phone, stolen, 1)))
+	devices := slices.Clone(chain)
+	for range MaxDevices - 2 {
+		devices = append(devices, must[[]byte](t)(AddDevice(devices, phone, newKey(t))))
+	}
+	if _, err := AddDevice(devices, phone, newKey(t)); !errors.Is(err, ErrChain) {
 		t.Fatalf("device %d: %v, want ErrChain", MaxDevices+1, err)
 	}
-	for len(chain) < MaxEntries {
-		last := must[*Account](t)(VerifyChain(chain)).Devices
-		chain = append(chain, must[[]byte](t)(RemoveDevice(chain, phone, last[len(last)-1])))
-		if len(chain) < MaxEntries {
-			chain = append(chain, must[[]byte](t)(AddDevice(chain, phone, newKey(t))))
-		}
+	full, statements := filled(t, chain, stolen)
+	if len(full) != MaxEntries-MaxDevices || statements != MaxStatements {
+		t.Errorf("%d entries with %d statements of suites go into a chain, want %d with %d", len(full), statements, MaxEntries-MaxDevices, MaxStatements)
 	}
-	must[*Account](t)(VerifyChain(chain))
-	if _, err := AddDevice(chain, phone, newKey(t)); !errors.Is(err, ErrChain) {
-		t.Fatalf("entry %d: %v, want ErrChain", MaxEntries+1, err)
+	for _, d := range must[*Account](t)(VerifyChain(full)).Devices {
+		full = append(full, must[[]byte](t)(RemoveDevice(full, recovery, d)))
 	}
-	if _, err := VerifyChain(append(chain, chain[1])); !errors.Is(err, ErrChain) {
-		t.Fatalf("chain of %d entries: %v, want ErrChain", len(chain)+1, err)
+	if a := must[*Account](t)(VerifyChain(full)); len(a.Devices) != 0 || len(full) > MaxEntries {
+		t.Errorf("%d devices are left after %d entries", len(a.Devices), len(full))
 	}
+	for len(full) <= MaxEntries {
+		full = append(full, chain[1])
+	}
+	if _, err := VerifyChain(full); !errors.Is(err, ErrChain) {
+		t.Fatalf("chain of %d entries: %v, want ErrChain", len(full), err)
+	}
+}
+
+// TestSuitesStatedTwice: a statement that changes nothing takes no place in the chain.
+func TestSuitesStatedTwice(t *testing.T) {
+	phone := newKey(t)
+	chain := [][]byte{must[[]byte](t)(NewAccount(newKey(t), phone, 1, 2))}
+	if _, err := StateSuites(chain, phone, 2, 1); !errors.Is(err, ErrChain) {
+		t.Errorf("the same suites again: %v, want ErrChain", err)
+	}
+	must[[]byte](t)(StateSuites(chain, phone, 2))
 }
 
 func TestCheckNext(t *testing.T) {

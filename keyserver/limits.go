@@ -14,6 +14,9 @@ const (
 	// MaxEntries bounds a chain, so that a hostile one costs a look-up at most 128
 	// signature checks (about 8 ms) and 16 KiB.
 	MaxEntries = 64
+	// MaxStatements bounds the entries in which one device states its suites anew: one each
+	// time that it learns or loses some.
+	MaxStatements = 8
 	// MaxDevices bounds the devices that an account has at a time, and with them what one
 	// take hands out and one added person costs a group in leaves.
 	MaxDevices = 16
