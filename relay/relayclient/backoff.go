@@ -34,15 +34,25 @@ type Backoff struct {
 // session that just ended lasted, from Dial's return to Done; zero if Dial
 // failed. goAway is the relay's advice (Conn.GoAway), zero without: a drained
 // session is no failure, the delay is the advice plus a jitter up to as much
-// again, so the returning relay sees its clients spread.
+// again, so the returning relay sees its clients spread. A session that had
+// hardly begun is a failure all the same, whatever the relay said.
 func (b *Backoff) Next(lived, goAway time.Duration) time.Duration {
 	if lived >= backoffReset {
 		b.failures = 0
 	}
 	if goAway > 0 {
 		goAway = min(goAway, backoffCap)
-		return min(goAway+b.jitter(max(goAway, backoffBase)), backoffCap)
+		pause := min(goAway+b.jitter(max(goAway, backoffBase)), backoffCap)
+		if lived >= backoffReset {
+			return pause
+		}
+		return max(pause, b.failed())
 	}
+	return b.failed()
+}
+
+// failed is the pause after a failure.
+func (b *Backoff) failed() time.Duration {
 	limit := backoffCap
 	if b.failures < 8 && backoffBase<<b.failures < backoffCap {
 		limit = backoffBase << b.failures

@@ -50,7 +50,7 @@ func TestBackoffFollowsGoAway(t *testing.T) {
 	for _, advice := range []time.Duration{time.Millisecond, 5 * time.Second, time.Hour} {
 		var b Backoff
 		for range 100 {
-			d := b.Next(time.Second, advice)
+			d := b.Next(time.Minute, advice)
 			if d < min(advice, backoffCap) || d > backoffCap {
 				t.Fatalf("advice %v, delay %v", advice, d)
 			}
@@ -59,5 +59,18 @@ func TestBackoffFollowsGoAway(t *testing.T) {
 		if d := b.Next(0, 0); d != backoffBase {
 			t.Fatalf("a drain counted as a failure: %v", d)
 		}
+	}
+}
+
+// TestBackoffGrowsWhateverTheRelayAdvises: a relay that says GOAWAY to every session at once is not
+// dialled again and again.
+func TestBackoffGrowsWhateverTheRelayAdvises(t *testing.T) {
+	b := Backoff{Jitter: func(limit time.Duration) time.Duration { return limit }}
+	var d time.Duration
+	for range 12 {
+		d = b.Next(time.Second, time.Millisecond)
+	}
+	if d != backoffCap {
+		t.Errorf("a pause of %v after twelve sessions of a second, want %v", d, backoffCap)
 	}
 }
