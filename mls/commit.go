@@ -46,7 +46,7 @@ func writeUpdatePathNode(w *wire.Writer, n updatePathNode) {
 }
 
 func readUpdatePathNode(r *wire.Reader) updatePathNode {
-	return updatePathNode{encryptionKey: r.Bytes(), secrets: wire.Vector(r, readHPKECiphertext)}
+	return updatePathNode{encryptionKey: r.Bytes(), secrets: vectorUpTo(r, maxLeaves, readHPKECiphertext)}
 }
 
 // updatePath is UpdatePath (section 7.6).
@@ -61,7 +61,16 @@ func writeUpdatePath(w *wire.Writer, p *updatePath) {
 }
 
 func readUpdatePath(r *wire.Reader) *updatePath {
-	return &updatePath{leaf: readLeafNode(r), nodes: wire.Vector(r, readUpdatePathNode)}
+	p := &updatePath{leaf: readLeafNode(r)}
+	secrets := 0
+	p.nodes = vectorUpTo(r, maxPathNodes, func(r *wire.Reader) updatePathNode {
+		n := readUpdatePathNode(r)
+		if secrets += len(n.secrets); secrets > maxLeaves {
+			r.Fail(fmt.Errorf("%w: a path of more than %d ciphertexts", ErrLimit, maxLeaves))
+		}
+		return n
+	})
+	return p
 }
 
 // commit is Commit (section 12.4).
@@ -79,7 +88,12 @@ func writeCommit(w *wire.Writer, c *commit) {
 }
 
 func readCommit(r *wire.Reader) *commit {
-	c := &commit{proposals: wire.Vector(r, readProposalOrRef)}
+	var counts proposalCounts
+	c := &commit{proposals: wire.Vector(r, func(r *wire.Reader) proposalOrRef {
+		p := readProposalOrRef(r)
+		r.Fail(counts.add(p))
+		return p
+	})}
 	if r.Bool() {
 		c.path = readUpdatePath(r)
 	}

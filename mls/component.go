@@ -52,7 +52,7 @@ func EncodeComponents(list []ComponentData) ([]byte, error) {
 // ParseComponents is the inverse of [EncodeComponents]. Errors: [ErrMalformed], [ErrInvalid] for
 // another order.
 func ParseComponents(b []byte) ([]ComponentData, error) {
-	list, err := parse(slices.Clone(b), func(r *wire.Reader) []ComponentData { return wire.Vector(r, readComponentData) })
+	list, err := parse(slices.Clone(b), func(r *wire.Reader) []ComponentData { return vectorUpTo(r, maxPoints, readComponentData) })
 	if err != nil {
 		return nil, err
 	}

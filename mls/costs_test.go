@@ -1,6 +1,9 @@
 package mls
 
 import (
+	"bytes"
+	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 )
@@ -154,5 +157,83 @@ func TestDictionaryEmptiedInOneCommit(t *testing.T) {
 	}
 	if list, _, err := dictionary(groups[1].Extensions()); err != nil || len(list) != 1 || list[0].Component != testComponent {
 		t.Errorf("the dictionary is left with %d entries (%v)", len(list), err)
+	}
+}
+
+// TestProposalsWithoutEnd: somebody who is no member and signs nothing sends a commit of a million
+// proposals in three bytes each. What no commit could hold is not kept, nor what it stands for.
+func TestProposalsWithoutEnd(t *testing.T) {
+	g := trio(t)[0]
+	for name, p := range map[string]proposalOrRef{
+		"SelfRemove": {proposal: &proposal{kind: ProposalSelfRemove}},
+		"Update":     {proposal: &proposal{kind: proposalUpdate, update: g.at.tree.leaf(0)}},
+		"extensions": {proposal: &proposal{kind: proposalGroupExtensions}},
+		"reference":  {ref: []byte{}},
+		"custom":     {proposal: &proposal{kind: testProposal}},
+	} {
+		c := &framedContent{
+			groupID: g.ID(), epoch: g.Epoch(), sender: sender{kind: senderNewMemberCommit}, contentType: contentCommit,
+			commit: &commit{proposals: slices.Repeat([]proposalOrRef{p}, 300_000)},
+		}
+		msg := encode(&message{wireFormat: wireFormatPublic, public: &publicMessage{content: c}}, writeMessage)
+		cost := allocated(func() {
+			if _, err := g.Process(msg); !errors.Is(err, ErrMalformed) || !errors.Is(err, ErrLimit) {
+				t.Errorf("%s: %v, want ErrMalformed and ErrLimit", name, err)
+			}
+		})
+		if most := uint64(2*len(msg) + 16<<20); cost > most {
+			t.Errorf("%s: %d bytes made a member allocate %d, want at most %d", name, len(msg), cost, most)
+		}
+	}
+}
+
+// TestManyProposalsThatCount: the bounds are for what nobody needs. A commit that adds 10,000
+// members parses, and one's own commit is held to them before it exists.
+func TestManyProposalsThatCount(t *testing.T) {
+	kp, _ := keyPackage(t, "many")
+	c := &commit{proposals: slices.Repeat([]proposalOrRef{{proposal: &proposal{kind: proposalAdd, add: kp}}}, 10_000)}
+	for _, p := range []proposal{{kind: proposalRemove}, {kind: proposalPSK, psk: new(preSharedKeyID{kind: pskExternal})}, {kind: testProposal}} {
+		c.proposals = append(c.proposals, slices.Repeat([]proposalOrRef{{proposal: &p}}, maxListed)...)
+	}
+	c.proposals = append(c.proposals, slices.Repeat([]proposalOrRef{{ref: make([]byte, 32)}}, maxPending)...)
+	must(parse(encode(c, writeCommit), readCommit))(t)
+
+	groups := extendedPair(t)
+	before := fingerprint(t, groups[0])
+	p := CommitParams{Ephemeral: slices.Repeat([]ComponentData{{Component: testComponent}}, maxListed+1)}
+	if _, err := groups[0].Commit(p); !errors.Is(err, ErrLimit) {
+		t.Errorf("a commit of %d proposals: %v, want ErrLimit", len(p.Ephemeral), err)
+	}
+	if !bytes.Equal(fingerprint(t, groups[0]), before) {
+		t.Error("the refused commit left a trace")
+	}
+	p.Ephemeral = p.Ephemeral[:maxListed]
+	commitTo(t, groups, p)
+}
+
+// TestListsWithoutEnd: other lists that are parsed before they are checked end where nothing that
+// is valid goes on, and no chain has a certificate that is empty.
+func TestListsWithoutEnd(t *testing.T) {
+	nodes := make([]updatePathNode, maxPathNodes+1)
+	secrets := make([]hpkeCiphertext, maxLeaves+1)
+	leaf := trio(t)[0].at.tree.leaf(0)
+	for name, err := range map[string]error{
+		"path":           second(parse(encode(&updatePath{leaf: leaf, nodes: nodes}, writeUpdatePath), readUpdatePath)),
+		"ciphertexts":    second(parse(encode(&updatePath{leaf: leaf, nodes: []updatePathNode{{secrets: secrets}}}, writeUpdatePath), readUpdatePath)),
+		"two nodes'":     second(parse(encode(&updatePath{leaf: leaf, nodes: []updatePathNode{{secrets: secrets[1:]}, {secrets: secrets[:1]}}}, writeUpdatePath), readUpdatePath)),
+		"welcome":        second(parse(encode(&welcome{secrets: make([]encryptedGroupSecrets, maxLeaves+1)}, writeWelcome), readWelcome)),
+		"extensions":     second(parse(encode(make([]Extension, maxPoints+1), writeExtensions), readExtensions)),
+		"components":     second(ParseComponents(vectorOf(maxPoints+1, 0, 1, 0))),
+		"senders":        second(ParseExternalSenders(vectorOf(maxExternalSenders+1, 0, 0, byte(CredentialBasic), 0))),
+		"ratchet tree":   second(suites[DefaultSuite].parseRatchetTree(vectorOf(int(treeWidth(maxLeaves))+1, 0))),
+		"welcome's keys": second(parse(append([]byte{0, 0}, vectorOf(maxListed+1, pskExternal, 0, 0)...), readGroupSecrets)),
+	} {
+		if !errors.Is(err, ErrLimit) {
+			t.Errorf("%s: %v, want ErrLimit", name, err)
+		}
+	}
+	chain := Credential{Type: CredentialX509, Certificates: make([][]byte, maxSingle+1)}
+	if _, err := parse(encode(chain, writeCredential), readCredential); !errors.Is(err, ErrMalformed) {
+		t.Errorf("%d empty certificates: %v, want ErrMalformed", maxSingle+1, err)
 	}
 }

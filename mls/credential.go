@@ -2,6 +2,7 @@ package mls
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -107,7 +108,17 @@ func readCredential(r *wire.Reader) Credential {
 	case CredentialBasic:
 		c.Identity = r.Bytes()
 	case CredentialX509:
-		c.Certificates = wire.Vector(r, (*wire.Reader).Bytes)
+		empty := 0 // that is none (checkHolder), and many of them would cost many times their length
+		c.Certificates = wire.Vector(r, func(r *wire.Reader) []byte {
+			b := r.Bytes()
+			if len(b) > 0 {
+				return b
+			}
+			if empty++; empty > maxSingle {
+				r.Fail(errors.New("a chain of empty certificates"))
+			}
+			return b
+		})
 	default:
 		r.Fail(fmt.Errorf("%w: credential type %d", ErrUnsupported, c.Type))
 	}

@@ -31,7 +31,7 @@ func readExtension(r *wire.Reader) Extension {
 
 func writeExtensions(w *wire.Writer, es []Extension) { wire.WriteVector(w, es, writeExtension) }
 
-func readExtensions(r *wire.Reader) []Extension { return wire.Vector(r, readExtension) }
+func readExtensions(r *wire.Reader) []Extension { return vectorUpTo(r, maxPoints, readExtension) }
 
 // isDefault reports whether every client knows the type, so that capabilities must not list
 // it (section 7.2).
@@ -86,20 +86,15 @@ func (t ExtensionType) belongs(in extensionPlace) bool {
 // checkExtensionList: no list holds a type twice (section 13.4), or one that has its place
 // elsewhere.
 func checkExtensionList(es []Extension, in extensionPlace) error {
-	var seen map[ExtensionType]bool // none for lists that cannot repeat anything
-	if len(es) > 1 {
-		seen = make(map[ExtensionType]bool, len(es))
-	}
+	var seen pointSet
 	for _, e := range es {
-		if seen[e.Type] {
+		if seen.has(uint16(e.Type)) {
 			return broken("extension.unique", "type %#04x occurs twice", uint16(e.Type))
 		}
 		if !e.Type.belongs(in) {
 			return broken("extension.place", "type %#04x in a %s", uint16(e.Type), in)
 		}
-		if seen != nil {
-			seen[e.Type] = true
-		}
+		seen.add(uint16(e.Type))
 	}
 	return nil
 }

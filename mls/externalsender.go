@@ -28,7 +28,7 @@ func EncodeExternalSenders(list []ExternalSender) []byte {
 // does not decode is [ErrInvalid].
 func ParseExternalSenders(data []byte) ([]ExternalSender, error) {
 	senders, err := parse(bytes.Clone(data), func(r *wire.Reader) []ExternalSender {
-		return wire.Vector(r, func(r *wire.Reader) ExternalSender {
+		return vectorUpTo(r, maxExternalSenders, func(r *wire.Reader) ExternalSender {
 			return ExternalSender{SignatureKey: r.Bytes(), Credential: readCredential(r)}
 		})
 	})

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+
+	"github.com/sealpost/sealpost/internal/wire"
 )
 
 // The targets of this package: FuzzMessage, FuzzHandshake, FuzzJoining, FuzzExtensions and
@@ -63,20 +65,25 @@ func fuzzCodecs(f *testing.F) {
 
 // dense are inputs that hold as many elements as so many bytes can.
 var dense = map[string][][]byte{
-	"commit":          {append(vectorOf(3000, 1, 0, byte(ProposalSelfRemove)), 0), append(vectorOf(3000, 2, 0), 0)},
-	"capabilities":    {slices.Concat(vectorOf(3000, 0, 1), []byte{0, 0, 0, 0})},
-	"extensions":      {vectorOf(3000, 0, 1, 0)},
-	"component ids":   {vectorOf(3000, 0x80, 1)},
-	"credential":      {append([]byte{0, 2}, vectorOf(3000, 0)...)},
-	"hpke ciphertext": {append([]byte{0}, vectorOf(3000, 7)...)},
-	"welcome":         {slices.Concat([]byte{0, 1}, vectorOf(3000, 0, 0, 0), []byte{0})},
-	"group secrets":   {append([]byte{0, 0}, vectorOf(3000, pskExternal, 0, 0)...)},
+	"commit": {
+		append(vectorOf(30_000, 1, 0, byte(ProposalSelfRemove)), 0), append(vectorOf(30_000, 2, 0), 0),
+		append(vectorOf(30_000, 1, 0xf0, 0, 0), 0), append(vectorOf(30_000, 1, 0, byte(ProposalAppEphemeral), 0, 0, 0), 0),
+		append(vectorOf(30_000, 1, 0, proposalPSK, pskExternal, 0, 0), 0), append(vectorOf(30_000, 1, 0, proposalRemove, 0, 0, 0, 0), 0),
+		append(vectorOf(30_000, 1, 0, proposalGroupExtensions, 0), 0), append(vectorOf(90_000, 1, 0xf0, 0, 0), 0),
+	},
+	"ratchet tree":    {vectorOf(60_000, 0), vectorOf(200_000, 0)},
+	"capabilities":    {slices.Concat(vectorOf(30_000, 0, 1), []byte{0, 0, 0, 0})},
+	"extensions":      {vectorOf(30_000, 0, 1, 0), vectorOf(90_000, 0, 1, 0)},
+	"component ids":   {vectorOf(30_000, 0x80, 1)},
+	"credential":      {append([]byte{0, 2}, vectorOf(30_000, 0)...), append([]byte{0, 2}, vectorOf(30_000, 1, 0)...)},
+	"hpke ciphertext": {append([]byte{0}, vectorOf(30_000, 7)...)},
+	"welcome":         {slices.Concat([]byte{0, 1}, vectorOf(30_000, 0, 0, 0), []byte{0}), slices.Concat([]byte{0, 1}, vectorOf(90_000, 0, 0, 0), []byte{0})},
+	"group secrets":   {append([]byte{0, 0}, vectorOf(30_000, pskExternal, 0, 0)...)},
 }
 
 // vectorOf is a vector of n elements of these bytes.
 func vectorOf(n int, element ...byte) []byte {
-	all := bytes.Repeat(element, n)
-	return append([]byte{0x80, byte(len(all) >> 16), byte(len(all) >> 8), byte(len(all))}, all...)
+	return encode(bytes.Repeat(element, n), func(w *wire.Writer, all []byte) { w.Bytes(all) })
 }
 
 // TestR15_DenseMessages: the many small elements of a message cost memory in proportion to it.
@@ -89,8 +96,9 @@ func TestR15_DenseMessages(t *testing.T) {
 }
 
 // mostMemory is what decoding and encoding so many bytes may allocate, in bytes. The most
-// expensive of all is a proposal of three bytes, which becomes 320.
-func mostMemory(input int) uint64 { return uint64(200*input + 16<<10) }
+// expensive of all is a pre-shared key of three bytes in a Welcome, which becomes 96, and a custom
+// proposal of four in a commit, which becomes 160.
+func mostMemory(input int) uint64 { return uint64(100*input + 16<<10) }
 
 // checkCodec verifies what holds for every input: what decodes encodes to the same bytes and
 // is no longer decoded when its end is missing; what does not is an error that blames the

@@ -77,8 +77,8 @@ func (p *CommitParams) withPath(pl *plan) bool {
 //
 // What is asked for and not valid is refused as a received commit would be: [ErrInvalid] (with
 // the error of a [CommitValidator]), [ErrExpired], [ErrUnknownPSK]. Besides there are [ErrLimit],
-// after 1,024 commits in one epoch or for an AAD of more than 2^28 bytes, [ErrRemoved] and
-// [ErrReInit].
+// after 1,024 commits in one epoch, for an AAD of more than 2^28 bytes or more than 65,536
+// proposals of a kind, [ErrRemoved] and [ErrReInit].
 func (g *Group) Commit(p CommitParams) (*StagedCommit, error) {
 	if err := g.speaks(); err != nil {
 		return nil, err
@@ -284,6 +284,9 @@ func (b *commitBuilder) assemble() (secret, error) {
 		} else {
 			b.commit.proposals = append(b.commit.proposals, proposalOrRef{proposal: l.proposal})
 		}
+	}
+	if err := b.commit.checkCounts(); err != nil {
+		return nil, err
 	}
 	b.held, b.signatureKey = g.at.held.prune(pl.tree), g.at.signatureKey
 	if b.params.withPath(pl) {

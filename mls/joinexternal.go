@@ -154,6 +154,9 @@ func (b *externalBuilder) propose(externalPub []byte) error {
 	for _, u := range p.AppData {
 		add(u.proposal())
 	}
+	if err := b.commit.checkCounts(); err != nil {
+		return err
+	}
 	b.plan, err = b.at.applyExternal(list, &p.Application)
 	return err
 }

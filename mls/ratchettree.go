@@ -200,7 +200,7 @@ func (t *ratchetTree) listed() nodeIndex {
 
 // readRatchetTree checks no more than treeOf.
 func (s *suite) readRatchetTree(r *wire.Reader) *ratchetTree {
-	listed := wire.Vector(r, readOptionalNode)
+	listed := vectorUpTo(r, int(treeWidth(maxLeaves)), readOptionalNode)
 	if r.Err() != nil {
 		return nil
 	}

@@ -30,7 +30,7 @@ func readGroupSecrets(r *wire.Reader) *groupSecrets {
 	if r.Bool() {
 		g.pathSecret = r.Bytes()
 	}
-	g.psks = wire.Vector(r, readPreSharedKeyID)
+	g.psks = vectorUpTo(r, maxListed, readPreSharedKeyID)
 	return g
 }
 
@@ -64,7 +64,7 @@ func writeWelcome(w *wire.Writer, m *welcome) {
 
 func readWelcome(r *wire.Reader) *welcome {
 	return &welcome{
-		suite: Suite(r.Uint16()), secrets: wire.Vector(r, readEncryptedGroupSecrets),
+		suite: Suite(r.Uint16()), secrets: vectorUpTo(r, maxLeaves, readEncryptedGroupSecrets),
 		encryptedGroupInfo: r.Bytes(),
 	}
 }

@@ -56,6 +56,11 @@ func (c Credential) checkHolder(s *suite, key SignaturePublicKey) error {
 	if len(c.Certificates) == 0 {
 		return broken("credential.certificate", "no certificate")
 	}
+	for i, certificate := range c.Certificates {
+		if len(certificate) == 0 {
+			return broken("credential.certificate", "certificate %d is empty", i)
+		}
+	}
 	algorithm, public, ok := subjectPublicKey(c.Certificates[0])
 	if !ok {
 		return broken("credential.certificate", "the end entity is no certificate")

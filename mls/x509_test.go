@@ -200,7 +200,7 @@ func badChains(t tb, a *authority, key SignaturePrivateKey) map[string][]Credent
 	return map[string][]Credential{
 		"credential.certificate": {
 			chain(), chain(nil), chain([]byte("no certificate"), good), chain(long),
-			chain(certificateShape(key, endOfKey)), chain(certificateShape(key, endOfCertificate)),
+			chain(certificateShape(key, endOfKey)), chain(certificateShape(key, endOfCertificate)), chain(good, nil),
 		},
 		"credential.certificate-key": {
 			other, chain(other.Certificates[0], good), chain(bytes.Replace(good, algorithm, unlike, 1)), chain(a.root.Raw, good),

@@ -143,9 +143,13 @@ func (r *Reader) Span(read func(*Reader)) []byte {
 // elements is guessed from the first: then a wrong guess costs a small multiple of the input.
 const evenElement = 32
 
+// fewElements is how many elements append alone makes room for.
+const fewElements = 64
+
 // Vector reads a vector<V> whose elements elem reads one by one. An empty vector is nil.
 func Vector[T any](r *Reader, elem func(*Reader) T) []T {
 	sub := r.Sub()
+	total := sub.Len()
 	var out []T
 	for sub.Len() > 0 {
 		before := sub.Len()
@@ -158,6 +162,11 @@ func Vector[T any](r *Reader, elem func(*Reader) T) []T {
 		}
 		if size := before - sub.Len(); out == nil && size >= evenElement {
 			out = make([]T, 0, 1+sub.Len()/size)
+		}
+		if n := len(out); n == cap(out) && n >= fewElements {
+			// Like those before, but for no more than twice as many: append takes smaller steps.
+			more := 1 + sub.Len()/max(1, (total-sub.Len())/(n+1))
+			out = append(make([]T, 0, n+min(n, more)), out...)
 		}
 		out = append(out, v)
 	}
