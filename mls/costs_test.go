@@ -2,6 +2,7 @@ package mls
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"sync/atomic"
@@ -236,4 +237,39 @@ func TestListsWithoutEnd(t *testing.T) {
 	if _, err := parse(encode(chain, writeCredential), readCredential); !errors.Is(err, ErrMalformed) {
 		t.Errorf("%d empty certificates: %v, want ErrMalformed", maxSingle+1, err)
 	}
+}
+
+// TestTreeOfLikeParentHashes: in a hostile tree every leaf of a resolution carries the parent hash
+// of one node. Which of them it links is found in one pass, not by comparing lists for each.
+func TestTreeOfLikeParentHashes(t *testing.T) {
+	const leaves = 4096
+	s, first := suites[DefaultSuite], trio(t)[0].at.tree.leaf(0)
+	root := treeRoot(2 * leaves)
+	parent := &parentNode{encryptionKey: []byte("root")}
+	listed := make([]*node, root+2)
+	listed[root] = &node{parent: parent}
+	for l := range LeafIndex(leaves + 1) {
+		leaf := *first
+		leaf.encryptionKey, leaf.signatureKey = binary.BigEndian.AppendUint32(nil, uint32(l)), binary.BigEndian.AppendUint32(nil, uint32(l))
+		leaf.source = sourceCommit
+		listed[l.node()] = &node{leaf: &leaf}
+		if l > 0 && l < leaves {
+			parent.unmerged = append(parent.unmerged, l)
+		}
+	}
+	build := func() *ratchetTree { return newTree(s, nodeIndex(treeWidth(2*leaves)), listed) }
+	tree := build()
+	like := tree.hasher().parentHash(parent, tree.hash(root.right()))
+	for l := range LeafIndex(leaves) {
+		listed[l.node()].leaf.parentHash = like
+	}
+	wantLinear(t, "tree", leaves, func() {
+		if err := build().verifyParentHashes(); err != nil { // leaf 0 alone is linked
+			t.Error(err)
+		}
+	})
+	parent.unmerged = parent.unmerged[:leaves-2]
+	wantRule(t, "two that are left", build().verifyParentHashes(), "tree.parent-hash")
+	parent.unmerged = append(parent.unmerged[1:], leaves-1, leaves)
+	wantRule(t, "another one beside", build().verifyParentHashes(), "tree.parent-hash")
 }

@@ -43,26 +43,20 @@ func (t *ratchetTree) verifyParentHashes() error {
 }
 
 // countLinked counts the nodes in the resolution of child whose parent hash is that of x
-// with copath child sibling, and which x's unmerged leaves leave alone under child.
+// with copath child sibling, and which x's unmerged leaves leave alone under child. There is
+// one such node at most, and the hash is computed for that one only.
 func (h *treeHasher) countLinked(x, child, sibling nodeIndex) int {
 	p := h.t.node(x).parent
-	var want []byte
-	linked := 0
 	h.resolution = h.t.appendResolution(h.resolution[:0], child, nil)
-	resolution := h.resolution
-	for _, d := range resolution {
-		have, ok := h.t.node(d).storedParentHash()
-		if !ok {
-			continue
-		}
-		if want == nil {
-			want = h.parentHash(p, h.without(sibling, p.unmerged))
-		}
-		if bytes.Equal(have, want) && sameWithout(p.unmerged, resolution, child, d) {
-			linked++
-		}
+	d, ok := leftAlone(p.unmerged, h.resolution, child)
+	if !ok {
+		return 0
 	}
-	return linked
+	have, ok := h.t.node(d).storedParentHash()
+	if ok && bytes.Equal(have, h.parentHash(p, h.without(sibling, p.unmerged))) {
+		return 1
+	}
+	return 0
 }
 
 // storedParentHash is the parent_hash field, which only leaves set by a commit have.
@@ -73,24 +67,25 @@ func (n *node) storedParentHash() ([]byte, bool) {
 	return n.parent.parentHash, true
 }
 
-// sameWithout reports whether the unmerged leaves under child are exactly the resolution of
-// child without d.
-func sameWithout(unmerged []LeafIndex, resolution []nodeIndex, child, d nodeIndex) bool {
-	if len(unmerged) == 0 && len(resolution) == 1 {
-		return true // the resolution is d: in a group at rest it is nearly always
+// leftAlone is the node of child's resolution that remains without the unmerged leaves under
+// child, if those are all in the resolution and leave just one. Both have nothing twice.
+func leftAlone(unmerged []LeafIndex, resolution []nodeIndex, child nodeIndex) (nodeIndex, bool) {
+	first := child.firstLeaf()
+	from, _ := slices.BinarySearch(unmerged, first)
+	to, _ := slices.BinarySearch(unmerged, first+1<<child.level())
+	if to-from+1 != len(resolution) {
+		return 0, false
 	}
-	var a, b []nodeIndex
-	for _, l := range unmerged {
-		if child.contains(l.node()) {
-			a = append(a, l.node())
-		}
+	if looked(len(resolution)); len(resolution) == 1 {
+		return resolution[0], true // in a group at rest it is nearly always
 	}
+	var alone nodeIndex
+	others := 0
 	for _, x := range resolution {
-		if x != d {
-			b = append(b, x)
+		if _, is := slices.BinarySearch(unmerged[from:to], x.leaf()); !is || !x.isLeaf() {
+			alone = x
+			others++
 		}
 	}
-	slices.Sort(a)
-	slices.Sort(b)
-	return slices.Equal(a, b)
+	return alone, others == 1
 }
