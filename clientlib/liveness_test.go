@@ -112,19 +112,7 @@ func TestUploadsRefused(t *testing.T) {
 		alice.must(alice.eng.call(alice.ctx(), keepUp)) // what an hour or a reconnection brings
 		return refused.Load() >= 5
 	})
-	count := func() (n int) {
-		alice.must(alice.db.View(alice.ctx(), func(tx *state.Tx) error {
-			for _, err := range tx.Scan(bucketPackage, nil) {
-				if err != nil {
-					return err
-				}
-				n++
-			}
-			return nil
-		}))
-		return n
-	}
-	if n := count(); n != poolSize+1 { // the best suite's, which come first
+	if n := alice.secretsKept(); n != poolSize+1 { // the best suite's, which come first
 		t.Errorf("%d KeyPackage secrets after %d refused uploads, want %d", n, refused.Load(), poolSize+1)
 	}
 	open.Store(true)
@@ -135,7 +123,7 @@ func TestUploadsRefused(t *testing.T) {
 		t.Errorf("of the classic suite the directory has %d KeyPackages and a last resort %v", classic.OneTime, classic.LastResort)
 	}
 	stock := need[*keyserver.StockReply](t)(alice.eng.keys.Stock(alice.ctx(), alice.eng.id.Device.signer(), alice.id, bestSuite))
-	if n := count(); n != poolSize+1+poolRest+1 || stock.OneTime != poolSize || !stock.LastResort {
+	if n := alice.secretsKept(); n != poolSize+1+poolRest+1 || stock.OneTime != poolSize || !stock.LastResort {
 		t.Errorf("the directory has %d KeyPackages and a last resort %v, the store %d secrets", stock.OneTime, stock.LastResort, n)
 	}
 }

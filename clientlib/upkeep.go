@@ -30,12 +30,14 @@ type upkeepState struct {
 	failure error // why the directory refused the account for good
 	batches map[mls.Suite]*packageBatch
 	backoff relayclient.Backoff
+	turn    int // of coming back: a later one takes the place of what is under way
 }
 
 // packageBatch is an upload whose outcome is not known: the same bytes are offered again.
 type packageBatch struct {
 	incarnation [16]byte
 	packages    [][]byte
+	refs        [][]byte // of packages, for their secrets
 	last        []byte
 }
 
@@ -80,6 +82,7 @@ func (e *engine) start() {
 		e.fail(err)
 		return
 	}
+	e.sweepPackages()
 	e.keepUp()
 	e.tick()
 }
@@ -172,7 +175,7 @@ func (e *engine) fillPools(todo []mls.Suite) {
 		e.post(func() {
 			if err != nil {
 				e.upkeep.busy = false
-				e.after(poolEvery, e.keepUp)
+				e.comeBack(poolEvery)
 				return
 			}
 			e.uploadPackages(stock, todo)
@@ -193,18 +196,22 @@ func (e *engine) uploadPackages(stock *keyserver.StockReply, todo []mls.Suite) {
 		e.fillPools(todo[1:])
 		return
 	}
-	if b := e.upkeep.batches[suite]; b != nil && b.incarnation == stock.Incarnation {
-		e.upload(b, todo)
+	old := e.upkeep.batches[suite]
+	if old != nil && old.incarnation == stock.Incarnation {
+		e.upload(old, todo)
 		return
 	}
 	b := &packageBatch{incarnation: stock.Incarnation}
 	err := e.update(func(tx *state.Tx) error {
+		if err := old.dropSecrets(tx); err != nil {
+			return err
+		}
 		for range max(0, size-int(stock.OneTime)) {
 			kp, err := e.newPackage(tx, suite, now)
 			if err != nil {
 				return err
 			}
-			b.packages = append(b.packages, kp.Bytes())
+			b.packages, b.refs = append(b.packages, kp.Bytes()), append(b.refs, kp.Ref())
 		}
 		if !renewLast {
 			return nil
@@ -239,122 +246,63 @@ func (e *engine) upload(b *packageBatch, todo []mls.Suite) {
 				return
 			}
 			e.log.Info("uploading KeyPackages failed")
-			if permanent(err) || errors.Is(err, keyserver.ErrIncarnation) || errors.Is(err, keyserver.ErrQuota) {
-				delete(e.upkeep.batches, todo[0]) // these are never taken; the next ones are made afresh
-			}
-			e.upkeep.busy = false
-			e.after(retryRefused+e.upkeep.backoff.Next(0, 0), e.keepUp)
+			e.uploadFailed(b, todo[0], err)
 		})
 	})
 }
 
-// lastResort returns the last-resort KeyPackage of a suite, made now if there is none that
-// lasts. It needs no network: a card can be handed over before the first connection.
-func (e *engine) lastResort(suite mls.Suite) ([]byte, error) {
-	now, last := time.Now(), e.id.last(suite)
-	if !last.ends(now) {
-		return last.Package, nil
+// uploadFailed comes back with the same packages, unless the directory has said that it will
+// never take them. Then their secrets are of no use either: kept, they would grow in number with
+// every refusal.
+func (e *engine) uploadFailed(b *packageBatch, suite mls.Suite, err error) {
+	e.upkeep.busy = false
+	wait := retryRefused + e.upkeep.backoff.Next(0, 0)
+	if _, refused := errors.AsType[*keyserver.Error](err); refused {
+		final := permanent(err)
+		if final || errors.Is(err, keyserver.ErrIncarnation) || errors.Is(err, keyserver.ErrQuota) {
+			if e.update(b.dropSecrets) != nil {
+				return
+			}
+			delete(e.upkeep.batches, suite) // the next ones are made afresh
+		}
+		if final {
+			wait = poolEvery
+		}
 	}
-	err := e.update(func(tx *state.Tx) error { return e.newLastResort(tx, suite, now) })
-	return last.Package, err
+	e.comeBack(wait)
 }
 
-// ends reports whether a last resort is to be replaced, or there is none.
-func (p *lastPackage) ends(now time.Time) bool {
-	return len(p.Package) == 0 || time.Unix(p.Until, 0).Sub(now) < lastRenewal
+// dropSecrets deletes the secrets of packages that nobody gets. A last resort stays: it may be on
+// a contact card.
+func (b *packageBatch) dropSecrets(tx *state.Tx) error {
+	if b == nil {
+		return nil
+	}
+	for _, ref := range b.refs {
+		if err := tx.Delete(bucketPackage, ref); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (e *engine) newLastResort(tx *state.Tx, suite mls.Suite, now time.Time) error {
-	kp, err := e.newPackage(tx, suite, now)
-	if err != nil {
-		return err
-	}
-	last := e.id.last(suite)
-	last.Package, last.Until = kp.Bytes(), now.Add(packageLife).Unix()
-	if err := tx.Put(bucketLast, kp.Ref(), []byte{1}); err != nil {
-		return err
-	}
-	return e.saveIdentity(tx)
+// comeBack sees to the stock again after a while.
+func (e *engine) comeBack(d time.Duration) {
+	e.upkeep.turn++
+	turn := e.upkeep.turn
+	e.after(d, func() {
+		if e.upkeep.turn == turn {
+			e.keepUp()
+		}
+	})
 }
 
 // pooled notes that the directory has enough KeyPackages.
 func (e *engine) pooled() {
 	e.upkeep.busy = false
 	e.id.PoolUpdated = e.now()
-	err := e.update(func(tx *state.Tx) error {
-		if err := dropExpired(tx, time.Now()); err != nil {
-			return err
-		}
-		return e.saveIdentity(tx)
-	})
-	if err == nil {
+	if e.update(e.saveIdentity) == nil {
 		e.announceProgress()
-		e.after(poolEvery, e.keepUp)
+		e.comeBack(poolEvery)
 	}
-}
-
-// dropExpired deletes the secrets of KeyPackages that no honest member can use any more. A
-// day's grace covers an invitation that is on its way.
-func dropExpired(tx *state.Tx, now time.Time) error {
-	for kv, err := range tx.Scan(bucketPackage, nil) {
-		if err != nil {
-			return err
-		}
-		keys, err := mls.UnmarshalKeyPackageSecrets(kv.Value)
-		if err != nil {
-			return fmt.Errorf("%w: KeyPackage secrets: %w", state.ErrCorrupt, err)
-		}
-		if keys.KeyPackage().Lifetime().NotAfter.Add(24 * time.Hour).Before(now) {
-			for _, bucket := range []string{bucketPackage, bucketLast} {
-				if err := tx.Delete(bucket, kv.Key); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// newPackage makes a KeyPackage with a signature key and credential of its own, and keeps
-// its secrets before anybody can use it.
-func (e *engine) newPackage(tx *state.Tx, suite mls.Suite, now time.Time) (*mls.KeyPackage, error) {
-	contactKey, err := contactPublicKey(e.id.contactSeed())
-	if err != nil {
-		return nil, err
-	}
-	ct := contact{Key: contactKey, Relay: e.id.Relay, Inbox: e.id.Inbox, RequestWriter: e.id.Writer}
-	extension, err := wire.Marshal(&ct)
-	if err != nil {
-		return nil, err
-	}
-	key, cred, err := e.newLeafKey(suite, now)
-	if err != nil {
-		return nil, err
-	}
-	kp, secrets, err := mls.NewKeyPackage(mls.KeyPackageConfig{
-		Suite: suite, Credential: cred, SignatureKey: key,
-		NotBefore: now.Add(-packageSkew), NotAfter: now.Add(packageLife),
-		Extensions:          []mls.Extension{{Type: extensionContact, Data: extension}},
-		SupportedExtensions: supportedExtensions,
-	})
-	if err != nil {
-		return nil, err
-	}
-	b, err := secrets.MarshalBinary()
-	if err != nil {
-		return nil, err
-	}
-	return kp, tx.Put(bucketPackage, kp.Ref(), b)
-}
-
-var supportedExtensions = []mls.ExtensionType{extensionContact, extensionPolicy}
-
-// newLeafKey makes a signature key for one leaf, and the credential by which the device
-// vouches for it.
-func (e *engine) newLeafKey(suite mls.Suite, now time.Time) (key mls.SignaturePrivateKey, cred mls.Credential, err error) {
-	if key, err = suite.GenerateSignatureKey(); err != nil {
-		return key, cred, err
-	}
-	identity, err := keyserver.SignCredential(e.id.Device.signer(), e.id.Account, key.Public(), uint16(suite), now.Add(credentialOf))
-	return key, mls.Credential{Type: mls.CredentialBasic, Identity: identity}, err
 }
