@@ -1,6 +1,7 @@
 package mls
 
 import (
+	"bytes"
 	"crypto/hpke"
 	"fmt"
 )
@@ -81,6 +82,12 @@ func (h *goHPKE) key(k hpke.PrivateKey, err error) (hpkeKey, error) {
 		return nil, err
 	}
 	return goHPKEKey{h, k}, nil
+}
+
+// Bytes returns a copy: the library's hybrid keys give their own seed away.
+func (k goHPKEKey) Bytes() ([]byte, error) {
+	b, err := k.PrivateKey.Bytes()
+	return bytes.Clone(b), err
 }
 
 func (h *goHPKE) generate() (hpkeKey, error)            { return h.key(h.kem.GenerateKey()) }

@@ -8,8 +8,10 @@ import (
 // TestWipedRecords: a caller that wipes what Save has listed, stored or not, takes no key from
 // the group. With the group's own bytes in its hands it would make the group encrypt under keys
 // that are derived from zeros.
-func TestWipedRecords(t *testing.T) {
-	groups := keeping(t, DefaultSuite, 1)
+func TestWipedRecords(t *testing.T) { eachSuite(t, wipedRecords) }
+
+func wipedRecords(t *testing.T, id Suite) {
+	groups := keeping(t, id, 1)
 	g := groups[0]
 	kept := shelf{}
 	kept.keep(t, g)
@@ -61,5 +63,24 @@ func TestWipedExport(t *testing.T) {
 	kept.load(t, g)
 	if got := must(before.SafeExport(0x8001))(t); !bytes.Equal(got, want) {
 		t.Errorf("a copy exports %x, want %x", got, want)
+	}
+}
+
+// TestWipedPrivateKeys: who wipes the private keys of a KeyPackage, handed over, does not change
+// what is stored of it: a seed of zeros is everybody's.
+func TestWipedPrivateKeys(t *testing.T) { eachSuite(t, wipedPrivateKeys) }
+
+func wipedPrivateKeys(t *testing.T, id Suite) {
+	_, secrets := keyPackageOf(t, id, "a")
+	before := must(secrets.MarshalBinary())(t)
+	initKey, leafKey, signatureKey, err := secrets.PrivateKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range [][]byte{initKey, leafKey, signatureKey} {
+		clear(key)
+	}
+	if !bytes.Equal(must(secrets.MarshalBinary())(t), before) {
+		t.Error("who wipes the keys changes the KeyPackage's secrets")
 	}
 }
