@@ -289,8 +289,9 @@ func (e *PublicView) checkExtensions(extensions []Extension, v CredentialValidat
 	if err != nil {
 		return err
 	}
+	known := knowSenders(before)
 	for _, s := range senders {
-		if err := s.judge(v, e.suite, before); err != nil {
+		if err := s.judge(v, e.suite, known); err != nil {
 			return err
 		}
 	}

@@ -273,3 +273,27 @@ func TestTreeOfLikeParentHashes(t *testing.T) {
 	parent.unmerged = append(parent.unmerged[1:], leaves-1, leaves)
 	wantRule(t, "another one beside", build().verifyParentHashes(), "tree.parent-hash")
 }
+
+// TestManyExternalSenders: a list of external senders that takes the place of another one is not
+// compared with it sender by sender.
+func TestManyExternalSenders(t *testing.T) {
+	list := func(name string) []Extension {
+		all := slices.Repeat([]ExternalSender{{SignatureKey: []byte("key"), Credential: basic(name)}}, manyPoints)
+		return []Extension{{Type: ExtensionExternalSenders, Data: EncodeExternalSenders(all)}}
+	}
+	view := *trio(t)[0].at.PublicView
+	ctx := *view.ctx
+	view.ctx, ctx.extensions = &ctx, list("before")
+	r := new(recorder)
+	wantLinear(t, "senders", 2*manyPoints, func() {
+		if err := view.checkExtensions(list("after"), r); err != nil {
+			t.Error(err)
+		}
+	})
+	if events := r.take(); len(events) != manyPoints || events[0] != CredentialExternalSenderUpdated {
+		t.Errorf("%d senders were judged", len(events))
+	}
+	if err := view.checkExtensions(list("before"), r); err != nil || len(r.take()) > 0 {
+		t.Errorf("senders that stay: %v, or judged again", err)
+	}
+}

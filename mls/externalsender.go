@@ -17,11 +17,13 @@ type ExternalSender struct {
 // Its senders are known by their place in it.
 func EncodeExternalSenders(list []ExternalSender) []byte {
 	return encode(list, func(w *wire.Writer, list []ExternalSender) {
-		wire.WriteVector(w, list, func(w *wire.Writer, s ExternalSender) {
-			w.Bytes(s.SignatureKey)
-			writeCredential(w, s.Credential)
-		})
+		wire.WriteVector(w, list, writeExternalSender)
 	})
+}
+
+func writeExternalSender(w *wire.Writer, s ExternalSender) {
+	w.Bytes(s.SignatureKey)
+	writeCredential(w, s.Credential)
 }
 
 // ParseExternalSenders is the inverse of [EncodeExternalSenders]; what it returns is a copy. What
@@ -47,23 +49,36 @@ func listExternalSenders(extensions []Extension) ([]ExternalSender, error) {
 	return ParseExternalSenders(data)
 }
 
+// knownSenders are the external senders of an epoch, to be found without going through them.
+type knownSenders struct {
+	same  map[string]bool        // by all that they are
+	byKey map[string]*Credential // the last one with a key
+}
+
+func knowSenders(list []ExternalSender) knownSenders {
+	known := knownSenders{make(map[string]bool, len(list)), make(map[string]*Credential, len(list))}
+	for i, s := range list {
+		known.same[string(encode(s, writeExternalSender))] = true
+		known.byKey[string(s.SignatureKey)] = &list[i].Credential
+	}
+	looked(len(list))
+	return known
+}
+
 // judge asks the application about a sender that is new, or that has another credential than
 // before.
-func (s ExternalSender) judge(v CredentialValidator, row *suite, before []ExternalSender) error {
+func (s ExternalSender) judge(v CredentialValidator, row *suite, before knownSenders) error {
 	if err := s.Credential.checkHolder(row, s.SignatureKey); err != nil {
 		return err
 	}
 	check := CredentialCheck{
 		Event: CredentialExternalSenderAdded, Suite: row.id, Credential: s.Credential, SignatureKey: s.SignatureKey,
 	}
-	for _, b := range before {
-		if !bytes.Equal(b.SignatureKey, s.SignatureKey) {
-			continue
-		}
-		if b.Credential.equal(s.Credential) {
-			return nil
-		}
-		check.Event, check.Predecessor = CredentialExternalSenderUpdated, &b.Credential
+	if looked(1); before.same[string(encode(s, writeExternalSender))] {
+		return nil
+	}
+	if predecessor := before.byKey[string(s.SignatureKey)]; predecessor != nil {
+		check.Event, check.Predecessor = CredentialExternalSenderUpdated, predecessor
 	}
 	if v == nil {
 		return nil

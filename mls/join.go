@@ -119,7 +119,7 @@ func checkJoin(t *ratchetTree, info *groupInfo, v CredentialValidator, now time.
 		return err
 	}
 	for _, s := range senders {
-		if err := s.judge(v, t.suite, nil); err != nil {
+		if err := s.judge(v, t.suite, knownSenders{}); err != nil {
 			return err
 		}
 	}
