@@ -25,12 +25,15 @@ func (e *engine) commit(tx *state.Tx, g *group, en *relayclient.Entry, d *delive
 	if pend != nil && pend.is(en) {
 		return e.ownCommit(tx, g, pend, en.Position, d)
 	}
+	staged, err := e.openCommit(g, en, pend, d)
+	if err == nil && staged == nil {
+		return e.ownCommit(tx, g, pend, en.Position, d)
+	}
 	if pend != nil {
 		g.losses++
 		g.holdCommits(raceJitter(g.losses))
 		d.after = append(d.after, func() { e.wakeGroup(g) })
 	}
-	staged, err := e.openCommit(g, en)
 	if errors.Is(err, mls.ErrCannotFollow) {
 		return e.stuck(tx, g, en.Position.Seq, "a commit counts that this device cannot open")
 	}
@@ -49,8 +52,9 @@ func (e *engine) commit(tx *state.Tx, g *group, en *relayclient.Entry, d *delive
 }
 
 // openCommit applies the public checks, the policy among them (validator), which come out
-// alike for all members.
-func (e *engine) openCommit(g *group, en *relayclient.Entry) (*mls.StagedCommit, error) {
+// alike for all members. It returns nil for the commit that pend staged, which a member has
+// encrypted again: what counts is its content.
+func (e *engine) openCommit(g *group, en *relayclient.Entry, pend *pendingCommit, d *delivery) (*mls.StagedCommit, error) {
 	c, err := discloseCommit(g.keys, en.Envelope, en.Blobs)
 	if err != nil {
 		return nil, err
@@ -67,13 +71,19 @@ func (e *engine) openCommit(g *group, en *relayclient.Entry) (*mls.StagedCommit,
 	if err != nil {
 		return nil, err
 	}
-	if _, own := received.(*mls.OwnCommit); own {
+	if own, ok := received.(*mls.OwnCommit); ok {
+		if pend != nil {
+			if staged, err := g.mls.LoadCommit(pend.Staged); err == nil && own.Is(staged) {
+				return nil, nil
+			}
+		}
 		// Made here and dropped, since the relay said that another had won. The others follow it.
 		return nil, mls.ErrCannotFollow
 	}
 	staged, ok := received.(*mls.StagedCommit)
 	if !ok {
 		g.mls.DropProposals()
+		d.moved = true
 		return nil, fmt.Errorf("%w: COMMIT entry holds no commit", mls.ErrInvalidCommit)
 	}
 	return staged, nil

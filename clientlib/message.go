@@ -48,7 +48,12 @@ func (e *engine) message(tx *state.Tx, g *group, en *relayclient.Entry, d *deliv
 		g.skipped++
 		return nil
 	}
-	again, err := e.application(tx, g, en.Position, app, d)
+	var again bool
+	if app.Sender == g.mls.OwnLeaf() {
+		again, err = e.ownAgain(tx, g, en.Position, app, d)
+	} else {
+		again, err = e.application(tx, g, en.Position, app, d)
+	}
 	if again {
 		// MLS does not sign the generation, so a member can encrypt what another said before
 		// under that one's next key. Taking the key for used would lose the next message.
@@ -56,6 +61,22 @@ func (e *engine) message(tx *state.Tx, g *group, en *relayclient.Entry, d *deliv
 		g.skipped++
 	}
 	return err
+}
+
+// ownAgain handles what this device said and a member has encrypted again. If it is in the log
+// before what was sent, the others have the message with it, and its key is used up for them; what
+// was sent is a repetition then. Otherwise it is one itself, as for the others.
+func (e *engine) ownAgain(tx *state.Tx, g *group, at relay.Position, app *mls.ApplicationMessage, d *delivery) (again bool, err error) {
+	p := new(payload)
+	if wire.Unmarshal(app.Data, p) != nil {
+		return true, nil
+	}
+	for _, r := range e.rows {
+		if r.rec.Group == g.id && r.rec.Kind == p.Kind && r.rec.ID == p.ID && len(r.rec.Envelope) > 0 {
+			return false, e.readBack(tx, g, r, at, d)
+		}
+	}
+	return true, nil
 }
 
 // application handles what a member said. A body that does not parse is the sender's fault
