@@ -16,9 +16,12 @@ func (c *Client) Card(ctx context.Context) (ContactCard, error) {
 		if c.eng.id == nil {
 			return ErrNotRegistered
 		}
-		last, err := c.eng.lastResort(c.eng.suites[0])
-		if err != nil {
-			return err
+		var last []byte
+		if stated := c.eng.stated(); len(stated) > 0 {
+			var err error
+			if last, err = c.eng.lastResort(stated[0]); err != nil {
+				return err
+			}
 		}
 		card = ContactCard{Handle: c.eng.id.Handle, Chain: c.eng.id.Chain, KeyPackage: last}
 		return nil

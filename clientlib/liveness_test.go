@@ -112,8 +112,8 @@ func TestUploadsRefused(t *testing.T) {
 		alice.must(alice.eng.call(alice.ctx(), keepUp)) // what an hour or a reconnection brings
 		return refused.Load() >= 5
 	})
-	if n := alice.secretsKept(); n != poolSize+1 { // the best suite's, which come first
-		t.Errorf("%d KeyPackage secrets after %d refused uploads, want %d", n, refused.Load(), poolSize+1)
+	if n := alice.secretsKept(); n != poolSize+1+poolRest+1 {
+		t.Errorf("%d KeyPackage secrets after %d refused uploads, want %d", n, refused.Load(), poolSize+1+poolRest+1)
 	}
 	open.Store(true)
 	alice.must(alice.Register(alice.ctx(), "alice"))

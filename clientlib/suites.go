@@ -1,6 +1,7 @@
 package clientlib
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,7 +18,7 @@ const (
 )
 
 // suites are those that a device can be in groups of, best first. It states them in its
-// account's chain.
+// account's chain, at the beginning and when another version of this program can others.
 var suites = []mls.Suite{bestSuite, classicSuite}
 
 // errWithoutSuite: no device of an account states the suite of the group.
@@ -56,6 +57,70 @@ func canJoin(account *keyserver.Account, suite mls.Suite) bool {
 	return slices.ContainsFunc(account.Devices, func(d keyserver.DeviceID) bool {
 		return slices.Contains(account.Suites(d), suite)
 	})
+}
+
+// stated are the suites that this device has and its account's chain says so, best first: of
+// others nobody takes a KeyPackage.
+func (e *engine) stated() []mls.Suite {
+	account, err := keyserver.VerifyChain(e.id.Chain)
+	if err != nil {
+		return nil
+	}
+	says := account.Suites(e.device())
+	return slices.DeleteFunc(slices.Clone(e.suites), func(s mls.Suite) bool { return !slices.Contains(says, s) })
+}
+
+// stateSuites states in the chain what this device can, where the chain says otherwise, and then
+// fills the pools. A directory that does not take the statement leaves the pools of before.
+func (e *engine) stateSuites() {
+	account, err := keyserver.VerifyChain(e.id.Chain)
+	if err != nil {
+		e.fail(fmt.Errorf("%w: own chain: %w", state.ErrCorrupt, err))
+		return
+	}
+	if slices.Equal(slices.Sorted(slices.Values(e.suites)), slices.Sorted(slices.Values(account.Suites(e.device())))) {
+		e.fillPools(e.stated())
+		return
+	}
+	// Signed anew after a crash or a lost answer, it has the same bytes.
+	chain := e.id.Chain
+	entry, err := keyserver.StateSuites(chain, e.id.Device.signer(), e.suites...)
+	if err != nil {
+		e.putOff(err)
+		e.fillPools(e.stated())
+		return
+	}
+	e.spawn(func(ctx context.Context) {
+		now := append(slices.Clone(chain), entry)
+		err := e.keys.AppendEntry(ctx, account.ID, entry)
+		if errors.Is(err, keyserver.ErrConflict) {
+			now, err = e.ownChain(ctx, account.ID, chain)
+		}
+		e.post(func() {
+			if err != nil {
+				e.log.Info("stating the cipher suites failed")
+				e.putOff(err)
+				e.fillPools(e.stated())
+				return
+			}
+			e.id.Chain = now
+			if e.update(e.saveIdentity) == nil {
+				e.stateSuites() // behind what another device has added, or done
+			}
+		})
+	})
+}
+
+// ownChain asks the directory for this account's chain, which another device has added to.
+func (e *engine) ownChain(ctx context.Context, id keyserver.AccountID, known [][]byte) ([][]byte, error) {
+	listing, err := e.keys.LookupID(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if len(listing.Entries) <= len(known) || !extends(known, listing.Entries) {
+		return nil, fmt.Errorf("%w: the own chain does not continue the one known here", keyserver.ErrLied)
+	}
+	return listing.Entries, nil
 }
 
 // lastPackage is the current last-resort KeyPackage of a suite.

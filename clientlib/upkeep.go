@@ -30,7 +30,8 @@ type upkeepState struct {
 	failure error // why the directory refused the account for good
 	batches map[mls.Suite]*packageBatch
 	backoff relayclient.Backoff
-	turn    int // of coming back: a later one takes the place of what is under way
+	turn    int           // of coming back: a later one takes the place of what is under way
+	wait    time.Duration // until what failed in this round is tried again; 0: nothing did
 }
 
 // packageBatch is an upload whose outcome is not known: the same bytes are offered again.
@@ -123,12 +124,12 @@ func (e *engine) keepUp() {
 	if e.upkeep.busy || !e.id.InboxReady || e.upkeep.failure != nil {
 		return
 	}
-	e.upkeep.busy = true
+	e.upkeep.busy, e.upkeep.wait = true, 0
 	if !e.id.Registered {
 		e.register()
 		return
 	}
-	e.fillPools(e.suites)
+	e.stateSuites()
 }
 
 func (e *engine) register() {
@@ -157,8 +158,8 @@ func (e *engine) register() {
 	})
 }
 
-// fillPools asks for the stock of each suite in turn and uploads what is missing. It comes
-// back every hour.
+// fillPools asks for the stock of each suite in turn and uploads what is missing; a suite whose
+// packages are refused keeps none from the next. It comes back every hour.
 func (e *engine) fillPools(todo []mls.Suite) {
 	if len(todo) == 0 {
 		e.pooled()
@@ -174,8 +175,8 @@ func (e *engine) fillPools(todo []mls.Suite) {
 		})
 		e.post(func() {
 			if err != nil {
-				e.upkeep.busy = false
-				e.comeBack(poolEvery)
+				e.putOff(err)
+				e.fillPools(todo[1:])
 				return
 			}
 			e.uploadPackages(stock, todo)
@@ -187,7 +188,7 @@ func (e *engine) fillPools(todo []mls.Suite) {
 // last resort that lasts.
 func (e *engine) uploadPackages(stock *keyserver.StockReply, todo []mls.Suite) {
 	now, suite, size := time.Now(), todo[0], poolSize
-	if suite != e.suites[0] {
+	if suite != e.stated()[0] {
 		size = poolRest
 	}
 	last := e.id.last(suite)
@@ -241,12 +242,11 @@ func (e *engine) upload(b *packageBatch, todo []mls.Suite) {
 		e.post(func() {
 			if err == nil {
 				delete(e.upkeep.batches, todo[0])
-				e.upkeep.backoff = relayclient.Backoff{}
 				e.fillPools(todo[1:])
 				return
 			}
 			e.log.Info("uploading KeyPackages failed")
-			e.uploadFailed(b, todo[0], err)
+			e.uploadFailed(b, todo, err)
 		})
 	})
 }
@@ -254,22 +254,27 @@ func (e *engine) upload(b *packageBatch, todo []mls.Suite) {
 // uploadFailed comes back with the same packages, unless the directory has said that it will
 // never take them. Then their secrets are of no use either: kept, they would grow in number with
 // every refusal.
-func (e *engine) uploadFailed(b *packageBatch, suite mls.Suite, err error) {
-	e.upkeep.busy = false
-	wait := retryRefused + e.upkeep.backoff.Next(0, 0)
-	if _, refused := errors.AsType[*keyserver.Error](err); refused {
-		final := permanent(err)
-		if final || errors.Is(err, keyserver.ErrIncarnation) || errors.Is(err, keyserver.ErrQuota) {
-			if e.update(b.dropSecrets) != nil {
-				return
-			}
-			delete(e.upkeep.batches, suite) // the next ones are made afresh
+func (e *engine) uploadFailed(b *packageBatch, todo []mls.Suite, err error) {
+	_, refused := errors.AsType[*keyserver.Error](err)
+	if refused && (permanent(err) || errors.Is(err, keyserver.ErrIncarnation) || errors.Is(err, keyserver.ErrQuota)) {
+		if e.update(b.dropSecrets) != nil {
+			return
 		}
-		if final {
-			wait = poolEvery
-		}
+		delete(e.upkeep.batches, todo[0]) // the next ones are made afresh
 	}
-	e.comeBack(wait)
+	e.putOff(err)
+	e.fillPools(todo[1:])
+}
+
+// putOff leaves for another round what failed in this one.
+func (e *engine) putOff(err error) {
+	wait := poolEvery
+	if !permanent(err) {
+		wait = retryRefused + e.upkeep.backoff.Next(0, 0)
+	}
+	if e.upkeep.wait == 0 || wait < e.upkeep.wait {
+		e.upkeep.wait = wait
+	}
 }
 
 // dropSecrets deletes the secrets of packages that nobody gets. A last resort stays: it may be on
@@ -297,9 +302,14 @@ func (e *engine) comeBack(d time.Duration) {
 	})
 }
 
-// pooled notes that the directory has enough KeyPackages.
+// pooled ends a round. If nothing failed, the directory has enough KeyPackages.
 func (e *engine) pooled() {
 	e.upkeep.busy = false
+	if e.upkeep.wait > 0 {
+		e.comeBack(e.upkeep.wait)
+		return
+	}
+	e.upkeep.backoff = relayclient.Backoff{}
 	e.id.PoolUpdated = e.now()
 	if e.update(e.saveIdentity) == nil {
 		e.announceProgress()
