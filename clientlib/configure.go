@@ -24,8 +24,10 @@ func (e *engine) queueConfigure(tx *state.Tx, row configureRow, d *delivery) err
 		return err
 	}
 	d.after = append(d.after, func() {
-		e.configure[id] = &configureJob{id: id, rec: row}
-		e.flushConfigure()
+		if g := e.groups[row.Group]; g != nil && g.live() { // not left by the same delivery
+			e.configure[id] = &configureJob{id: id, rec: row}
+			e.flushConfigure()
+		}
 	})
 	return nil
 }

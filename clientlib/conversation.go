@@ -124,6 +124,9 @@ func (e *engine) adoptInto(tx *state.Tx, g *group, id ConversationID, rec *convR
 	if err := clearBucket(tx, bucketMLS, g.id[:]); err != nil {
 		return err
 	}
+	if err := e.dropWork(tx, g.id); err != nil {
+		return err
+	}
 	return e.saveMLS(tx, g)
 }
 

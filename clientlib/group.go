@@ -301,10 +301,8 @@ func (e *engine) endGroup(tx *state.Tx, g *group, why string) error {
 			return err
 		}
 	}
-	for c := e.nextChange(g); c != nil; c = e.nextChange(g) {
-		if err := e.finishChange(tx, c.id); err != nil {
-			return err
-		}
+	if err := e.dropWork(tx, g.id); err != nil {
+		return err
 	}
 	return e.emit(tx, Event{Kind: EventRemoved, Conversation: g.rec.Conversation, Detail: why})
 }

@@ -120,11 +120,13 @@ func (e *engine) inviteSent(j *inviteJob, err error) {
 		j.rec.NextAt = e.now() + int64(retryAfter(err)/time.Second) + 1
 	}
 	_ = e.update(func(tx *state.Tx) error {
-		if j.rec.Sent < inviteTries {
+		g := e.groups[j.rec.Group]
+		left := g == nil || g.rec.State == groupRemoved
+		if j.rec.Sent < inviteTries && (err != nil || !left) {
 			return putRecord(tx, bucketInvite, counterKey(j.id), j.rec)
 		}
 		delete(e.invites, j.id)
-		if g := e.groups[j.rec.Group]; g != nil {
+		if !left {
 			ev := Event{Kind: EventFailed, Conversation: g.rec.Conversation, Device: j.rec.Device, Detail: "the invited device did not answer"}
 			if err := e.emit(tx, ev); err != nil {
 				return err
