@@ -35,6 +35,10 @@ func (e *engine) buildCommit(g *group, c *pendingChange, adds []addition) {
 	}
 	pend, err := e.stage(g, c, params, drafts)
 	if err != nil {
+		if good, ok := e.leaveOut(g, c, adds); ok {
+			e.buildCommit(g, c, good)
+			return
+		}
 		e.failChange(g, c, err)
 		e.advance(g)
 		return

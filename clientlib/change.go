@@ -59,7 +59,7 @@ func (e *engine) failChange(g *group, c *pendingChange, why error) {
 			return err
 		}
 		ev := Event{Kind: EventFailed, Conversation: g.rec.Conversation, Detail: why.Error()}
-		if len(c.rec.Accounts) > 0 {
+		if len(c.rec.Accounts) == 1 { // of several nobody knows whose fault it is
 			ev.Account = c.rec.Accounts[0]
 		}
 		return e.emit(tx, ev)
