@@ -23,7 +23,8 @@ var (
 	ErrNotAllowed = errors.New("clientlib: the group's policy does not allow it")
 	// ErrUnknownAccount: neither the contacts nor the directory know the account.
 	ErrUnknownAccount = errors.New("clientlib: no such account")
-	// ErrNoSuite: there is no cipher suite that devices of all these accounts can.
+	// ErrNoSuite: none of these accounts states a cipher suite that this device has, or those that
+	// do have none in common; the error names the first that has not.
 	ErrNoSuite = errors.New("clientlib: no cipher suite that all of them have")
 	// ErrUnsafeStore: the log knows entries of this device that the store does not: the
 	// store was copied back from an older state. Sending in that conversation stays off.

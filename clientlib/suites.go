@@ -26,9 +26,10 @@ var errWithoutSuite = errors.New("clientlib: no device of the account can be in 
 
 // suiteFor is the suite of a new group: the best one that all devices of the accounts state in
 // their chains, as far as they are known here. Chains are signed. What a directory has packages
-// of decides nothing, or it would choose the suite (ATTACKS A23).
+// of decides nothing, or it would choose the suite (ATTACKS A23). An account that states none that
+// this device has decides nothing either: it is left out when it is to be added, by name.
 func (e *engine) suiteFor(tx *state.Tx, accounts []keyserver.AccountID) (mls.Suite, error) {
-	able := slices.Clone(e.suites)
+	able, without := slices.Clone(e.suites), 0
 	for _, id := range accounts {
 		known, err := getRecord[knownAccount](tx, bucketAccount, id[:])
 		if err != nil {
@@ -41,11 +42,20 @@ func (e *engine) suiteFor(tx *state.Tx, accounts []keyserver.AccountID) (mls.Sui
 		if err != nil {
 			return 0, fmt.Errorf("%w: chain of a contact: %w", state.ErrCorrupt, err)
 		}
+		common := slices.Clone(e.suites)
 		for _, d := range account.Devices {
-			able = slices.DeleteFunc(able, func(s mls.Suite) bool { return !slices.Contains(account.Suites(d), s) })
+			common = slices.DeleteFunc(common, func(s mls.Suite) bool { return !slices.Contains(account.Suites(d), s) })
+		}
+		if len(common) == 0 {
+			without++
+			continue
+		}
+		able = slices.DeleteFunc(able, func(s mls.Suite) bool { return !slices.Contains(common, s) })
+		if len(able) == 0 {
+			return 0, fmt.Errorf("%w: none that %s and those before it have", ErrNoSuite, id)
 		}
 	}
-	if len(able) == 0 {
+	if without > 0 && without == len(accounts) {
 		return 0, ErrNoSuite
 	}
 	return able[0], nil

@@ -2,6 +2,7 @@ package clientlib
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -131,5 +132,34 @@ func TestA23_OnlyClassicPackages(t *testing.T) {
 		if got := bob.suite(id); got != bestSuite {
 			t.Errorf("bob joined a group of %v", got)
 		}
+	}
+}
+
+// TestContactWithoutSuites: who states no suite that others have keeps no group from being made,
+// and is left out by name. A group of nobody else is not begun.
+func TestContactWithoutSuites(t *testing.T) {
+	s := startServers(t)
+	alice, bob := s.register("alice"), s.register("bob")
+	peer := need[keyserver.AccountID](t)(alice.Find(alice.ctx(), "bob"))
+	device := newSecret().signer()
+	root := need[[]byte](t)(keyserver.NewAccount(newSecret().signer(), device))
+	_, err := alice.eng.keys.Register(alice.ctx(), device, "mallory", root)
+	alice.must(err)
+	mallory := need[keyserver.AccountID](t)(alice.Find(alice.ctx(), "mallory"))
+	id := need[ConversationID](t)(alice.CreateGroup(alice.ctx(), "group", mallory, peer))
+	bob.awaitKind(EventJoined, 1)
+	alice.awaitKind(EventFailed, 1)
+	alice.mu.Lock()
+	for _, ev := range alice.events {
+		if ev.Kind == EventFailed && (ev.Account != mallory || ev.Conversation != id) {
+			t.Errorf("an event about %s: %s", ev.Account, ev.Detail)
+		}
+	}
+	alice.mu.Unlock()
+	if got := alice.suite(id); got != bestSuite {
+		t.Errorf("the group has %v", got)
+	}
+	if _, err := alice.StartDirect(alice.ctx(), mallory); !errors.Is(err, ErrNoSuite) {
+		t.Errorf("a conversation with nobody but it: %v, want ErrNoSuite", err)
 	}
 }
