@@ -32,6 +32,9 @@ func (c *Client) StartDirect(ctx context.Context, peer keyserver.AccountID) (Con
 	if _, err := c.eng.known(ctx, peer); err != nil {
 		return id, err
 	}
+	if err := c.eng.freshen(ctx, id, []keyserver.AccountID{peer}); err != nil {
+		return id, err
+	}
 	err := c.eng.call(ctx, func() error {
 		switch {
 		case c.eng.id == nil:
@@ -55,6 +58,9 @@ func (c *Client) CreateGroup(ctx context.Context, name string, members ...keyser
 	}
 	if len(name) > maxName {
 		return id, fmt.Errorf("%w: a name of %d bytes, at most %d", ErrTooLarge, len(name), maxName)
+	}
+	if err := c.eng.freshen(ctx, id, members); err != nil {
+		return id, err
 	}
 	err = c.eng.call(ctx, func() error {
 		if c.eng.id == nil {

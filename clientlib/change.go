@@ -257,6 +257,9 @@ func (e *engine) takePackages(ctx context.Context, request [32]byte, account key
 	if err != nil {
 		return nil, err
 	}
+	if err := e.learnNews(ctx, account, known, listing); err != nil {
+		return nil, err
+	}
 	if !canJoin(listing.Account, suite) {
 		return nil, errWithoutSuite
 	}

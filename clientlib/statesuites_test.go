@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/sealpost/sealpost/clientlib/internal/state"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/mls"
 )
@@ -117,6 +118,50 @@ func TestStatementRefused(t *testing.T) {
 	if _, err := alice.AddCard(alice.ctx(), card); err != nil {
 		t.Errorf("its card: %v", err)
 	}
+}
+
+// TestContactLearnsASuite: a group is begun with what its members state now, not with what they
+// stated when they were first looked up; a directory that does not answer prevents no group.
+func TestContactLearnsASuite(t *testing.T) {
+	s := newServers(t)
+	var silent atomic.Bool
+	s.wrap = func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == keyserver.EndpointLookup.Path && silent.Load() {
+				http.Error(w, "not today", http.StatusServiceUnavailable)
+				return
+			}
+			h.ServeHTTP(w, r)
+		})
+	}
+	s.start()
+	alice, old, other := s.register("alice"), s.registerClassic("old"), s.registerClassic("other")
+	peer, second := need[keyserver.AccountID](t)(alice.Find(alice.ctx(), "old")), need[keyserver.AccountID](t)(alice.Find(alice.ctx(), "other"))
+	alice.until("the relay", func() bool { _, ok, err := alice.Connected(alice.ctx()); return ok && err == nil })
+	for _, u := range []*user{old, other} {
+		u.reopen()
+		u.until("its pool to be full", func() bool { return u.stock(bestSuite) == poolSize })
+	}
+	if got := alice.suite(need[ConversationID](t)(alice.StartDirect(alice.ctx(), peer))); got != bestSuite {
+		t.Errorf("the conversation has %v", got)
+	}
+	old.awaitKind(EventJoined, 1)
+	silent.Store(true)
+	classic := need[ConversationID](t)(alice.CreateGroup(alice.ctx(), "group", second))
+	silent.Store(false)
+	if got := alice.suite(classic); got != classicSuite {
+		t.Errorf("without an answer the group has %v", got)
+	}
+	other.awaitKind(EventJoined, 1) // and alice has looked it up for that
+	alice.must(alice.eng.call(alice.ctx(), func() error {
+		return alice.eng.db.View(alice.ctx(), func(tx *state.Tx) error {
+			got, err := alice.eng.suiteFor(tx, []keyserver.AccountID{second})
+			if got != bestSuite {
+				t.Errorf("what was looked up is not learnt: %v", got)
+			}
+			return err
+		})
+	}))
 }
 
 // discard is where an answer gets lost.
