@@ -13,14 +13,9 @@ import (
 // commit processes a COMMIT entry. Valid or not, it is the last commit now, and a commit
 // of our own that expected another one has lost.
 func (e *engine) commit(tx *state.Tx, g *group, en *relayclient.Entry, d *delivery) error {
-	g.rec.LastCommit = en.Position
-	g.committing = false
-	pend := g.pend
-	if pend != nil {
-		g.pend = nil
-		if err := tx.Delete(bucketPending, g.id[:]); err != nil {
-			return err
-		}
+	pend, err := g.closeCommit(tx, en)
+	if err != nil {
+		return err
 	}
 	if pend != nil && pend.is(en) {
 		return e.ownCommit(tx, g, pend, en.Position, d)
@@ -30,9 +25,7 @@ func (e *engine) commit(tx *state.Tx, g *group, en *relayclient.Entry, d *delive
 		return e.ownCommit(tx, g, pend, en.Position, d)
 	}
 	if pend != nil {
-		g.losses++
-		g.holdCommits(raceJitter(g.losses))
-		d.after = append(d.after, func() { e.wakeGroup(g) })
+		e.lost(g, d)
 	}
 	if errors.Is(err, mls.ErrCannotFollow) {
 		return e.stuck(tx, g, en.Position.Seq, "a commit counts that this device cannot open")
@@ -49,6 +42,26 @@ func (e *engine) commit(tx *state.Tx, g *group, en *relayclient.Entry, d *delive
 		return g.saveRecord(tx)
 	}
 	return e.merge(tx, g, staged, d)
+}
+
+// closeCommit notes that a COMMIT was the last one, and returns the pending one, which no longer
+// waits: it is that, or has lost.
+func (g *group) closeCommit(tx *state.Tx, en *relayclient.Entry) (*pendingCommit, error) {
+	g.rec.LastCommit = en.Position
+	g.committing = false
+	pend := g.pend
+	if pend == nil {
+		return nil, nil
+	}
+	g.pend = nil
+	return pend, tx.Delete(bucketPending, g.id[:])
+}
+
+// lost has the next try of a commit wait.
+func (e *engine) lost(g *group, d *delivery) {
+	g.losses++
+	g.holdCommits(raceJitter(g.losses))
+	d.after = append(d.after, func() { e.wakeGroup(g) })
 }
 
 // openCommit applies the public checks, the policy among them (validator), which come out

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/sealpost/sealpost/clientlib/internal/sealedfile"
 	"github.com/sealpost/sealpost/clientlib/internal/state"
 	"github.com/sealpost/sealpost/internal/wire"
 	"github.com/sealpost/sealpost/mls"
@@ -21,7 +20,7 @@ func (e *engine) attach(l *link, g *group) {
 	reader := e.id.Secret.readerKey(g.rec.Queue, e.reader(g))
 	e.openStream(l, l.conn.Attach(g.rec.Queue, reader, new(g.cursor), l.pace.window()), streamHandler{
 		opened: func(s *relayclient.Stream) {
-			g.busy, g.stream, g.head, g.refused = false, s, s.Head, 0
+			g.busy, g.stream, g.head, g.refused, g.reading.begun = false, s, s.Head, 0, false
 			l.pace.attached(s.Head.Seq > g.cursor.Seq)
 			s.Ack(g.cursor.Seq) // the last one of the session before may have been lost
 			if g.rec.State == groupRekeying {
@@ -131,98 +130,6 @@ func (e *engine) streamEvent(g *group, s *relayclient.Stream, ev relayclient.Eve
 	}
 }
 
-// deliver processes entries in one transaction and acks them after it. A crash before the
-// transaction's end repeats the delivery; a crash before the ack does too, and then the
-// entries lie behind the cursor and are not asked for again.
-func (e *engine) deliver(g *group, s *relayclient.Stream, entries []relayclient.Entry) {
-	if len(entries) == 0 || !g.live() {
-		return
-	}
-	var d delivery
-	var rest []relayclient.Entry
-	var blob *sealedfile.Info
-	err := e.update(func(tx *state.Tx) error {
-		for i := range entries {
-			if blob = e.needsBlob(g, &entries[i]); blob != nil {
-				rest = entries[i:]
-				break
-			}
-			if err := e.entry(tx, g, &entries[i], &d); err != nil {
-				return err
-			}
-			if !g.live() {
-				break // removed by this entry: nothing after it is ours
-			}
-		}
-		if d.moved && g.rec.State != groupRemoved {
-			if err := e.saveMLS(tx, g); err != nil {
-				return err
-			}
-		}
-		if err := e.checkAccepted(tx, g); err != nil {
-			return err
-		}
-		return g.saveCursor(tx)
-	})
-	if err != nil {
-		return
-	}
-	s.Ack(g.cursor.Seq)
-	if l := e.links[g.rec.Relay]; l != nil {
-		l.brought(len(entries) - len(rest))
-	}
-	if !g.live() && g.stream == s {
-		g.stream = nil
-		s.Detach()
-	}
-	if g.head.Incarnation == g.cursor.Incarnation && g.head.Seq < g.cursor.Seq {
-		g.head = g.cursor
-	}
-	for _, fn := range d.after {
-		fn()
-	}
-	if blob != nil {
-		e.awaitCommit(g, s, rest, blob)
-		return
-	}
-	e.advance(g)
-}
-
-// delivery collects what a transaction of entries leaves to do.
-type delivery struct {
-	moved bool // the MLS state has changed
-	after []func()
-}
-
-// entry processes one log entry. An error is the store's; whatever is wrong with the entry
-// itself ends in skipping it, or in an event.
-func (e *engine) entry(tx *state.Tx, g *group, en *relayclient.Entry, d *delivery) error {
-	g.cursor = en.Position
-	if err := keepChain(tx, g.id, en.Position); err != nil {
-		return err
-	}
-	switch en.Kind {
-	case relay.KindMessage:
-		return e.message(tx, g, en, d)
-	case relay.KindCommit:
-		return e.commit(tx, g, en, d)
-	}
-	return nil // KNOCK: answering it comes with successor groups
-}
-
-// chainKey is where the chain value of a position is kept.
-func chainKey(id groupID, seq uint64) []byte { return append(id[:], counterKey(seq)...) }
-
-// keepChain remembers a position's chain value, and forgets the one that is too old.
-func keepChain(tx *state.Tx, id groupID, p relay.Position) error {
-	if p.Seq > chainsKept {
-		if err := tx.Delete(bucketChain, chainKey(id, p.Seq-chainsKept)); err != nil {
-			return err
-		}
-	}
-	return tx.Put(bucketChain, chainKey(id, p.Seq), append(p.Incarnation[:], p.Chain[:]...))
-}
-
 // checkSeen compares what a member says it had seen with what this device has. They differ
 // only if the relay showed the two different logs.
 //
@@ -281,14 +188,8 @@ func (e *engine) gap(g *group, s *relayclient.Stream, gap relayclient.Gap) {
 				return err
 			}
 		}
-		for _, r := range slices.Clone(e.rows) {
-			at := r.rec.At
-			if r.rec.Group == g.id && r.rec.State == rowAccepted && at.Incarnation == gap.Position.Incarnation && at.Seq >= gap.From && at.Seq <= gap.To {
-				// It stood there, and was erased in its time: no lie.
-				if err := e.settle(tx, g, r, at); err != nil {
-					return err
-				}
-			}
+		if err := e.settleBetween(tx, g, gap.Position, gap.From); err != nil {
+			return err
 		}
 		if err := e.emit(tx, Event{
 			Kind: EventGap, Conversation: g.rec.Conversation, From: gap.From, To: gap.To, Detail: gapReasons[gap.Reason],
@@ -305,6 +206,20 @@ func (e *engine) gap(g *group, s *relayclient.Stream, gap relayclient.Gap) {
 	}
 	s.Ack(g.cursor.Seq)
 	e.advance(g)
+}
+
+// settleBetween ends the rows that the relay accepted from a seq up to the position p. They stood
+// there, and nobody looked or they were erased in their time: no lie.
+func (e *engine) settleBetween(tx *state.Tx, g *group, p relay.Position, from uint64) error {
+	for _, r := range slices.Clone(e.rows) {
+		at := r.rec.At
+		if r.rec.Group == g.id && r.rec.State == rowAccepted && at.Incarnation == p.Incarnation && at.Seq >= from && at.Seq <= p.Seq {
+			if err := e.settle(tx, g, r, at); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 var gapReasons = map[relay.GapReason]string{

@@ -41,6 +41,7 @@ type group struct {
 	tried         bool // REKEY was UNKNOWN: the own key may be registered already
 	rolled        bool // the relay contradicts its log; not read again in this run
 	forkTold      map[mls.LeafIndex]bool
+	reading       reading
 	signals       signalBook
 
 	// COMMITs whose bytes stand in a blob:

@@ -16,6 +16,8 @@ type inbox struct {
 	cursor relay.Position
 	busy   bool
 	rolled bool // the app was told that the log went back
+
+	reading reading
 }
 
 // inboxUp creates the inbox if need be and attaches to it.
@@ -72,7 +74,7 @@ func (e *engine) attachInbox(l *link) {
 	call := l.conn.Attach(e.id.Inbox, e.id.Secret.readerKey(e.id.Inbox, relay.PublicKey{}), from, l.pace.window())
 	e.openStream(l, call, streamHandler{
 		opened: func(s *relayclient.Stream) {
-			e.inbox.stream, e.inbox.busy = s, false
+			e.inbox.stream, e.inbox.busy, e.inbox.reading.begun = s, false, false
 			l.pace.attached(s.Head.Seq > e.inbox.cursor.Seq)
 			s.Ack(e.inbox.cursor.Seq)
 		},
@@ -157,10 +159,32 @@ func (e *engine) inboxEvent(l *link, s *relayclient.Stream, ev relayclient.Event
 // inboxDeliver keeps the invitations among the entries; answering them comes after the ack,
 // from the store, so a crash in between loses none.
 func (e *engine) inboxDeliver(l *link, s *relayclient.Stream, entries []relayclient.Entry) {
+	for len(entries) > 0 {
+		n, err := e.inboxDeliverSome(l, s, entries)
+		if err != nil {
+			return
+		}
+		entries = entries[n:]
+	}
+}
+
+// inboxDeliverSome returns how many of the entries it has dealt with.
+func (e *engine) inboxDeliverSome(l *link, s *relayclient.Stream, entries []relayclient.Entry) (int, error) {
+	a, err := e.try(inboxTrial(e.id.Inbox), &e.inbox.reading, e.inbox.cursor, entries)
+	if err != nil {
+		return 0, err
+	}
+	entries = entries[:a.take]
 	arrived := map[[32]byte]*invitation{}
-	err := e.update(func(tx *state.Tx) error {
+	err = e.update(func(tx *state.Tx) error {
 		for _, en := range entries {
 			e.inbox.cursor = en.Position
+			if a.poison {
+				if err := e.emit(tx, Event{Kind: EventInvitationRefused, Detail: errPoison.Error()}); err != nil {
+					return err
+				}
+				continue
+			}
 			v, err := openInvitation(e.id.contactSeed(), e.id.Inbox, en.Envelope)
 			if err != nil {
 				continue // anybody who has a KeyPackage can write here
@@ -175,14 +199,19 @@ func (e *engine) inboxDeliver(l *link, s *relayclient.Stream, entries []relaycli
 				return err
 			}
 		}
+		if err := a.over(tx, e.inbox.cursor); err != nil {
+			return err
+		}
 		return e.saveInboxCursor(tx)
 	})
 	if err != nil {
-		return
+		e.survived(a)
+		return 0, err
 	}
 	l.brought(len(entries))
 	s.Ack(e.inbox.cursor.Seq)
 	for hash, v := range arrived {
 		e.join(hash, v)
 	}
+	return len(entries), nil
 }

@@ -27,6 +27,10 @@ func (e *engine) join(hash [32]byte, v *invitation) {
 		e.refuseInvitation(hash, errElsewhere)
 		return
 	}
+	if err := e.deaths(hash); err != nil {
+		e.refuseInvitation(hash, err)
+		return
+	}
 	// Before anything is fetched: whoever knows the inbox can write here, but only who took
 	// a KeyPackage can invite.
 	if _, err := e.welcomed(v.Package); err != nil {
@@ -61,31 +65,39 @@ func (e *engine) fetchAndJoin(hash [32]byte, v *invitation) {
 			}, v.Index, v.IndexKey)
 			return !permanent(err) && !errors.Is(err, ErrBadGroupState), err
 		})
+		var joined *mls.Group
+		var keys *mls.KeyPackageSecrets
+		if err == nil {
+			joined, keys, err = e.joinTree(hash, v, tree)
+		}
 		e.post(func() {
 			defer e.nextJoin()
 			if err != nil {
 				e.refuseInvitation(hash, err)
 				return
 			}
-			e.joinTree(hash, v, tree)
+			e.joined(hash, v, joined, keys)
 		})
 	})
 }
 
-// joinTree finds the KeyPackage that the Welcome is for, and enters the group in memory.
-func (e *engine) joinTree(hash [32]byte, v *invitation, tree []byte) {
-	keys, err := e.welcomed(v.Package)
-	if err != nil {
-		e.refuseInvitation(hash, err)
-		return
+// joinTree finds the KeyPackage that the Welcome is for, and enters the group in memory. It does
+// not run on run: of a large group it takes time, and of a hostile one as much as its author likes.
+func (e *engine) joinTree(hash [32]byte, v *invitation, tree []byte) (joined *mls.Group, keys *mls.KeyPackageSecrets, err error) {
+	if keys, err = e.welcomed(v.Package); err != nil {
+		return nil, nil, err
 	}
-	// Without a time: a member that has not renewed its leaf for long is for the next
-	// committer to evict, and must not keep others from joining until then.
-	joined, err := mls.Join(v.Welcome, keys, mls.JoinParams{Tree: tree, Application: application})
-	if err != nil {
-		e.refuseInvitation(hash, err)
-		return
-	}
+	err = e.surviving(hash, func() error {
+		// Without a time: a member that has not renewed its leaf for long is for the next
+		// committer to evict, and must not keep others from joining until then.
+		joined, err = mls.Join(v.Welcome, keys, mls.JoinParams{Tree: tree, Application: application})
+		return err
+	})
+	return joined, keys, err
+}
+
+// joined looks whether a group is what its invitation says, and takes nothing else's place.
+func (e *engine) joined(hash [32]byte, v *invitation, joined *mls.Group, keys *mls.KeyPackageSecrets) {
 	if len(joined.ID()) != len(groupID{}) { // MLS allows any length
 		e.refuseInvitation(hash, fmt.Errorf("%w: group id of %d bytes", errBadInvitation, len(joined.ID())))
 		return
@@ -275,6 +287,9 @@ func (e *engine) refuseInvitation(hash [32]byte, why error) {
 	delete(e.joining, hash)
 	_ = e.update(func(tx *state.Tx) error {
 		if err := tx.Delete(bucketArrived, hash[:]); err != nil {
+			return err
+		}
+		if err := tx.Delete(bucketTrial, invitationTrial(hash)); err != nil {
 			return err
 		}
 		if errors.Is(why, mls.ErrNotForUs) {

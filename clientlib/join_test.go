@@ -62,8 +62,12 @@ func lure(t *testing.T, c *Client, id []byte, p *policy, others ...*testDevice) 
 			v.Package, v.Queue, v.Relay, v.KeyServer = w.KeyPackageRef, p.Queue, p.Relay, p.KeyServer
 		}
 	}
+	joined, keys, err := c.eng.joinTree([32]byte{1}, v, staged.Next().RatchetTree())
+	if err != nil {
+		t.Fatal(err)
+	}
 	err = c.eng.call(t.Context(), func() error {
-		c.eng.joinTree([32]byte{1}, v, staged.Next().RatchetTree())
+		c.eng.joined([32]byte{1}, v, joined, keys)
 		return nil
 	})
 	if err != nil {

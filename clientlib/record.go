@@ -30,6 +30,7 @@ const (
 	bucketInvite    = "invite"    // id → inviteRow
 	bucketConfigure = "configure" // id → configureRow
 	bucketArrived   = "arrived"   // hash → invitation that is being answered (wire bytes)
+	bucketTrial     = "trial"     // kind, group, inbox or hash → trial
 	bucketEvent     = "event"     // id → Event
 	bucketLast      = "last"      // KeyPackage ref of every last resort that was handed out (raw)
 	bucketVerify    = "verify"    // group id, account, device → a member to look up (empty)
