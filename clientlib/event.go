@@ -26,7 +26,8 @@ const (
 	EventMemberRemoved EventKind = 5
 	// EventRemoved: this device was removed; the history stays.
 	EventRemoved EventKind = 6
-	// EventGap: the entries From to To of the conversation's log are missing; Detail says why.
+	// EventGap: the entries From to To of the conversation's log are missing, or passed over since
+	// the program ended three times at one; Detail says why.
 	EventGap EventKind = 7
 	// EventForkSuspected: Account has seen another log than this device; Evidence holds the
 	// two chain values. The relay lies to one of the two.

@@ -187,6 +187,8 @@ func TestC21_HostileInvitations(t *testing.T) {
 	kind := func(k ConversationKind) func(*policy) { return func(p *policy) { p.Kind = k } }
 	name := func(text string) func(*policy) { return func(p *policy) { p.Name = text } }
 	bare := "no usable policy"
+	var inbox relay.QueueID
+	alice.must(alice.eng.call(alice.ctx(), func() error { inbox = alice.eng.id.Inbox; return nil }))
 	rows := []struct {
 		name, why string
 		lureSpec
@@ -194,6 +196,7 @@ func TestC21_HostileInvitations(t *testing.T) {
 		{"empty group id", "group id of 0 bytes", lureSpec{id: []byte{}}},
 		{"short group id", "group id of 3 bytes", lureSpec{id: []byte{1, 2, 3}}},
 		{"long group id", "group id of 33 bytes", lureSpec{id: make([]byte, 33)}},
+		{"the inbox's id", "the id of the inbox", lureSpec{id: inbox[:]}},
 		{"three in a conversation of two", "with 3 accounts", lureSpec{policy: kind(Direct), with: []*user{bob}}},
 		{"a ghost of the user, and a friend", "not in its account's chain", lureSpec{policy: kind(Direct), claims: alice.id, with: []*user{bob}}},
 		{"a ghost of the user, alone", "with 1 accounts", lureSpec{policy: kind(Direct), claims: alice.id}},

@@ -102,6 +102,10 @@ func (e *engine) joined(hash [32]byte, v *invitation, joined *mls.Group, keys *m
 		e.refuseInvitation(hash, fmt.Errorf("%w: group id of %d bytes", errBadInvitation, len(joined.ID())))
 		return
 	}
+	if groupID(joined.ID()) == groupID(e.id.Inbox) { // their cursors stand in one bucket
+		e.refuseInvitation(hash, fmt.Errorf("%w: group with the id of the inbox", errBadInvitation))
+		return
+	}
 	g := &group{id: groupID(joined.ID()), mls: joined, cursor: v.Position}
 	if old := e.groups[g.id]; old != nil {
 		if old.live() {
