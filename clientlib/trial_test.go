@@ -162,9 +162,7 @@ func TestA25_CommitThatEndsTheProgram(t *testing.T) {
 	if n := bob.count(bob.events, EventGap); n != 1 {
 		t.Errorf("bob was told of %d gaps", n)
 	}
-	if n := bob.trials(); n != 0 {
-		t.Errorf("%d trials stay in the store", n)
-	}
+	bob.until("the end of all trials", func() bool { return bob.trials() == 0 })
 }
 
 // TestA25_InvitationThatEndsTheProgram: a stranger's group ends the program while it is joined,
@@ -195,9 +193,7 @@ func TestA25_InvitationThatEndsTheProgram(t *testing.T) {
 		t.Errorf("%d deaths, want %d", n, maxDeaths)
 	}
 	alice.quiet()
-	if n := alice.trials(); n != 0 {
-		t.Errorf("%d trials stay in the store", n)
-	}
+	alice.until("the end of all trials", func() bool { return alice.trials() == 0 })
 }
 
 // TestA25_EntriesThatEndTheProgram: what a message or an invitation's envelope did to the program
@@ -248,9 +244,7 @@ func TestA25_EntriesThatEndTheProgram(t *testing.T) {
 	}
 	bob.say(id, "still here")
 	alice.awaitText("still here")
-	if n := bob.trials(); n != 0 {
-		t.Errorf("%d trials stay in the store", n)
-	}
+	bob.until("the end of all trials", func() bool { return bob.trials() == 0 })
 }
 
 // TestA25_WaitingIsNoDeath: a commit whose blob is not to be had was not looked at, however often
@@ -286,7 +280,5 @@ func TestA25_WaitingIsNoDeath(t *testing.T) {
 	if n := bob.count(bob.events, EventGap); n != 0 {
 		t.Error("bob passed over a commit that he had not looked at so often")
 	}
-	if n := bob.trials(); n != 0 {
-		t.Errorf("%d trials stay in the store", n)
-	}
+	bob.until("the end of all trials", func() bool { return bob.trials() == 0 })
 }
