@@ -233,9 +233,50 @@ func TestListsWithoutEnd(t *testing.T) {
 			t.Errorf("%s: %v, want ErrLimit", name, err)
 		}
 	}
+	certificates := Credential{Type: CredentialX509, Certificates: slices.Repeat([][]byte{{1}}, maxListed+1)}
+	if _, err := parse(encode(certificates, writeCredential), readCredential); !errors.Is(err, ErrLimit) {
+		t.Errorf("%d certificates: %v, want ErrLimit", maxListed+1, err)
+	}
 	chain := Credential{Type: CredentialX509, Certificates: make([][]byte, maxSingle+1)}
 	if _, err := parse(encode(chain, writeCredential), readCredential); !errors.Is(err, ErrMalformed) {
 		t.Errorf("%d empty certificates: %v, want ErrMalformed", maxSingle+1, err)
+	}
+}
+
+// TestManyLongLists: lists that are each within bounds are not without end together, neither in
+// the tree that a stranger invites to nor in a commit, of one's own or another's.
+func TestManyLongLists(t *testing.T) {
+	long := make([]Extension, maxPoints)
+	leaf := *trio(t)[0].at.tree.leaf(0)
+	leaf.extensions = long
+	kp := forge(t, DefaultSuite, func(*KeyPackage, *leafNode) {})
+	kp.leaf, kp.extensions = &leaf, long
+	fits := maxHeld / maxPoints
+	tree := func(leaves int) []byte {
+		one := encode(&node{leaf: &leaf}, writeOptionalNode)
+		return vectorOf(1, append(bytes.Repeat(append(one, 0), leaves-1), one...)...)
+	}
+	s := suites[DefaultSuite]
+	must(parse(tree(fits), s.readGivenTree))(t)
+	for _, leaves := range []int{fits + 1, 3 * fits} {
+		b := tree(leaves)
+		cost := allocated(func() {
+			if _, err := parse(b, s.readGivenTree); !errors.Is(err, ErrLimit) {
+				t.Errorf("a tree of %d long lists: %v, want ErrLimit", leaves, err)
+			}
+		})
+		if most := uint64(3 * maxHeld * 32); cost > most {
+			t.Errorf("a tree of %d bytes made a joiner allocate %d, want at most %d", len(b), cost, most)
+		}
+	}
+	c := &commit{proposals: slices.Repeat([]proposalOrRef{{proposal: &proposal{kind: proposalAdd, add: kp}}}, fits/2)}
+	must(parse(encode(c, writeCommit), readCommit))(t)
+	c.proposals = append(c.proposals, proposalOrRef{proposal: &proposal{kind: proposalGroupExtensions, extensions: long[:1]}})
+	if err := c.checkCounts(); !errors.Is(err, ErrLimit) {
+		t.Errorf("an own commit of many long lists: %v, want ErrLimit", err)
+	}
+	if _, err := parse(encode(c, writeCommit), readCommit); !errors.Is(err, ErrLimit) {
+		t.Errorf("a commit of many long lists: %v, want ErrLimit", err)
 	}
 }
 

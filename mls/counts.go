@@ -28,16 +28,20 @@ const (
 	maxExternalSenders = 1 << 16
 	// maxPathNodes is the height of the highest tree.
 	maxPathNodes = 16
-	// maxListed bounds the proposals by value of a commit: Adds, Removes, pre-shared keys, and all
+	// maxListed bounds a chain of certificates, and the proposals by value of a commit: Adds, Removes, pre-shared keys, and all
 	// those together that are not of RFC 9420.
 	maxListed = 1 << 16
+	// maxHeld bounds the extensions and certificates of all leaves of a tree that is given to a
+	// joiner, and of all that a commit adds, with the extensions of its packages and for the group:
+	// a list of each is bounded, and there are many lists.
+	maxHeld = 1 << 21
 	// maxSingle bounds proposals by value of which a commit holds one, or none.
 	maxSingle = 16
 )
 
 // proposalCounts counts what a commit lists. Its bounds are checked where a commit is parsed and
 // where one is made, so that no member makes one that the others refuse.
-type proposalCounts struct{ references, adds, removes, psks, others, singles int }
+type proposalCounts struct{ references, adds, removes, psks, others, singles, held int }
 
 func (c *proposalCounts) add(p proposalOrRef) error {
 	n, most := &c.others, maxListed
@@ -55,6 +59,30 @@ func (c *proposalCounts) add(p proposalOrRef) error {
 	}
 	if *n++; *n > most {
 		return fmt.Errorf("%w: a commit of more than %d proposals of a kind", ErrLimit, most)
+	}
+	if p.proposal != nil {
+		c.held += p.proposal.held()
+	}
+	return checkHeld(c.held)
+}
+
+// held is how many extensions and certificates p holds.
+func (p *proposal) held() int {
+	n := len(p.extensions)
+	if p.add != nil && p.add.leaf != nil {
+		n += len(p.add.extensions) + p.add.leaf.held()
+	}
+	if p.update != nil {
+		n += p.update.held()
+	}
+	return n
+}
+
+func (l *leafNode) held() int { return len(l.extensions) + len(l.credential.Certificates) }
+
+func checkHeld(n int) error {
+	if n > maxHeld {
+		return fmt.Errorf("%w: more than %d extensions and certificates", ErrLimit, maxHeld)
 	}
 	return nil
 }

@@ -109,7 +109,7 @@ func readCredential(r *wire.Reader) Credential {
 		c.Identity = r.Bytes()
 	case CredentialX509:
 		empty := 0 // that is none (checkHolder), and many of them would cost many times their length
-		c.Certificates = wire.Vector(r, func(r *wire.Reader) []byte {
+		c.Certificates = vectorUpTo(r, maxListed, func(r *wire.Reader) []byte {
 			b := r.Bytes()
 			if len(b) > 0 {
 				return b

@@ -86,7 +86,7 @@ func receivedTree(s *suite, info *groupInfo, given []byte) (*ratchetTree, error)
 	if given == nil {
 		return nil, fmt.Errorf("%w: no tree is given", ErrTreeMismatch)
 	}
-	t, err := s.parseRatchetTree(given)
+	t, err := parse(given, s.readGivenTree)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTreeMismatch, err)
 	}

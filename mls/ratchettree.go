@@ -200,7 +200,25 @@ func (t *ratchetTree) listed() nodeIndex {
 
 // readRatchetTree checks no more than treeOf.
 func (s *suite) readRatchetTree(r *wire.Reader) *ratchetTree {
-	listed := vectorUpTo(r, int(treeWidth(maxLeaves)), readOptionalNode)
+	return s.readTreeOf(r, readOptionalNode)
+}
+
+// readGivenTree reads the tree of a group that one is not in yet, whose members a stranger may
+// have made up.
+func (s *suite) readGivenTree(r *wire.Reader) *ratchetTree {
+	held := 0
+	return s.readTreeOf(r, func(r *wire.Reader) *node {
+		n := readOptionalNode(r)
+		if n != nil && n.leaf != nil {
+			held += n.leaf.held()
+			r.Fail(checkHeld(held))
+		}
+		return n
+	})
+}
+
+func (s *suite) readTreeOf(r *wire.Reader, node func(*wire.Reader) *node) *ratchetTree {
+	listed := vectorUpTo(r, int(treeWidth(maxLeaves)), node)
 	if r.Err() != nil {
 		return nil
 	}

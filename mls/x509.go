@@ -53,8 +53,8 @@ func (c Credential) checkHolder(s *suite, key SignaturePublicKey) error {
 	if c.Type != CredentialX509 {
 		return nil
 	}
-	if len(c.Certificates) == 0 {
-		return broken("credential.certificate", "no certificate")
+	if n := len(c.Certificates); n == 0 || n > maxListed {
+		return broken("credential.certificate", "%d certificates", n)
 	}
 	for i, certificate := range c.Certificates {
 		if len(certificate) == 0 {
