@@ -100,6 +100,39 @@ func (u *user) leave(left trial, key []byte) {
 	u.must(db.Close())
 }
 
+// openUntilItGoesOn starts the user's program, which is not running, until it passes over what
+// ends it.
+func (u *user) openUntilItGoesOn(poison *deadly) {
+	u.t.Helper()
+	for ended := 0; ; ended++ {
+		if ended > maxDeaths+1 { // once for all of the delivery, in which it is sought then
+			u.t.Fatalf("%s's program has ended %d times", u.name, ended)
+		}
+		application.Credentials = poison
+		u.open()
+		application.Credentials = validator{}
+		if u.outlives(EventGap) {
+			break
+		}
+	}
+	if n := poison.deaths.Load(); n < maxDeaths {
+		u.t.Errorf("passed over after %d deaths, want %d", n, maxDeaths)
+	}
+}
+
+// shown counts the events of a kind; one that was not confirmed when the program ended comes again.
+func (u *user) shown(kind EventKind) int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	ids := map[uint64]bool{}
+	for _, ev := range u.events {
+		if ev.Kind == kind {
+			ids[ev.ID] = true
+		}
+	}
+	return len(ids)
+}
+
 // TestA25_CommitThatEndsTheProgram: a member's commit ends another's program at every start. After
 // three times it is passed over, alone, and what stands before and behind it is read, once.
 func TestA25_CommitThatEndsTheProgram(t *testing.T) {
@@ -127,21 +160,7 @@ func TestA25_CommitThatEndsTheProgram(t *testing.T) {
 	}
 	alice.quiet()
 
-	poison := &deadly{account: carol.id, commits: true}
-	for ended := 0; ; ended++ {
-		if ended > maxDeaths+1 { // once for all of the delivery, in which it is sought then
-			t.Fatalf("bob's program has ended %d times", ended)
-		}
-		application.Credentials = poison
-		bob.open()
-		application.Credentials = validator{}
-		if bob.outlives(EventGap) {
-			break
-		}
-	}
-	if n := poison.deaths.Load(); n < maxDeaths {
-		t.Errorf("passed over after %d deaths, want %d", n, maxDeaths)
-	}
+	bob.openUntilItGoesOn(&deadly{account: carol.id, commits: true})
 	bob.awaitText(want...)
 	bob.say(id, "still here")
 	alice.awaitText("still here")
@@ -151,18 +170,38 @@ func TestA25_CommitThatEndsTheProgram(t *testing.T) {
 	}
 	bob.reopen()
 	bob.quiet()
-	bob.mu.Lock()
-	defer bob.mu.Unlock()
-	if n := bob.count(bob.events, EventMessage); n != len(want) {
+	if n := bob.shown(EventMessage); n != len(want) {
 		t.Errorf("bob was shown %d messages of %d", n, len(want))
 	}
 	if got := bob.texts(id); !slices.Equal(got[:len(want)], want) {
 		t.Errorf("bob has %q", got)
 	}
-	if n := bob.count(bob.events, EventGap); n != 1 {
+	if n := bob.shown(EventGap); n != 1 {
 		t.Errorf("bob was told of %d gaps", n)
 	}
 	bob.until("the end of all trials", func() bool { return bob.trials() == 0 })
+}
+
+// TestA25_CommitThatCounts: a commit that the others follow ends one member's program. It is passed
+// over, and by the next one that member knows, and says, that it hears the others no more.
+func TestA25_CommitThatCounts(t *testing.T) {
+	s := deadlyTest(t)
+	alice, bob, carol := s.register("alice"), s.register("bob"), s.register("carol")
+	var id ConversationID
+	group8(&id, alice, bob, carol)
+	for _, u := range []*user{alice, bob, carol} {
+		u.quiet()
+	}
+	bob.close()
+	for range 2 {
+		before, _ := alice.epoch(id)
+		alice.large(id, 10, 0, false)
+		alice.until("the next epoch", func() bool { now, _ := alice.epoch(id); return now > before })
+	}
+	together(id, alice, carol)
+	bob.openUntilItGoesOn(&deadly{account: alice.id, commits: true})
+	bob.awaitKind(EventCannotFollow, 1)
+	bob.reopen() // and the store opens
 }
 
 // TestA25_InvitationThatEndsTheProgram: a stranger's group ends the program while it is joined,
