@@ -19,7 +19,7 @@ func (e *engine) createIdentity(handle string) error {
 	}
 	if e.id != nil {
 		if e.id.Handle == handle {
-			e.upkeep.failure = nil
+			e.upkeep.failure, e.upkeep.again = nil, e.upkeep.busy
 			e.keepUp()
 			return nil
 		}

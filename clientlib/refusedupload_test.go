@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -66,6 +67,39 @@ func TestUploadsRefusedForGood(t *testing.T) {
 	bob := s.register("bob")
 	var id ConversationID
 	group8(&id, bob, alice)
+}
+
+// TestRegisterWhileARefusalIsOnItsWay: what is asked for while a round fails for good is tried once
+// more at once, and not when an hour has passed.
+func TestRegisterWhileARefusalIsOnItsWay(t *testing.T) {
+	s := newServers(t)
+	arrived, release := make(chan struct{}), make(chan struct{})
+	var first sync.Once
+	s.wrap = func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == keyserver.EndpointUpload.Path {
+				first.Do(func() {
+					close(arrived)
+					<-release
+					body, _ := io.ReadAll(r.Body)
+					body[len(body)-1] ^= 1 // its signature
+					r.Body = io.NopCloser(bytes.NewReader(body))
+				})
+			}
+			h.ServeHTTP(w, r)
+		})
+	}
+	s.start()
+	alice := s.newUser("alice")
+	register := func() { alice.must(alice.eng.call(alice.ctx(), func() error { return alice.eng.createIdentity("alice") })) }
+	register()
+	<-arrived
+	register()
+	close(release)
+	alice.until("the packages at the directory", func() (there bool) {
+		alice.must(alice.eng.call(alice.ctx(), func() error { there = alice.eng.id.PoolUpdated != 0; return nil }))
+		return there
+	})
 }
 
 // TestAnotherIncarnationEachTime: a directory that says at each look that it is another one, and

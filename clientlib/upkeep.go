@@ -27,6 +27,7 @@ const (
 // upkeepState is what keeps a device reachable; owned by run.
 type upkeepState struct {
 	busy    bool
+	again   bool  // Register was called since the round began, and waits for one that succeeds
 	failure error // why the directory refused the account for good
 	batches map[mls.Suite]*packageBatch
 	backoff relayclient.Backoff
@@ -304,7 +305,12 @@ func (e *engine) comeBack(d time.Duration) {
 
 // pooled ends a round. If nothing failed, the directory has enough KeyPackages.
 func (e *engine) pooled() {
-	e.upkeep.busy = false
+	again := e.upkeep.again
+	e.upkeep.busy, e.upkeep.again = false, false
+	if e.upkeep.wait > 0 && again {
+		e.keepUp()
+		return
+	}
 	if e.upkeep.wait > 0 {
 		e.comeBack(e.upkeep.wait)
 		return
