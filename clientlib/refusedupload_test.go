@@ -91,7 +91,9 @@ func TestRegisterWhileARefusalIsOnItsWay(t *testing.T) {
 	}
 	s.start()
 	alice := s.newUser("alice")
-	register := func() { alice.must(alice.eng.call(alice.ctx(), func() error { return alice.eng.createIdentity("alice") })) }
+	register := func() {
+		alice.must(alice.eng.call(alice.ctx(), func() error { return alice.eng.createIdentity("alice") }))
+	}
 	register()
 	<-arrived
 	register()
