@@ -64,6 +64,7 @@ func TestA08_CopyComesFirst(t *testing.T) {
 	if got := bob.texts(id); !slices.Equal(got, []string{"one", "two"}) {
 		t.Errorf("bob has %q", got)
 	}
+	alice.awaitKind(EventSent, 2)
 	alice.mu.Lock()
 	defer alice.mu.Unlock()
 	if n := alice.count(alice.events, EventUnsafeStore); n != 0 {
