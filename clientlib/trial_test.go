@@ -316,7 +316,7 @@ func TestA25_WaitingIsNoDeath(t *testing.T) {
 	l.on.Store(false)
 	bob.open() // to wait, and then to look
 	together(id, alice, bob)
-	if n := bob.count(bob.events, EventGap); n != 0 {
+	if n := bob.shown(EventGap); n != 0 {
 		t.Error("bob passed over a commit that he had not looked at so often")
 	}
 	bob.until("the end of all trials", func() bool { return bob.trials() == 0 })
