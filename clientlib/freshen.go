@@ -17,8 +17,8 @@ const (
 )
 
 // freshen asks the directory for the chains of those who, as far as is known here, lack the best
-// suite, before a group with them is begun: they may have learnt it since, and the group keeps its suite for
-// ever. It does nothing offline, and for a conversation that there is.
+// suite, before a group with them is begun: they may have learnt it since, and the group keeps its
+// suite for ever. It does nothing offline, and for a conversation that there is.
 func (e *engine) freshen(ctx context.Context, id ConversationID, accounts []keyserver.AccountID) error {
 	var behind []keyserver.AccountID
 	err := e.call(ctx, func() error {

@@ -25,9 +25,10 @@ var suites = []mls.Suite{bestSuite, classicSuite}
 var errWithoutSuite = errors.New("clientlib: no device of the account can be in groups of this cipher suite")
 
 // suiteFor is the suite of a new group: the best one that all devices of the accounts state in
-// their chains, as far as they are known here (freshen asks before). Chains are signed. What a directory has packages
-// of decides nothing, or it would choose the suite (ATTACKS A23). An account that states none that
-// this device has decides nothing either: it is left out when it is to be added, by name.
+// their chains, as far as they are known here (freshen asks before). Chains are signed. What a
+// directory has packages of decides nothing, or it would choose the suite (ATTACKS A23). An account
+// that states none that this device has decides nothing either: it is left out when it is to be
+// added, by name.
 func (e *engine) suiteFor(tx *state.Tx, accounts []keyserver.AccountID) (mls.Suite, error) {
 	able, without := slices.Clone(e.suites), 0
 	for _, id := range accounts {

@@ -138,7 +138,8 @@ func (e *engine) deaths(hash [32]byte) error {
 	})
 }
 
-// surviving calls fn, which looks at an invitation. It is not called on run.
+// surviving calls fn, which looks at an invitation. It is not called on run. A store that fails ends
+// the client, as in update: that is no fault of the invitation.
 func (e *engine) surviving(hash [32]byte, fn func() error) error {
 	key := invitationTrial(hash)
 	err := e.db.Update(e.ctx, func(tx *state.Tx) error {
@@ -153,11 +154,13 @@ func (e *engine) surviving(hash [32]byte, fn func() error) error {
 		return putRecord(tx, bucketTrial, key, now)
 	})
 	if err != nil {
+		e.fail(fmt.Errorf("writing the store: %w", err))
 		return err
 	}
 	err = fn()
-	if done := e.db.Update(context.WithoutCancel(e.ctx), func(tx *state.Tx) error { return tx.Delete(bucketTrial, key) }); err == nil {
-		err = done
+	if failed := e.db.Update(context.WithoutCancel(e.ctx), func(tx *state.Tx) error { return tx.Delete(bucketTrial, key) }); failed != nil {
+		e.fail(fmt.Errorf("writing the store: %w", failed))
+		return failed
 	}
 	return err
 }

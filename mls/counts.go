@@ -28,8 +28,8 @@ const (
 	maxExternalSenders = 1 << 16
 	// maxPathNodes is the height of the highest tree.
 	maxPathNodes = 16
-	// maxListed bounds a chain of certificates, and the proposals by value of a commit: Adds, Removes, pre-shared keys, and all
-	// those together that are not of RFC 9420.
+	// maxListed bounds a chain of certificates, and the proposals by value of a commit: Adds,
+	// Removes, pre-shared keys, and all those together that are not of RFC 9420.
 	maxListed = 1 << 16
 	// maxHeld bounds the extensions and certificates of all leaves of a tree that is given to a
 	// joiner, and of all that a commit adds, with the extensions of its packages and for the group:
