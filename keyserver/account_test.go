@@ -119,12 +119,14 @@ func filled(t *testing.T, chain [][]byte, stolen ed25519.PrivateKey) (full [][]b
 		e, err := StateSuites(chain, stolen, mls.Suite(n%2+1), 7)
 		if err == nil {
 			statements++
-		} else if e, err = AddDevice(chain, stolen, newKey(t)); err != nil && len(chain) < MaxEntries-MaxDevices {
+		} else if e, err = AddDevice(chain, stolen, newKey(t)); err != nil {
 			devices := must[*Account](t)(VerifyChain(chain)).Devices
-			e, err = RemoveDevice(chain, stolen, devices[len(devices)-1]) // makes room for the next
-		}
-		if err != nil {
-			return chain, statements
+			if e, err = RemoveDevice(chain, stolen, devices[len(devices)-1]); err != nil {
+				return chain, statements
+			}
+			if _, err := AddDevice(append(slices.Clone(chain), e), stolen, newKey(t)); err != nil {
+				return chain, statements // it would only have made room
+			}
 		}
 		chain = append(chain, e)
 	}
@@ -144,8 +146,8 @@ func TestChainIsBounded(t *testing.T) {
 		t.Fatalf("device %d: %v, want ErrChain", MaxDevices+1, err)
 	}
 	full, statements := filled(t, chain, stolen)
-	if len(full) != MaxEntries-MaxDevices || statements != MaxStatements {
-		t.Errorf("%d entries with %d statements of suites go into a chain, want %d with %d", len(full), statements, MaxEntries-MaxDevices, MaxStatements)
+	if most := MaxEntries - MaxDevices; len(full) > most || len(full) < most-1 || statements != MaxStatements {
+		t.Errorf("%d entries with %d statements of suites go into a chain, want %d with %d", len(full), statements, most, MaxStatements)
 	}
 	for _, d := range must[*Account](t)(VerifyChain(full)).Devices {
 		full = append(full, must[[]byte](t)(RemoveDevice(full, recovery, d)))
