@@ -11,13 +11,16 @@ type item struct {
 // queue holds operations between Submit and the storing goroutine. It is bounded in
 // operations and bytes; put blocks while it is full (backpressure, nothing is dropped).
 type queue struct {
-	mu     sync.Mutex
-	room   sync.Cond // waits in put
-	filled sync.Cond // waits in take
-	items  []item    // guarded by mu, as all below
-	bytes  int
-	busy   bool // a batch is being stored
-	closed bool
+	mu          sync.Mutex
+	room        sync.Cond // waits in put
+	filled      sync.Cond // waits in take
+	first, last *Flow     // those with operations, in the order of their turns; guarded by mu, as all below
+	back        []item    // taken before all flows: what did not fit the last batch
+	count       int       // of what waits
+	bytes       int       // the same
+	busy        bool      // a batch is being stored
+	closed      bool
+	own         Flow // of whoever names no other
 }
 
 func newQueue() *queue {
@@ -26,52 +29,85 @@ func newQueue() *queue {
 	return q
 }
 
-func (q *queue) put(it item) error {
+// put adds an operation to a flow. It blocks while the queue is full; but a flow of which
+// nothing waits gets in always, for whoever fills the queue must not keep others out. (It costs
+// no more than that operation, which its submitter would hold in its hand otherwise.)
+func (q *queue) put(f *Flow, it item) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	size := it.op.Size()
-	for !q.closed && len(q.items) > 0 && (len(q.items) >= maxQueuedOps || q.bytes+size > maxQueuedBytes) {
+	for !q.closed && !f.empty() && (q.count >= maxQueuedOps || q.bytes+size > maxQueuedBytes) {
 		q.room.Wait()
 	}
 	if q.closed {
 		return ErrClosed
 	}
-	q.items = append(q.items, it)
+	if f.empty() {
+		q.append(f)
+	}
+	f.push(it)
+	q.count++
 	q.bytes += size
 	q.filled.Signal()
 	return nil
 }
 
-// take returns the next batch: everything that waits, up to the limits of a batch and at
-// least one operation. While a batch is being stored it waits for a full one, or for that to
-// end: smaller batches would cost more syncs, and gain nothing. It returns nil once the queue
-// is closed and drained.
+// append puts a flow behind all others. The caller holds mu.
+func (q *queue) append(f *Flow) {
+	if q.last == nil {
+		q.first = f
+	} else {
+		q.last.next = f
+	}
+	q.last = f
+}
+
+// shift takes the flow out whose turn it is. The caller holds mu.
+func (q *queue) shift() *Flow {
+	f := q.first
+	if q.first, f.next = f.next, nil; q.first == nil {
+		q.last = nil
+	}
+	return f
+}
+
+// take returns the next batch: everything that waits, one operation of each flow in turn, up to
+// the limits of a batch and at least one operation. While a batch is being stored it waits for a
+// full one, or for that to end: smaller batches would cost more syncs, and gain nothing. It
+// returns nil once the queue is closed and drained.
 func (q *queue) take() []item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for !q.full() && (q.busy || len(q.items) == 0 && !q.closed) {
+	for !q.full() && (q.busy || q.count == 0 && !q.closed) {
 		q.filled.Wait()
 	}
-	n, bytes := 0, 0
-	for n < len(q.items) && n < maxBatchOps {
-		size := q.items[n].op.Size()
-		if n > 0 && bytes+size > maxBatchBytes {
+	batch, bytes := q.back, 0
+	q.back = nil
+	for _, it := range batch {
+		bytes += it.op.Size()
+	}
+	for q.first != nil && len(batch) < maxBatchOps {
+		size := q.first.items[q.first.head].op.Size()
+		if len(batch) > 0 && bytes+size > maxBatchBytes {
 			break
 		}
+		if batch == nil {
+			batch = make([]item, 0, min(q.count, maxBatchOps))
+		}
 		bytes += size
-		n++
+		f := q.shift()
+		if batch = append(batch, f.pop()); !f.empty() {
+			q.append(f)
+		}
 	}
-	batch := q.items[:n:n]
-	if q.items = q.items[n:]; len(q.items) == 0 {
-		q.items = nil
-	}
+	q.count -= len(batch)
 	q.bytes -= bytes
 	q.room.Broadcast()
 	return batch
 }
 
 // full reports whether a full batch waits. The caller holds mu.
-func (q *queue) full() bool { return len(q.items) >= maxBatchOps || q.bytes >= maxBatchBytes }
+func (q *queue) full() bool { return q.count >= maxBatchOps || q.bytes >= maxBatchBytes }
 
 // setBusy says whether a batch is being stored.
 func (q *queue) setBusy(busy bool) {
@@ -88,7 +124,8 @@ func (q *queue) untake(items []item) {
 	for _, it := range items {
 		q.bytes += it.op.Size()
 	}
-	q.items = append(items[:len(items):len(items)], q.items...)
+	q.count += len(items)
+	q.back = items
 }
 
 func (q *queue) close() {

@@ -121,7 +121,13 @@ type Incarnation struct {
 // when the store is closed already), so it must not block nor call Submit itself. Safe for
 // concurrent use; operations of one goroutine keep their order.
 func (s *Store) Submit(op Op, done func(answer any, err error)) {
-	if err := s.queue.put(item{op: op, done: done}); err != nil {
+	s.SubmitFrom(&s.queue.own, op, done)
+}
+
+// SubmitFrom is [Store.Submit] for one of many submitters, who take turns: f is its own. It
+// blocks only while the bounded queue is full and something of f waits in it.
+func (s *Store) SubmitFrom(f *Flow, op Op, done func(answer any, err error)) {
+	if err := s.queue.put(f, item{op: op, done: done}); err != nil {
 		done(nil, err)
 	}
 }

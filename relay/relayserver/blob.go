@@ -49,7 +49,7 @@ func (p *peer) storeBlob(f *relay.StoreBlob, answer func(relay.Frame)) {
 			refuse(err)
 			return
 		}
-		p.srv.store.StoreBlob(f, func(a queue.BlobAnswer) {
+		p.srv.store.StoreBlob(&p.flow, f, func(a queue.BlobAnswer) {
 			if !a.New {
 				unused()
 			}
@@ -163,7 +163,7 @@ func (p *peer) finish(u *upload, request uint64, answer func(relay.Frame)) {
 	switch {
 	case errors.Is(err, blob.ErrHash):
 		p.blobs.end(u)
-		p.srv.store.DropBlob(u.name, func(*relay.Refusal) { answer(refused(request, relay.ErrMalformed)) })
+		p.srv.store.DropBlob(&p.flow, u.name, func(*relay.Refusal) { answer(refused(request, relay.ErrMalformed)) })
 	case err != nil:
 		p.endUpload(u, err, request, answer)
 	default:
@@ -175,7 +175,7 @@ func (p *peer) finish(u *upload, request uint64, answer func(relay.Frame)) {
 // record a kill leaves what begin puts right.
 func (p *peer) finished(u *upload, request uint64, answer func(relay.Frame)) {
 	p.blobs.end(u)
-	p.srv.store.FinishBlob(u.name, func(refusal *relay.Refusal) {
+	p.srv.store.FinishBlob(&p.flow, u.name, func(refusal *relay.Refusal) {
 		if refusal != nil {
 			answer(refused(request, refusal))
 			return

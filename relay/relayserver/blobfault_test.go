@@ -18,7 +18,7 @@ func TestR25_EveryStepOfAnUpload(t *testing.T) {
 	q := queueID(6)
 	reserve := func(t *testing.T, s *Server) queue.BlobAnswer {
 		c := make(chan queue.BlobAnswer, 1)
-		s.store.StoreBlob(storeBlob(q, alice, b, hash), func(a queue.BlobAnswer) { c <- a })
+		s.store.StoreBlob(new(queue.Flow), storeBlob(q, alice, b, hash), func(a queue.BlobAnswer) { c <- a })
 		return <-c
 	}
 	write := func(t *testing.T, s *Server, n int, finish bool) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/internal/queue"
 	"github.com/sealpost/sealpost/relay/session"
 )
 
@@ -40,6 +41,7 @@ type peer struct {
 	growing  sync.WaitGroup // one for each branch
 	large    chan struct{}  // cap 1: taken by the branch that sends an entry larger than a turn
 	blobs    *blobs
+	flow     queue.Flow // of what the session asks the store to do
 
 	// Owned by the reader.
 	proofs    map[proof]struct{}

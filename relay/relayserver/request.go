@@ -115,7 +115,7 @@ func (p *peer) mutate(m relay.Mutation, answer func(relay.Frame)) {
 		answer(refused(request, err))
 		return
 	}
-	p.srv.store.Submit(m, authority, func(a queue.Answer) {
+	p.srv.store.SubmitFrom(&p.flow, m, authority, func(a queue.Answer) {
 		if a.Err != nil {
 			answer(&relay.Refused{Request: request, Refusal: *a.Err})
 			return

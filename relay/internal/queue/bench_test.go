@@ -35,10 +35,11 @@ func benchAppend(b *testing.B, writers int) {
 		wg.Go(func() {
 			env := envelope("m", 512)
 			answer := make(chan Answer, 1)
+			var flow Flow
 			for n := i; n < b.N; n += writers {
 				var id relay.IdempotencyID
 				copy(id[:], fmt.Sprintf("%16d", n))
-				s.Submit(&relay.Append{ID: id, Queue: q, Writer: key("w0"), Envelope: env}, Authority{}, func(a Answer) { answer <- a })
+				s.SubmitFrom(&flow, &relay.Append{ID: id, Queue: q, Writer: key("w0"), Envelope: env}, Authority{}, func(a Answer) { answer <- a })
 				if a := <-answer; a.Err != nil {
 					b.Error(a.Err)
 				}

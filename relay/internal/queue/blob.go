@@ -50,9 +50,9 @@ func RoomFor(size uint64) uint64 { return blobBytes(size) }
 
 // StoreBlob makes room for a blob, or finds its record, once m.Key's right is checked at this
 // place of the log. The caller has proven m.Key in the session and checked the size. done is
-// called as that of [Store.Submit]. Refusals: UNKNOWN, STALE, CLOSED, LIMIT, REUSED, QUOTA.
-func (s *Store) StoreBlob(m *relay.StoreBlob, done func(BlobAnswer)) {
-	s.shard.Submit(&blobOp{do: blobStore, m: m}, func(answer any, err error) {
+// called as that of [Store.SubmitFrom]. Refusals: UNKNOWN, STALE, CLOSED, LIMIT, REUSED, QUOTA.
+func (s *Store) StoreBlob(f *Flow, m *relay.StoreBlob, done func(BlobAnswer)) {
+	s.shard.SubmitFrom(f, &blobOp{do: blobStore, m: m}, func(answer any, err error) {
 		if err != nil {
 			done(BlobAnswer{Err: refusalFor(err)})
 			return
@@ -64,15 +64,17 @@ func (s *Store) StoreBlob(m *relay.StoreBlob, done func(BlobAnswer)) {
 // FinishBlob notes that a blob is complete: from done on it can be read and pinned. The
 // caller has its verified bytes on disk. UNKNOWN: the record is gone, and its file goes with
 // the next sweep.
-func (s *Store) FinishBlob(name blob.Name, done func(*relay.Refusal)) {
-	s.blob(blobFinish, name, done)
+func (s *Store) FinishBlob(f *Flow, name blob.Name, done func(*relay.Refusal)) {
+	s.blob(f, blobFinish, name, done)
 }
 
 // DropBlob gives up an upload whose bytes are gone, so that they count no more.
-func (s *Store) DropBlob(name blob.Name, done func(*relay.Refusal)) { s.blob(blobDrop, name, done) }
+func (s *Store) DropBlob(f *Flow, name blob.Name, done func(*relay.Refusal)) {
+	s.blob(f, blobDrop, name, done)
+}
 
-func (s *Store) blob(do uint8, name blob.Name, done func(*relay.Refusal)) {
-	s.shard.Submit(&blobOp{do: do, name: name}, func(answer any, err error) {
+func (s *Store) blob(f *Flow, do uint8, name blob.Name, done func(*relay.Refusal)) {
+	s.shard.SubmitFrom(f, &blobOp{do: do, name: name}, func(answer any, err error) {
 		if err != nil {
 			done(refusalFor(err))
 			return

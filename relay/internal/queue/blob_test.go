@@ -15,7 +15,7 @@ func hashOf(name string) relay.Hash { return sha256.Sum256([]byte("blob " + name
 
 func (r *rig) storeBlob(q relay.QueueID, who, name string, size uint64, days uint16) BlobAnswer {
 	c := make(chan BlobAnswer, 1)
-	r.StoreBlob(&relay.StoreBlob{Queue: q, Key: key(who), Blob: hashOf(name), Size: size, Days: days}, func(a BlobAnswer) { c <- a })
+	r.StoreBlob(new(Flow), &relay.StoreBlob{Queue: q, Key: key(who), Blob: hashOf(name), Size: size, Days: days}, func(a BlobAnswer) { c <- a })
 	return <-c
 }
 
@@ -40,7 +40,7 @@ func (r *rig) stored(q relay.QueueID, who, name string, size uint64, days uint16
 		}
 	}
 	c := make(chan *relay.Refusal, 1)
-	r.FinishBlob(a.Name, func(refusal *relay.Refusal) { c <- refusal })
+	r.FinishBlob(new(Flow), a.Name, func(refusal *relay.Refusal) { c <- refusal })
 	if refusal := <-c; refusal != nil {
 		r.Fatalf("blob %s: %v", name, refusal)
 	}
@@ -190,7 +190,7 @@ func TestBlobExpires(t *testing.T) {
 	}
 	r.days(1) // three days after the last STORE_BLOB
 	c := make(chan *relay.Refusal, 1)
-	r.FinishBlob(upload.Name, func(refusal *relay.Refusal) { c <- refusal })
+	r.FinishBlob(new(Flow), upload.Name, func(refusal *relay.Refusal) { c <- refusal })
 	if refusal := <-c; refusal == nil || !errors.Is(refusal, relay.ErrUnknown) {
 		t.Errorf("an upload is finished after its days: %v", refusal)
 	}

@@ -58,6 +58,10 @@ type Answer struct {
 	Err      *relay.Refusal
 }
 
+// A Flow is a session's place in the order of turns: one session with a thousand mutations on
+// their way holds up nobody else's. The zero Flow is ready for use, with one Store.
+type Flow = shard.Flow
+
 // A Store holds all queues of one relay. All methods are safe for concurrent use.
 type Store struct {
 	shard   *shard.Store
@@ -67,6 +71,7 @@ type Store struct {
 	read    *reading
 	clock   func() time.Time
 	log     *slog.Logger
+	own     Flow // of whoever names no other
 }
 
 // Open opens the queues in cfg.Dir, or an empty folder. Errors are those of [shard.Open].
@@ -100,11 +105,17 @@ func Open(cfg Config) (*Store, error) {
 // queue is full; done runs on another goroutine, or on the caller's when m is malformed or the
 // store is closed, and must not block.
 func (s *Store) Submit(m relay.Mutation, a Authority, done func(Answer)) {
+	s.SubmitFrom(&s.own, m, a, done)
+}
+
+// SubmitFrom is Submit for one of many sessions, which take turns: f is its own. It blocks
+// only while the store's bounded queue is full and something of f waits in it.
+func (s *Store) SubmitFrom(f *Flow, m relay.Mutation, a Authority, done func(Answer)) {
 	if err := m.Check(); err != nil {
 		done(Answer{Err: relay.AsRefusal(err)})
 		return
 	}
-	s.shard.Submit(s.newMutation(m, a), func(answer any, err error) {
+	s.shard.SubmitFrom(f, s.newMutation(m, a), func(answer any, err error) {
 		if err != nil {
 			done(Answer{Err: refusalFor(err)})
 			return
