@@ -91,6 +91,11 @@ var rules = map[string]rule{
 		ban: []string{"net/http"},
 		why: "how many connections a process has open, and from where; knows no protocol",
 	},
+	"internal/turns": {
+		may: []string{"internal/connlimit"},
+		ban: []string{"net/http"},
+		why: "who of those that come at once is computed for first; knows no protocol",
+	},
 	"internal/proxyline": {
 		may:     []string{"internal/connlimit"},
 		modules: []string{modProxy},
@@ -144,7 +149,7 @@ var rules = map[string]rule{
 		why:     "the state machine behind the relay: storage below it, no connection above it",
 	},
 	"relay/relayserver": {
-		may:     []string{"relay", "relay/session", "relay/internal/queue", "relay/internal/blob", "internal/wire", "internal/certpin"},
+		may:     []string{"relay", "relay/session", "relay/internal/queue", "relay/internal/blob", "internal/turns", "internal/wire", "internal/certpin"},
 		modules: []string{modGobwas, modGWS, modCoder, modNoise, modQUIC, modWebTrans},
 		why:     "connections in front of the queues; its WebSocket library is chosen by memory for each idle connection",
 	},
@@ -246,7 +251,7 @@ var rules = map[string]rule{
 		may: []string{
 			"mls", "relay", "relay/session", "relay/relayserver", "keyserver", "keyserver/httpserver",
 			"clientlib", "clientlib/content", "clientlib/history", "internal/certpin", "internal/connlimit", "internal/keyfile", "internal/proxyline", "internal/quicport",
-			"internal/shard", "internal/tlscert", "internal/measure", "cmd/sealpost/demo", "cmd/sealpost/bench", "testvectors",
+			"internal/shard", "internal/tlscert", "internal/turns", "internal/measure", "cmd/sealpost/demo", "cmd/sealpost/bench", "testvectors",
 		},
 		modules: []string{modKong, modTOML, modWebTrans},
 		why:     "wiring only; shard for the type of the storage key, WebTransport to hand it from one package to another",

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/sealpost/sealpost/internal/shard"
+	"github.com/sealpost/sealpost/internal/turns"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/keyserver/httpserver"
 	"github.com/sealpost/sealpost/relay"
@@ -21,6 +22,7 @@ type server struct {
 	key     relay.RelayKey
 	storage shard.Key // root of all keys that are derived
 	certs   certificates
+	turns   *turns.Turns // of newcomers, over all listeners
 	relay   *relayserver.Server
 	keys    *httpserver.Server
 	log     *slog.Logger
@@ -32,7 +34,7 @@ func openServer(cfg serveConfig, restored bool, log *slog.Logger) (*server, erro
 	if err != nil {
 		return nil, err
 	}
-	s := &server{key: id.relay.Public(), storage: id.storage, log: log}
+	s := &server{key: id.relay.Public(), storage: id.storage, turns: turns.ForProcess(), log: log}
 	if s.certs, err = openCertificates(cfg, log); err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
@@ -94,7 +96,7 @@ func (s *server) openStores(cfg serveConfig, id identity, restored bool) error {
 	s.relay, err = relayserver.Open(relayserver.Config{
 		Dir: filepath.Join(cfg.Data, relayFolder), BlobDir: filepath.Join(cfg.Data, blobsFolder), StorageKey: queueKey, Key: id.relay,
 		Limits: cfg.Limits.relay(), Queues: cfg.Limits.queues(),
-		Origins: cfg.Origins, Restored: restored, Logger: s.log,
+		Turns: s.turns, Origins: cfg.Origins, Restored: restored, Logger: s.log,
 	})
 	if err != nil {
 		return fmt.Errorf("relay: %w", err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/sealpost/sealpost/internal/connlimit"
 	"github.com/sealpost/sealpost/internal/proxyline"
 	"github.com/sealpost/sealpost/internal/quicport"
+	"github.com/sealpost/sealpost/internal/turns"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/relayserver"
 )
@@ -74,7 +76,7 @@ func (s *server) open(all []sockets) (*front, error) {
 			go func() { f.broken <- f.challenges.Serve(l) }()
 			continue
 		}
-		go func() { f.broken <- f.web.ServeTLS(l, "", "") }()
+		go func() { f.broken <- f.web.ServeTLS(s.turns.Listen(l), "", "") }()
 	}
 	return f, nil
 }
@@ -85,6 +87,11 @@ func (s *server) http() *http.Server {
 	config.NextProtos = s.certs.protos
 	web := bounded(s.handler(s.relay))
 	web.TLSConfig = config
+	web.ConnState = func(c net.Conn, state http.ConnState) {
+		if state == http.StateActive {
+			turns.Settle(c) // the TLS handshake is over, and a request is there
+		}
+	}
 	return web
 }
 

@@ -103,7 +103,7 @@ type Place struct {
 // Claim counts the place for the network of remote as well, once, and reports whether there
 // is room for it. A place that found none is still to be released.
 func (p *Place) Claim(remote net.Addr) bool {
-	network := networkOf(remote.String())
+	network := NetworkOf(remote)
 	site := siteOf(network)
 	most, mostOfSite := p.counter.limits.Network, p.counter.limits.site()
 	if network.Addr().IsLoopback() {
@@ -155,10 +155,10 @@ func siteOf(network netip.Prefix) netip.Prefix {
 	return site
 }
 
-// networkOf returns what of a remote address counts: an IPv4 /24 or IPv6 /56, or the whole
+// NetworkOf returns what of a remote address counts: an IPv4 /24 or IPv6 /56, or the whole
 // machine. An address that does not parse counts with all others of its kind.
-func networkOf(remote string) netip.Prefix {
-	at, err := netip.ParseAddrPort(remote)
+func NetworkOf(remote net.Addr) netip.Prefix {
+	at, err := netip.ParseAddrPort(remote.String())
 	if err != nil {
 		return netip.Prefix{}
 	}

@@ -34,6 +34,9 @@ type countedConn struct {
 	place *Place
 }
 
+// NetConn returns the connection below, as that of crypto/tls does.
+func (c *countedConn) NetConn() net.Conn { return c.Conn }
+
 // Close implements net.Conn.
 func (c *countedConn) Close() error {
 	defer c.place.Release()

@@ -169,6 +169,9 @@ type clientConn struct {
 // RemoteAddr returns the client's address as the proxy gave it.
 func (c *clientConn) RemoteAddr() net.Addr { return c.remote }
 
+// NetConn returns the proxy's connection, as that of crypto/tls does.
+func (c *clientConn) NetConn() net.Conn { return c.Conn }
+
 // readHeader reads a header and not a byte more, and returns the client's address. A proxy
 // that connects for itself, to see whether we live, is its own client.
 func readHeader(c net.Conn) (net.Addr, error) {

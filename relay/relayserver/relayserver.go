@@ -10,6 +10,9 @@
 // are files, which a third goroutine reads and writes while the session has something to do
 // with them.
 //
+// Newcomers wait for their turn with what they make the server compute, their handshake and
+// their proofs, so that many at once do not take those who are in the processors ([Config].Turns).
+//
 // What a peer can make the server hold is bounded: requests in flight by number and bytes
 // (then its session is not read from), deliveries by its window, blobs by what it takes, silence by deadlines,
 // sessions and CREATEs by address prefix. Logs name no id, key or address.
@@ -32,6 +35,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/turns"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/internal/blob"
 	"github.com/sealpost/sealpost/relay/internal/queue"
@@ -46,6 +50,7 @@ type Config struct {
 	Key        session.PrivateKey // the relay's identity, part of its address
 	Limits     Limits
 	Queues     QueueLimits
+	Turns      *turns.Turns // that handshakes and proofs wait for; nil: for nothing
 	Origins    []string     // allowed values of Origin, exactly; programs send none
 	Logger     *slog.Logger // nil: nothing is logged
 	Restored   bool         // Dir was restored from a backup: the store begins a new incarnation
@@ -62,6 +67,7 @@ type Server struct {
 	disk    chan struct{} // holds a token for each session that is at the disk for a blob
 	key     session.PrivateKey
 	limits  Limits
+	turns   *turns.Turns
 	origins []string
 	log     *slog.Logger
 	creates *buckets
@@ -108,7 +114,7 @@ func Open(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		store: store, blobs: blobs, disk: make(chan struct{}, maxDisk), key: cfg.Key, limits: cfg.Limits.withDefaults(),
-		origins: slices.Clone(cfg.Origins), log: log,
+		turns: cfg.Turns, origins: slices.Clone(cfg.Origins), log: log,
 		byPrefix: make(map[netip.Prefix]int), bySite: make(map[netip.Prefix]int), peers: make(map[*peer]struct{}), polls: make(map[string]*pollStream),
 	}
 	s.kept.most, s.kept.share = s.limits.Backlog, fairShare
@@ -189,7 +195,8 @@ type carrier interface {
 // serve runs one admitted connection from handshake, for which it has until ctx ends, to end.
 func (s *Server) serve(ctx context.Context, t carrier, prefix netip.Prefix) {
 	defer s.release(prefix)
-	sess, err := session.Server(ctx, t, s.key, s.store.Incarnation())
+	take := func() error { return s.turns.Take(prefix, turns.Begun, ctx.Done()) }
+	sess, err := session.ServerInTurn(ctx, t, s.key, s.store.Incarnation(), take, s.turns.Give)
 	if err != nil {
 		s.log.Debug("handshake failed", "err", err)
 		return

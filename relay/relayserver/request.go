@@ -3,6 +3,7 @@ package relayserver
 import (
 	"time"
 
+	"github.com/sealpost/sealpost/internal/turns"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/internal/queue"
 )
@@ -93,12 +94,22 @@ func (p *peer) prove(f *relay.Prove) relay.Frame {
 	if _, again := p.proofs[proven]; !again && len(p.proofs) >= relay.MaxProofs {
 		return refused(f.Request, &relay.Refusal{Code: relay.CodeLimit, Limit: relay.LimitProofs})
 	}
-	if err := p.verified(f.Verify(p.session.Binding())); err != nil {
+	if err := p.verified(p.inTurn(f)); err != nil {
 		return refused(f.Request, err)
 	}
 	p.proofs[proven] = struct{}{}
 	p.show()
 	return &relay.Proved{Request: f.Request}
+}
+
+// inTurn verifies f when the session has its turn: a client that comes back proves all its
+// queues at once. One that had no turn in time is verified all the same, for it has waited,
+// and a refusal would only have the client ask again.
+func (p *peer) inTurn(f *relay.Prove) error {
+	if p.srv.turns.Take(p.prefix, turns.Begun, nil) == nil {
+		defer p.srv.turns.Give()
+	}
+	return f.Verify(p.session.Binding())
 }
 
 func (p *peer) proven(purpose relay.ProofPurpose, queue relay.QueueID, key relay.PublicKey) bool {

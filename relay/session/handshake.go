@@ -65,44 +65,58 @@ func (s *Session) clientHandshake(relayKey relay.RelayKey) error {
 
 // serverHandshake reads e, es and sends e, ee. Its ephemeral key is fresh, so a recorded
 // session that is played to it again stops opening at its third record (ATTACKS R04).
-func (s *Session) serverHandshake(key PrivateKey) error {
+func (s *Session) serverHandshake(key PrivateKey, take func() error, give func()) error {
 	first, err := s.readHandshakeRecord()
 	if err != nil {
 		return err
 	}
-	state, err := newHandshake(s.random, false, key.keypair(), nil)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrHandshake, err)
-	}
-	payload, _, _, err := state.ReadMessage(nil, first)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrHandshake, err)
-	}
-	var hello clientHello
-	if err := wire.Unmarshal(payload, &hello); err != nil {
-		return fmt.Errorf("%w: %w", ErrHandshake, err)
-	}
-	answer := hello.answer(s.incarnation)
-	reply, err := wire.Marshal(answer)
-	if err != nil {
+	if err := take(); err != nil {
 		return err
 	}
-	second, receive, send, err := state.WriteMessage(nil, reply)
+	second, version, err := s.answerHello(key, first)
+	give()
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrHandshake, err)
+		return err
 	}
 	if err := s.writeRecord(second); err != nil {
 		return err
 	}
-	if answer.version == 0 {
+	if version == 0 {
 		return ErrVersion
+	}
+	return nil
+}
+
+// answerHello computes the second record of the first, and what follows from both. A version
+// of zero is that of a client with none in common with us, who is told so.
+func (s *Session) answerHello(key PrivateKey, first []byte) (second []byte, version uint16, err error) {
+	state, err := newHandshake(s.random, false, key.keypair(), nil)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrHandshake, err)
+	}
+	payload, _, _, err := state.ReadMessage(nil, first)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrHandshake, err)
+	}
+	var hello clientHello
+	if err := wire.Unmarshal(payload, &hello); err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrHandshake, err)
+	}
+	answer := hello.answer(s.incarnation)
+	reply, err := wire.Marshal(answer)
+	if err != nil {
+		return nil, 0, err
+	}
+	second, receive, send, err := state.WriteMessage(nil, reply)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrHandshake, err)
 	}
 	s.features = hello.features()
 	s.maxRead = relay.MaxClientFrame
 	s.maxWrite = int(min(hello.maxFrame, relay.MaxServerFrame))
 	s.seal, s.open = send, receive
 	s.binding.Handshake = relay.Hash(state.ChannelBinding())
-	return nil
+	return second, answer.version, nil
 }
 
 // readHandshakeRecord reads a record of the length that a hello can have. Anything else is

@@ -93,9 +93,21 @@ func Client(ctx context.Context, stream io.ReadWriteCloser, relayKey relay.Relay
 // Server makes the handshake as the relay that holds key. It tells the client the store's
 // incarnation. The rest is as for [Client].
 func Server(ctx context.Context, stream io.ReadWriteCloser, key PrivateKey, incarnation relay.Incarnation) (*Session, error) {
+	return ServerInTurn(ctx, stream, key, incarnation, atOnce, func() {})
+}
+
+// atOnce is a turn that nobody waits for.
+func atOnce() error { return nil }
+
+// ServerInTurn is [Server] for a relay that paces its newcomers. take is called when the
+// client's first record is there, before anything is computed of it, and give when that is
+// done; the handshake fails with the error of take.
+func ServerInTurn(
+	ctx context.Context, stream io.ReadWriteCloser, key PrivateKey, incarnation relay.Incarnation, take func() error, give func(),
+) (*Session, error) {
 	s := &Session{stream: stream, random: rand.Reader, incarnation: incarnation}
 	s.binding.RelayKey = key.Public()
-	return s.start(ctx, func() error { return s.serverHandshake(key) })
+	return s.start(ctx, func() error { return s.serverHandshake(key, take, give) })
 }
 
 // start runs the handshake. Closing the stream is what ends it early: a stream need not

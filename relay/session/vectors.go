@@ -119,7 +119,7 @@ func (v *noiseVector) handshake(s *Session) error {
 	if err := vectorfile.Value("the relay's key", key.Public(), s.binding.RelayKey); err != nil {
 		return err
 	}
-	return s.serverHandshake(key)
+	return s.serverHandshake(key, atOnce, func() {})
 }
 
 func checkNoiseVector(v *noiseVector) error {

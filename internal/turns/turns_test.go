@@ -1,0 +1,120 @@
+package turns
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// network returns one of the tests' networks.
+func network(n byte) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, n, 0}), 24)
+}
+
+// queued has somebody wait, and tell in got when it has its turn.
+func queued(turns *Turns, name string, n byte, stage Stage, got *[]string) {
+	go func() {
+		if turns.Take(network(n), stage, nil) == nil {
+			*got = append(*got, name) // one at a time has a turn
+			turns.Give()
+		}
+	}()
+	synctest.Wait()
+}
+
+// TestR11_NetworksTakeTurns: a crowd of one network waits for itself, not the one who comes
+// behind it from another.
+func TestR11_NetworksTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := New(1)
+		if err := turns.Take(network(1), Fresh, nil); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for i := range 5 {
+			queued(turns, fmt.Sprint("crowd ", i), 1, Fresh, &got)
+		}
+		queued(turns, "other", 2, Fresh, &got)
+		turns.Give()
+		synctest.Wait()
+		if want := []string{"crowd 0", "other", "crowd 1", "crowd 2", "crowd 3", "crowd 4"}; !slices.Equal(got, want) {
+			t.Errorf("the turns were %q", got)
+		}
+		if turns.free != 1 || len(turns.waiting[Fresh].networks) != 0 {
+			t.Error("something of those who waited is left")
+		}
+	})
+}
+
+// TestR11_WhoHasBegunGoesFirst: what was computed for them is not lost; those who wait to
+// begin get every fifth turn all the same.
+func TestR11_WhoHasBegunGoesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := New(1)
+		if err := turns.Take(network(1), Fresh, nil); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for range 2 {
+			queued(turns, "fresh", 1, Fresh, &got)
+		}
+		for range 6 {
+			queued(turns, "begun", 2, Begun, &got)
+		}
+		turns.Give()
+		synctest.Wait()
+		if want := []string{"begun", "begun", "begun", "begun", "fresh", "begun", "begun", "fresh"}; !slices.Equal(got, want) {
+			t.Errorf("the turns were %q", got)
+		}
+	})
+}
+
+// TestR11_NobodyWaitsForLong: who has no turn in five seconds is turned away, who has hung up
+// at once; neither takes a turn of the others.
+func TestR11_NobodyWaitsForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := New(1)
+		if err := turns.Take(network(1), Fresh, nil); err != nil {
+			t.Fatal(err)
+		}
+		begin, hungUp, answers := time.Now(), make(chan struct{}), make(chan error)
+		go func() { answers <- turns.Take(network(1), Fresh, hungUp) }()
+		synctest.Wait()
+		close(hungUp)
+		if err := <-answers; !errors.Is(err, ErrBusy) || time.Since(begin) != 0 {
+			t.Errorf("who has hung up: %v after %v", err, time.Since(begin))
+		}
+		go func() { answers <- turns.Take(network(1), Fresh, nil) }()
+		if err := <-answers; !errors.Is(err, ErrBusy) || time.Since(begin) != waitAtMost {
+			t.Errorf("who waits: %v after %v", err, time.Since(begin))
+		}
+		go func() { answers <- turns.Take(network(1), Fresh, nil) }()
+		synctest.Wait()
+		turns.Give()
+		if err := <-answers; err != nil {
+			t.Errorf("behind them: %v", err)
+		}
+		turns.Give()
+		if turns.Refused() != 2 || turns.free != 1 {
+			t.Errorf("%d were refused, %d turns are free", turns.Refused(), turns.free)
+		}
+	})
+}
+
+// TestNoTurns: who is paced by nothing waits for nothing.
+func TestNoTurns(t *testing.T) {
+	var none *Turns
+	for range 3 {
+		if err := none.Take(network(1), Fresh, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	none.Give()
+	if none.Refused() != 0 {
+		t.Error("somebody was refused")
+	}
+}
