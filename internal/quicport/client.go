@@ -15,8 +15,8 @@ import (
 
 // client is what a Port knows of one connection.
 type client struct {
-	port  *Port
-	place *connlimit.Place
+	place     *connlimit.Place
+	handshake *connlimit.Place // among the handshakes, until it is over
 
 	mu       sync.Mutex
 	settled  bool        // guarded by mu: the handshake is over
@@ -30,7 +30,11 @@ type clientKey struct{}
 
 func clientOf(ctx context.Context) *client { return ctx.Value(clientKey{}).(*client) }
 
-var errFull = errors.New("quicport: too many connections")
+// Clients hear neither, only that they are refused.
+var (
+	errFull = errors.New("quicport: too many connections")
+	errBusy = errors.New("quicport: too many handshakes")
+)
 
 // admit counts a connection at its first packet. ctx ends with the connection, or with a
 // handshake that fails.
@@ -39,8 +43,12 @@ func (p *Port) admit(ctx context.Context, info *quic.ClientInfo) (context.Contex
 	if place == nil {
 		return nil, errFull
 	}
-	p.halfOpen.Add(1)
-	c := &client{port: p, place: place}
+	handshake := p.handshakes.Admit(info.RemoteAddr)
+	if handshake == nil {
+		place.Release()
+		return nil, errBusy
+	}
+	c := &client{place: place, handshake: handshake}
 	context.AfterFunc(ctx, c.end)
 	return context.WithValue(ctx, clientKey{}, c), nil
 }
@@ -53,7 +61,7 @@ func (c *client) settle(conn *quic.Conn) {
 		return
 	}
 	c.settled = true
-	c.port.halfOpen.Add(-1)
+	c.handshake.Release()
 	// A stream that never brings a whole header is not a request, so dripping one byte at a
 	// time holds nothing open (ATTACKS R10); nor do packets without one.
 	c.idle = time.AfterFunc(firstRequest, func() {
@@ -67,9 +75,8 @@ func (c *client) end() {
 	c.ended = true
 	if c.settled {
 		c.idle.Stop()
-	} else {
-		c.port.halfOpen.Add(-1)
 	}
+	c.handshake.Release()
 	c.place.Release()
 }
 

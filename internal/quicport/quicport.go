@@ -5,7 +5,8 @@
 // those over TCP (internal/connlimit) from its first packet on. Over [maxHalfOpen] unfinished
 // handshakes, newcomers are asked to prove their address first (RFC 9000 section 8.1.2), so
 // that forged ones neither fill the limits nor get an answer larger than a third of what
-// they sent. Session tickets are off: what is resumed would outlive the certificate that it
+// they sent; over [maxHandshakes] newcomers are refused, and so is a network that has begun
+// half of those. Session tickets are off: what is resumed would outlive the certificate that it
 // was begun under.
 //
 // Nothing is logged: what the libraries have to say names addresses.
@@ -19,7 +20,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -35,8 +35,9 @@ const (
 	betweenRequest = 2 * time.Minute        // without a request under way, whatever packets come
 	linger         = 200 * time.Millisecond // for the last answers to leave: closing does not wait for them
 
-	maxHalfOpen    = 64       // handshakes that may be under way with addresses nobody has proven
-	maxHeaderBytes = 16 << 10 // of one request
+	maxHalfOpen    = 64              // handshakes that may be under way with addresses nobody has proven
+	maxHandshakes  = 2 * maxHalfOpen // that may be under way at all: what they compute is not paced, so more are refused at once, and their clients try TCP
+	maxHeaderBytes = 16 << 10        // of one request
 )
 
 // Config is what a Port is made of. All fields are required.
@@ -63,7 +64,7 @@ type Port struct {
 	counter   *connlimit.Counter
 	clients   sync.WaitGroup // goroutines of accepted connections; Add in Serve only
 
-	halfOpen atomic.Int64
+	handshakes *connlimit.Counter // of those that are accepted and not over
 
 	mu       sync.Mutex
 	draining bool          // guarded by mu
@@ -74,7 +75,10 @@ type Port struct {
 // Open begins to listen; nobody is accepted before [Port.Serve]. The socket is closed if it
 // fails.
 func Open(cfg Config) (*Port, error) {
-	p := &Port{counter: cfg.Counter, idle: make(chan struct{})}
+	p := &Port{
+		counter: cfg.Counter, idle: make(chan struct{}),
+		handshakes: connlimit.New(connlimit.Limits{Total: maxHandshakes, Network: maxHandshakes / 2, Loopback: maxHandshakes}),
+	}
 	p.web = &webtransport.Server{
 		H3: &http3.Server{
 			Handler:         http.HandlerFunc(p.serveHTTP),
@@ -88,7 +92,7 @@ func Open(cfg Config) (*Port, error) {
 	p.transport = &quic.Transport{
 		Conn:                cfg.Conn,
 		StatelessResetKey:   &reset,
-		VerifySourceAddress: func(net.Addr) bool { return p.halfOpen.Load() >= maxHalfOpen },
+		VerifySourceAddress: func(net.Addr) bool { return p.handshakes.Open() >= maxHalfOpen },
 		ConnContext:         p.admit,
 	}
 	config := cfg.TLS.Clone()
