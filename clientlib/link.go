@@ -77,7 +77,7 @@ func (e *engine) dial(l *link) {
 		if err != nil {
 			e.post(func() {
 				l.dialing = false
-				e.redial(l, l.backoff.Next(0, 0))
+				e.redial(l, l.backoff.Next(0, relayclient.RetryAfter(err)))
 			})
 			return
 		}

@@ -1,6 +1,7 @@
 package relayclient
 
 import (
+	"errors"
 	"math/rand/v2"
 	"time"
 )
@@ -32,7 +33,7 @@ type Backoff struct {
 
 // Next returns how long to wait before the next Dial. lived is how long the
 // session that just ended lasted, from Dial's return to Done; zero if Dial
-// failed. goAway is the relay's advice (Conn.GoAway), zero without: a drained
+// failed. goAway is the relay's advice (Conn.GoAway, [RetryAfter]), zero without: a drained
 // session is no failure, the delay is the advice plus a jitter up to as much
 // again, so the returning relay sees its clients spread. A session that had
 // hardly begun is a failure all the same, whatever the relay said.
@@ -49,6 +50,15 @@ func (b *Backoff) Next(lived, goAway time.Duration) time.Duration {
 		return max(pause, b.failed())
 	}
 	return b.failed()
+}
+
+// RetryAfter returns when to come again after a Dial that failed with err, as the relay would
+// have it: advice for [Backoff.Next]. It is zero if no transport was told.
+func RetryAfter(err error) time.Duration {
+	if refused, ok := errors.AsType[*UpgradeError](err); ok {
+		return refused.RetryAfter
+	}
+	return 0
 }
 
 // failed is the pause after a failure.

@@ -1,6 +1,9 @@
 package relayclient
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -72,5 +75,25 @@ func TestBackoffGrowsWhateverTheRelayAdvises(t *testing.T) {
 	}
 	if d != backoffCap {
 		t.Errorf("a pause of %v after twelve sessions of a second, want %v", d, backoffCap)
+	}
+}
+
+// TestBackoffWaitsAsLongAsItIsTold: a relay that is full says when to come again. Clients add
+// up to as much, each its own, and a failure more is no reason to come sooner.
+func TestBackoffWaitsAsLongAsItIsTold(t *testing.T) {
+	asked := time.Duration(0)
+	b := Backoff{Jitter: func(limit time.Duration) time.Duration {
+		asked = max(asked, limit)
+		return limit / 2
+	}}
+	full := fmt.Errorf("dial: %w", errors.Join(io.EOF, &UpgradeError{Status: 429, RetryAfter: 20 * time.Second}))
+	if d := b.Next(0, RetryAfter(full)); d != 30*time.Second || asked != 20*time.Second {
+		t.Errorf("it waits %v, with a jitter below %v", d, asked)
+	}
+	if d := b.Next(0, RetryAfter(&UpgradeError{Status: 503, RetryAfter: 18 * time.Hour})); d != backoffCap {
+		t.Errorf("a hostile one silences a client for %v", d)
+	}
+	if d := RetryAfter(io.EOF); d != 0 {
+		t.Errorf("nobody said %v", d)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -55,9 +57,19 @@ func openWebSocket(ctx context.Context, addr relay.Address, opt Options) (io.Rea
 	case err == nil:
 		return newWebSocket(ws), nil
 	case resp != nil && resp.StatusCode != http.StatusSwitchingProtocols:
-		return nil, &UpgradeError{Status: resp.StatusCode}
+		return nil, upgradeError(resp)
 	}
 	return nil, err
+}
+
+// upgradeError is what resp says, which is no session. A time of day in Retry-After is passed
+// over: servers of ours say seconds, and clocks differ.
+func upgradeError(resp *http.Response) *UpgradeError {
+	e := &UpgradeError{Status: resp.StatusCode}
+	if n, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16); err == nil {
+		e.RetryAfter = time.Duration(n) * time.Second
+	}
+	return e
 }
 
 // noRedirect: a redirect would carry the session to a host that nobody named.

@@ -39,6 +39,8 @@ func TestImpostors(t *testing.T) {
 			t.Error("no script is left")
 		} else if e, ok := errors.AsType[*UpgradeError](err); !ok || e.Status != http.StatusServiceUnavailable {
 			t.Errorf("an HTTP server that is busy: %v", err)
+		} else if RetryAfter(err) != 7*time.Second {
+			t.Errorf("it says when to come again, and we hear %v", RetryAfter(err))
 		}
 	}, (*link).untilClosed)
 }

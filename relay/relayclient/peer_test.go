@@ -83,6 +83,7 @@ func (p *peer) nextScript(t Transport, w http.ResponseWriter, r *http.Request) f
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.scripts) == 0 {
+		w.Header().Set("Retry-After", "7")
 		http.Error(w, "no script", http.StatusServiceUnavailable)
 		return nil
 	}

@@ -114,7 +114,7 @@ func (p *poll) open(b []byte) error {
 	}
 	defer a.close()
 	if a.status != http.StatusCreated {
-		return &UpgradeError{Status: a.status}
+		return a.refusal
 	}
 	token, err := io.ReadAll(io.LimitReader(a, pollToken+1))
 	if err != nil {

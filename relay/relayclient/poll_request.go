@@ -90,11 +90,12 @@ func (r *requester) end() {
 
 // answer is one answer, whose head has arrived.
 type answer struct {
-	status int
-	size   int // bytes read of the body
-	body   io.ReadCloser
-	limit  *time.Timer // ends it
-	cancel context.CancelFunc
+	status  int
+	refusal *UpgradeError // what it means if it is no success
+	size    int           // bytes read of the body
+	body    io.ReadCloser
+	limit   *time.Timer // ends it
+	cancel  context.CancelFunc
 }
 
 // do makes one request, whose answer begins within the time that is given.
@@ -130,7 +131,7 @@ func (r *requester) do(method, path string, body []byte, within time.Duration) (
 		return fail(ErrTimeout)
 	}
 	limit.Reset(bodyWithin)
-	return &answer{status: resp.StatusCode, body: resp.Body, limit: limit, cancel: func() { cancel(nil) }}, nil
+	return &answer{status: resp.StatusCode, refusal: upgradeError(resp), body: resp.Body, limit: limit, cancel: func() { cancel(nil) }}, nil
 }
 
 // Read reads the body. One that is longer than the protocol allows is an error.
@@ -157,7 +158,7 @@ func (a *answer) failure() error {
 	if a.status == http.StatusNotFound {
 		return errPollOver
 	}
-	return &UpgradeError{Status: a.status}
+	return a.refusal
 }
 
 // patience is what one direction has left after its last success.

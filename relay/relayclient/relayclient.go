@@ -95,7 +95,11 @@ var (
 
 // UpgradeError: an HTTP server answered, but would not open a session, or go on with one. A
 // Status of 429 or 503 means later, others that the address is not a relay's.
-type UpgradeError struct{ Status int }
+type UpgradeError struct {
+	Status int
+	// RetryAfter is when to come again, as whoever answered would have it; zero if it did not say.
+	RetryAfter time.Duration
+}
 
 // Error names the HTTP status.
 func (e *UpgradeError) Error() string {

@@ -82,7 +82,7 @@ func openWebTransport(ctx context.Context, addr relay.Address, opt Options) (_ i
 	resp, session, err := over.Dial(ctx, "https://"+addr.Host+relay.Path, http.Header{"User-Agent": {""}})
 	if err != nil {
 		if resp != nil {
-			err = &UpgradeError{Status: resp.StatusCode}
+			err = upgradeError(resp)
 		}
 		return nil, err
 	}

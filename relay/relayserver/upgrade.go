@@ -71,11 +71,14 @@ func (s *Server) admitted(w http.ResponseWriter, prefix netip.Prefix) bool {
 	if err == nil {
 		return true
 	}
-	status := http.StatusServiceUnavailable
-	if errors.Is(err, errPrefixFull) {
+	status, after := http.StatusServiceUnavailable, "30" // and clients add up to as much, each its own
+	switch {
+	case errors.Is(err, errPrefixFull):
 		status = http.StatusTooManyRequests
+	case errors.Is(err, errDraining):
+		after = "2" // another process is about to start
 	}
-	w.Header().Set("Retry-After", "30")
+	w.Header().Set("Retry-After", after)
 	http.Error(w, err.Error(), status)
 	return false
 }

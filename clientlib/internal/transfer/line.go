@@ -56,7 +56,7 @@ func (l *line) once(ctx context.Context, try attempt) (again bool, pause time.Du
 	}
 	conn, err := l.dial(ctx)
 	if err != nil {
-		return true, l.backoff.Next(0, 0), err
+		return true, l.backoff.Next(0, relayclient.RetryAfter(err)), err
 	}
 	started := time.Now()
 	advice, err := l.session(ctx, conn, try)
