@@ -94,11 +94,12 @@ func (c *conn) Read(b []byte) (int, error) {
 	if p.turns.Take(p.network, p.begun, p.closed) != nil {
 		return 0, ErrBusy
 	}
+	fresh := p.begun == Fresh
 	p.begun = Begun
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p.holds = true
-	if p.ended || gone(c.Conn) {
+	if p.ended || fresh && gone(c.Conn) {
 		c.give()
 		return 0, io.ErrUnexpectedEOF
 	}

@@ -92,8 +92,8 @@ func TestR11_HandshakesWait(t *testing.T) {
 	go func() {
 		c, err := tls.Dial("tcp", at, trust)
 		if err == nil {
+			t.Cleanup(func() { c.Close() })
 			_, err = c.Write([]byte("hello"))
-			defer c.Close()
 		}
 		done <- err
 	}()
