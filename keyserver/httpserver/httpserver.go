@@ -67,14 +67,14 @@ func Open(cfg Config) (*Server, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	d, err := directory.Open(directory.Config{
-		Dir: filepath.Join(cfg.Dir, "directory"), Key: cfg.Key, Clock: cfg.Clock,
+		Dir: filepath.Join(cfg.Dir, directoryFolder), Key: cfg.Key, Clock: cfg.Clock,
 		Logger: cfg.Logger, Restored: cfg.Restored, MinFree: cfg.MinFree,
 	})
 	if err != nil {
 		return nil, err
 	}
 	c, err := groupstate.Open(groupstate.Config{
-		Dir: filepath.Join(cfg.Dir, "groupstate"), Key: cfg.Key, Clock: cfg.Clock, MaxBytes: cfg.MaxChunkBytes,
+		Dir: filepath.Join(cfg.Dir, groupstateFolder), Key: cfg.Key, Clock: cfg.Clock, MaxBytes: cfg.MaxChunkBytes,
 		Logger: cfg.Logger, Restored: cfg.Restored, MinFree: cfg.MinFree,
 	})
 	if err != nil {

@@ -87,6 +87,7 @@ type Store struct {
 	root    *os.Root
 	minFree uint64
 	names   locks
+	held    sync.RWMutex // write-locked while a backup copies files; sweeps leave it then
 
 	mu      sync.Mutex
 	uploads map[Name]*Upload // guarded by mu: who may write to a part

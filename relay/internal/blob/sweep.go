@@ -11,8 +11,13 @@ import (
 
 // Sweep removes every file of which keep says that no record speaks: part tells whether it is
 // an upload. keep is asked while nobody can begin an upload of the name. Files that are not
-// the store's are left alone. Errors of single files are joined; the others go on.
+// the store's are left alone. Errors of single files are joined; the others go on. While files
+// are held (see [Store.Hold]) it does nothing.
 func (s *Store) Sweep(ctx context.Context, keep func(name Name, part bool) (bool, error)) error {
+	if !s.held.TryRLock() {
+		return nil
+	}
+	defer s.held.RUnlock()
 	dir, err := s.root.Open(".")
 	if err != nil {
 		return fmt.Errorf("blob: %w", plain(err))

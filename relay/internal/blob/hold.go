@@ -1,0 +1,39 @@
+package blob
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// Hold keeps every complete blob's file where it is until release is called: for a backup, whose
+// records are those of one moment and whose files are copied afterwards. It waits for a sweep
+// that is under way, and for another holder. Uploads go on.
+func (s *Store) Hold() (release func()) {
+	s.held.Lock()
+	return s.held.Unlock
+}
+
+// Open returns the bytes of a blob of this size, which its file keeps while it is open whatever
+// happens to its name. ErrMissing: it is not there, or not in that size.
+func (s *Store) Open(name Name, size int64) (io.ReadCloser, error) {
+	f, err := s.root.Open(name.file())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, ErrMissing
+	}
+	if err != nil {
+		return nil, fmt.Errorf("blob: %w", plain(err))
+	}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		err = fmt.Errorf("blob: %w", plain(err))
+	case info.Size() != size:
+		err = ErrMissing
+	default:
+		return f, nil
+	}
+	_ = f.Close()
+	return nil, err
+}

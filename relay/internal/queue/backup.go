@@ -1,0 +1,44 @@
+package queue
+
+import (
+	"context"
+
+	"github.com/sealpost/sealpost/internal/shard"
+	"github.com/sealpost/sealpost/internal/wire"
+	"github.com/sealpost/sealpost/relay/internal/blob"
+)
+
+// Backup calls record for every record as it is on disk, and then file for every complete blob,
+// all as of one batch. Writing goes on meanwhile; the store keeps what the snapshot needs until
+// Backup returns. The caller holds the blobs' files ([blob.Store.Hold]) from before, so that those
+// of the snapshot are there. Errors: those of record and file, ctx's, shard.ErrCorrupt, and
+// shard.ErrClosed.
+func (s *Store) Backup(ctx context.Context, record func(key, sealed []byte) error, file func(name blob.Name, size int64) error) error {
+	return s.shard.View(func(snap *shard.Snapshot) error {
+		err := snap.Export(func(key, sealed []byte) error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return record(key, sealed)
+		})
+		if err != nil || file == nil {
+			return err
+		}
+		serr := snap.Scan([]byte{kindBlob}, nil, func(key, value []byte) bool {
+			var rec blobRecord
+			switch {
+			case ctx.Err() != nil:
+				err = ctx.Err()
+			case len(key) != len(blobKey(blob.Name{})) || wire.Unmarshal(value, &rec) != nil:
+				err = shard.ErrCorrupt
+			case rec.State == blobComplete:
+				err = file(blob.Name(key[1:]), int64(rec.Size))
+			}
+			return err == nil
+		})
+		if err == nil {
+			err = serr
+		}
+		return err
+	})
+}

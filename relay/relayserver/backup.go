@@ -1,0 +1,46 @@
+package relayserver
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"io"
+
+	"github.com/sealpost/sealpost/relay/internal/blob"
+)
+
+// Backup calls record for every record of the store as it is on disk (see
+// [github.com/sealpost/sealpost/internal/shard.Snapshot.Export]), and then file with each complete
+// blob and the name of its file, all as of one moment. Sessions and writing go on; expired blobs
+// stay where they are until it returns. A blob that the disk has lost is logged and left out: the
+// restored relay takes its record back. One Backup at a time runs; another waits. It ends early
+// with ctx, which whoever calls [Server.Shutdown] has ended before.
+func (s *Server) Backup(ctx context.Context, record func(key, sealed []byte) error, file func(name string, size int64, body io.Reader) error) error {
+	defer s.blobs.Hold()()
+	return s.store.Backup(ctx, record, func(name blob.Name, size int64) error {
+		body, err := s.blobs.Open(name, size)
+		if errors.Is(err, blob.ErrMissing) {
+			s.log.Error("the file of a blob is missing in a backup")
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		return file(hex.EncodeToString(name[:]), size, untilDone{ctx, body})
+	})
+}
+
+// untilDone ends reading with ctx.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+// Read implements [io.Reader].
+func (u untilDone) Read(p []byte) (int, error) {
+	if u.ctx.Err() != nil {
+		return 0, u.ctx.Err()
+	}
+	return u.r.Read(p)
+}
