@@ -73,6 +73,20 @@ var rules = map[string]rule{
 		ban:     []string{"net", "net/http"},
 		why:     "one storing goroutine for any state machine; it knows none of them, so relay and key server share its durability",
 	},
+	"internal/backup": {
+		modules: []string{modCrypto},
+		ban:     []string{"net", "net/http", "os"},
+		why:     "the file that a backup is, from bytes to bytes; knows no store and no folder",
+	},
+	"internal/adminsocket": {
+		modules: []string{modSys},
+		ban:     []string{"net/http"},
+		why:     "a socket that only the server's own user reaches; knows nothing of what is said over it",
+	},
+	"internal/operatorlog": {
+		ban: []string{"net", "net/http"},
+		why: "a file that is only added to; knows no action that is written there",
+	},
 	"internal/keyfile": {
 		why: "a secret in a file of its own; knows nobody who keeps one",
 	},
@@ -251,6 +265,7 @@ var rules = map[string]rule{
 		may: []string{
 			"mls", "relay", "relay/session", "relay/relayserver", "keyserver", "keyserver/httpserver",
 			"clientlib", "clientlib/content", "clientlib/history", "internal/certpin", "internal/connlimit", "internal/keyfile", "internal/proxyline", "internal/quicport",
+			"internal/adminsocket", "internal/backup", "internal/operatorlog",
 			"internal/shard", "internal/tlscert", "internal/turns", "internal/measure", "cmd/sealpost/demo", "cmd/sealpost/bench", "testvectors",
 		},
 		modules: []string{modKong, modTOML, modWebTrans},

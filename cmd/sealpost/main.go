@@ -7,6 +7,7 @@
 //	sealpost vectors        Sealpost's own test vectors
 //	sealpost vectors DIR…   the MLS working group's
 //	sealpost bench AREA     figures, each against what it stands on
+//	sealpost admin …        backup, restore and the operator's log
 //
 // Start with "sealpost serve": it needs no configuration and prints what to type next.
 // Exit status: 0 done, 1 failed, 2 not understood.
@@ -36,6 +37,7 @@ type streams struct {
 // commands are the command line, one field a command.
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run relay and key server in one process."`
+	Admin   adminCommand   `cmd:"" help:"Look after a server, running or not."`
 	Chat    chatCommand    `cmd:"" help:"Talk to somebody, one line a message."`
 	Demo    demoCommand    `cmd:"" help:"Try the promises on this machine, with real processes that are killed."`
 	Vectors vectorsCommand `cmd:"" help:"Run Sealpost's own test vectors, or folders of the MLS working group's."`

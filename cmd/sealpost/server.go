@@ -25,11 +25,15 @@ type server struct {
 	turns   *turns.Turns // of newcomers, over all listeners
 	relay   *relayserver.Server
 	keys    *httpserver.Server
+	admin   *operator
 	log     *slog.Logger
 }
 
 // openServer opens everything below cfg.Data. Whatever it opened before an error is closed.
 func openServer(cfg serveConfig, restored bool, log *slog.Logger) (*server, error) {
+	if err := refuseUnfinished(cfg.Data); err != nil {
+		return nil, err
+	}
 	id, err := openIdentity(cfg, log)
 	if err != nil {
 		return nil, err
@@ -43,6 +47,9 @@ func openServer(cfg serveConfig, restored bool, log *slog.Logger) (*server, erro
 		return nil, errors.Join(fmt.Errorf("%w: %s is another key than the stores in %s were made with; nothing was changed: %w",
 			errStorageKey, path, cfg.Data, err), s.close())
 	} else if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	if s.admin, err = openOperator(cfg, s); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
@@ -113,6 +120,9 @@ func (s *server) openStores(cfg serveConfig, id identity, restored bool) error {
 // close closes the stores of a server that does not run; they finish what they accepted.
 func (s *server) close() error {
 	var errs []error
+	if s.admin != nil {
+		errs = append(errs, s.admin.close())
+	}
 	if s.relay != nil {
 		errs = append(errs, s.relay.Shutdown(context.Background()))
 	}

@@ -142,6 +142,7 @@ func (s *server) run(ctx context.Context, all []sockets, drain time.Duration) er
 	if err != nil {
 		return errors.Join(err, s.close())
 	}
+	go s.admin.serve()
 	go s.certs.keep(ctx) // the listeners are open, which an authority tries
 	select {
 	case err = <-f.broken:
@@ -157,7 +158,7 @@ func (s *server) run(ctx context.Context, all []sockets, drain time.Duration) er
 	defer cancel()
 	// The relay comes first: its sessions are no requests, the HTTP servers know nothing of
 	// them. New ones are turned away from here on.
-	err = errors.Join(err, s.shutdownRelay(within), f.shutdown(within), s.keys.Close())
+	err = errors.Join(err, s.admin.close(), s.shutdownRelay(within), f.shutdown(within), s.keys.Close())
 	s.log.Info("stopped")
 	return err
 }

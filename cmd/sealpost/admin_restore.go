@@ -1,0 +1,294 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sealpost/sealpost/internal/backup"
+	"github.com/sealpost/sealpost/internal/certpin"
+	"github.com/sealpost/sealpost/internal/keyfile"
+	"github.com/sealpost/sealpost/internal/operatorlog"
+	"github.com/sealpost/sealpost/internal/shard"
+)
+
+// restoringFile stands in a data folder while a backup is being put there. What a crash leaves
+// is no server, and serve says so.
+const restoringFile = "restore.unfinished"
+
+var errUnfinished = errors.New("a restore into this data folder was not finished: empty the folder and restore again")
+
+// refuseUnfinished returns errUnfinished for what a killed restore left.
+func refuseUnfinished(data string) error {
+	if _, err := os.Lstat(filepath.Join(data, restoringFile)); err == nil {
+		return fmt.Errorf("%w (%s)", errUnfinished, data)
+	}
+	return nil
+}
+
+// restoreCommand makes a data folder from a backup.
+type restoreCommand struct {
+	File string `arg:"" type:"existingfile" help:"The backup."`
+	Dir  string `arg:"" type:"path" help:"Data folder that is made: empty, or not there yet."`
+
+	Config     string `type:"existingfile" placeholder:"FILE" help:"The server's settings, if they say where the storage key is."`
+	StorageKey string `type:"existingfile" placeholder:"FILE" help:"Your copy of the storage key; it is copied into the new folder."`
+}
+
+// Run verifies the whole backup before it makes anything, and makes the folder.
+func (c *restoreCommand) Run(ctx context.Context, s streams) error {
+	storage, err := c.storage()
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(c.File)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	seen := new(survey)
+	first, err := readBackup(ctx, f, storage, seen)
+	if err == nil {
+		err = seen.complete()
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w; nothing was restored", c.File, err)
+	}
+	if err := c.begin(); err != nil {
+		return err
+	}
+	second, err := readBackup(ctx, f, storage, &restorer{dir: c.Dir, storage: storage})
+	if err == nil && second.Sum != first.Sum {
+		err = errors.New("the backup changed while it was read")
+	}
+	if err == nil {
+		err = c.finish(storage)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("restoring %s: %w", c.File, err), c.undo())
+	}
+	fmt.Fprintf(s.out, "restored  %d records and %d files of %s into %s\n\n", first.Records, first.Files, seen.taken, c.Dir)
+	fmt.Fprintf(s.out, "Clients of the relay are told that a new life began, and give it again what it accepted after that;\n"+
+		"one-time key packages in the backup are dropped. Start it with: %s serve --data %s\n", self(), quote(c.Dir))
+	return nil
+}
+
+// storage reads the storage key from where it is named, or from where the server will look.
+func (c *restoreCommand) storage() (shard.Key, error) {
+	if c.StorageKey != "" {
+		return keyfile.Read(c.StorageKey)
+	}
+	cfg, err := (&serveCommand{Config: c.Config, Data: c.Dir}).settings()
+	if err != nil {
+		return shard.Key{}, err
+	}
+	keyPath, credential := storageKeyPath(cfg)
+	switch {
+	case credential:
+		return keyfile.ReadCredential(keyPath)
+	case keyPath == filepath.Join(c.Dir, storageKeyFile):
+		return shard.Key{}, fmt.Errorf("%w: the backup can be read only with the key that the server had: name your copy with --storage-key", errStorageKey)
+	}
+	return keyfile.Read(keyPath)
+}
+
+func readBackup(ctx context.Context, f *os.File, storage shard.Key, into backup.Contents) (backup.Summary, error) {
+	key, err := backupKey(storage)
+	if err != nil {
+		return backup.Summary{}, err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return backup.Summary{}, err
+	}
+	return backup.Read(untilDone{ctx, f}, key, into)
+}
+
+// untilDone ends reading with ctx.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+// Read implements [io.Reader].
+func (u untilDone) Read(p []byte) (int, error) {
+	if u.ctx.Err() != nil {
+		return 0, u.ctx.Err()
+	}
+	return u.r.Read(p)
+}
+
+// blobFile and acmeFile are the names of files that a backup may hold beside those of fixed names.
+var (
+	blobFile = regexp.MustCompile(`^` + blobsFolder + `/[0-9a-f]{40}$`)
+	acmeFile = regexp.MustCompile(`^` + acmeFolder + `/[A-Za-z0-9+_][A-Za-z0-9.+_-]*$`)
+)
+
+// known tells whether a file of this name belongs into a data folder.
+func known(name string) bool {
+	return slices.Contains([]string{relayKeyFile, certpin.KeyFile, operatorlog.Name}, name) ||
+		blobFile.MatchString(name) || acmeFile.MatchString(name)
+}
+
+// survey looks at what is in a backup and keeps nothing.
+type survey struct {
+	stores, files []string
+	taken         string
+}
+
+// Store implements [backup.Contents].
+func (s *survey) Store(name string, _ func() (key, sealed []byte, err error)) error {
+	if slices.Contains(s.stores, name) || !slices.Contains(storeFolders(), name) {
+		return fmt.Errorf("%w: a store that this version does not know", backup.ErrFormat)
+	}
+	s.stores = append(s.stores, name)
+	return nil
+}
+
+// File implements [backup.Contents].
+func (s *survey) File(name string, size int64, body io.Reader) error {
+	switch {
+	case name == timeFile:
+		b, err := io.ReadAll(io.LimitReader(body, 64))
+		s.taken = printable(string(b))
+		return err
+	case !known(name), !blobFile.MatchString(name) && size > maxSmallFile:
+		return fmt.Errorf("%w: a file that this version does not know", backup.ErrFormat)
+	case !blobFile.MatchString(name):
+		s.files = append(s.files, name)
+	}
+	return nil
+}
+
+// complete refuses a backup that no server wrote.
+func (s *survey) complete() error {
+	if len(s.stores) != len(storeFolders()) || !slices.Contains(s.files, relayKeyFile) {
+		return fmt.Errorf("%w: a store or the relay's key is not in it", backup.ErrFormat)
+	}
+	return nil
+}
+
+// begin makes the folder, or takes an empty one, and marks it.
+func (c *restoreCommand) begin() error {
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(c.Dir)
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%s is not empty: a backup is restored into a folder of its own only", c.Dir)
+	}
+	f, err := os.OpenFile(filepath.Join(c.Dir, restoringFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close(), syncFolder(c.Dir))
+}
+
+// restorer writes what a backup holds into a data folder.
+type restorer struct {
+	dir     string
+	storage shard.Key
+}
+
+// Store implements [backup.Contents].
+func (r *restorer) Store(name string, next func() (key, sealed []byte, err error)) error {
+	top, _, _ := strings.Cut(name, "/")
+	key, err := storeKey(r.storage, top)
+	if err != nil {
+		return err
+	}
+	return shard.Import(filepath.Join(r.dir, filepath.FromSlash(name)), key, next)
+}
+
+// File implements [backup.Contents].
+func (r *restorer) File(name string, _ int64, body io.Reader) error {
+	if name == timeFile {
+		return nil
+	}
+	file := filepath.Join(r.dir, filepath.FromSlash(path.Clean(name)))
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, body)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if blobFile.MatchString(name) {
+		_ = os.Chtimes(file, time.Unix(0, 0), time.Unix(0, 0)) // as the relay has them
+	}
+	return err
+}
+
+// finish writes what is not in the backup, and takes the mark away once all is on disk.
+func (c *restoreCommand) finish(storage shard.Key) error {
+	if c.StorageKey != "" {
+		r := &restorer{dir: c.Dir}
+		if err := r.File(storageKeyFile, int64(len(storage)), strings.NewReader(string(storage[:]))); err != nil {
+			return err
+		}
+	}
+	history, err := operatorlog.Open(filepath.Join(c.Dir, operatorlog.Name))
+	if err != nil {
+		return err
+	}
+	user := "-"
+	if uid := os.Getuid(); uid >= 0 {
+		user = strconv.Itoa(uid)
+	}
+	err = history.Add(operatorlog.Entry{Time: time.Now(), Action: "restore", Subject: "-", User: user})
+	if err := errors.Join(err, history.Close()); err != nil {
+		return err
+	}
+	for _, folder := range []string{blobsFolder, acmeFolder, keysFolder, ""} {
+		if err := syncFolder(filepath.Join(c.Dir, folder)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	if err := os.Remove(filepath.Join(c.Dir, restoringFile)); err != nil {
+		return err
+	}
+	return syncFolder(c.Dir)
+}
+
+// undo empties the folder, which was empty before; the mark goes last.
+func (c *restoreCommand) undo() error {
+	entries, err := os.ReadDir(c.Dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() != restoringFile {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(c.Dir, e.Name())))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return os.Remove(filepath.Join(c.Dir, restoringFile))
+}
+
+// syncFolder makes names in a folder durable. Windows syncs no folders.
+func syncFolder(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
