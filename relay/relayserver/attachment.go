@@ -15,8 +15,6 @@ type mark struct {
 type attachment struct {
 	// Static.
 	id     uint64
-	queue  relay.QueueID
-	reader relay.PublicKey
 	window int
 	source *queue.Attachment
 	branch *branch // nil on the session's stream
@@ -49,7 +47,7 @@ func (p *peer) attach(f *relay.Attach, room *place) {
 		return
 	}
 	p.lastID++
-	a := &attachment{id: p.lastID, queue: f.Queue, reader: f.Reader, window: int(min(f.Window, maxWindow))}
+	a := &attachment{id: p.lastID, window: int(min(f.Window, maxWindow))}
 	source, attached, err := p.srv.store.Attach(f.Queue, f.Reader, f.Position, func() { p.look(a) })
 	if err != nil {
 		refuse(err)
@@ -116,7 +114,7 @@ func (p *peer) ack(f *relay.Ack) relay.CloseCode {
 	}
 	a.unacked -= freed
 	p.mu.Unlock()
-	p.srv.store.Ack(a.queue, a.reader, f.Seq)
+	a.source.Ack(f.Seq)
 	if freed > 0 {
 		p.look(a)
 	}

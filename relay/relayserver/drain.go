@@ -20,6 +20,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		peers = append(peers, p)
 	}
 	s.mu.Unlock()
+	s.store.StopWaking() // before the readers are sent away
 	s.cancel()
 	for i, after := range s.advice(len(peers)) {
 		peers[i].drain(after)

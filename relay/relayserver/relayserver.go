@@ -54,10 +54,20 @@ type Config struct {
 	Origins    []string     // allowed values of Origin, exactly; programs send none
 	Logger     *slog.Logger // nil: nothing is logged
 	Restored   bool         // Dir was restored from a backup: the store begins a new incarnation
+	Waker      Waker        // calls devices that are not attached; nil: nobody does
 }
 
 // QueueLimits bound what one queue, reader or writer may use, and blobs. Zero fields take defaults.
 type QueueLimits = queue.Limits
+
+// A Waker is what a push bridge offers the relay: see [queue.Waker].
+type Waker = queue.Waker
+
+// A Sleeper is a reader that a Waker has called.
+type Sleeper = queue.Sleeper
+
+// A WakeName is a reader as a Waker knows it.
+type WakeName = queue.WakeName
 
 // Server answers sessions from one store. It is safe for concurrent use.
 type Server struct {
@@ -106,7 +116,7 @@ func Open(cfg Config) (*Server, error) {
 	}
 	store, err := queue.Open(queue.Config{
 		Dir: cfg.Dir, StorageKey: cfg.StorageKey, RelayKey: cfg.Key.Public(),
-		Limits: cfg.Queues, Logger: log, Restored: cfg.Restored, Blobs: blobs,
+		Limits: cfg.Queues, Logger: log, Restored: cfg.Restored, Blobs: blobs, Waker: cfg.Waker,
 	})
 	if err != nil {
 		_ = blobs.Close()

@@ -20,6 +20,7 @@ type Attachment struct {
 	queue  relay.QueueID
 	name   string
 	reader relay.PublicKey
+	member memberID
 	at     relay.Position // the last thing given; used by Next only
 	blind  bool           // attached without a position
 	wake   func()
@@ -27,6 +28,9 @@ type Attachment struct {
 	mu     sync.Mutex
 	ended  bool               // guarded by mu
 	reason relay.DetachReason // guarded by mu
+	stored uint64             // guarded by mu: the client has said that it has stored so much
+	began  uint64             // what it had stored when it attached; static
+	head   uint64             // what it was told of then; static
 
 	hearing hearing // guarded by mu
 	signals bucket  // used by Signal only
@@ -54,6 +58,7 @@ type Batch struct {
 func (s *Store) Attach(q relay.QueueID, key relay.PublicKey, pos *relay.Position, wake func()) (*Attachment, relay.Attached, error) {
 	a := &Attachment{store: s, queue: q, name: string(queueName(s.shard, q)), reader: key, wake: wake}
 	var out relay.Attached
+	callable := false
 	err := s.shard.View(func(snap *shard.Snapshot) error {
 		b, p, err := s.read.open(snap, q, key)
 		if err != nil {
@@ -68,6 +73,12 @@ func (s *Store) Attach(q relay.QueueID, key relay.PublicKey, pos *relay.Position
 				out.LastCommit = relay.Position{}
 			}
 		}
+		a.member, callable = memberOf(b.member(kindReader, key)), len(p.Handle) > 0
+		a.began, a.head = p.Acked, out.Head.Seq
+		if pos != nil {
+			a.began = max(a.began, pos.Seq)
+		}
+		a.stored = a.began
 		if pos == nil {
 			a.blind = true
 			a.at, err = b.beginning(s.read.relayKey, q)
@@ -80,6 +91,9 @@ func (s *Store) Attach(q relay.QueueID, key relay.PublicKey, pos *relay.Position
 		return nil, relay.Attached{}, refusalFor(err)
 	}
 	s.machine.readers.add(a)
+	if callable && s.wakes != nil {
+		s.wakes.came(a)
+	}
 	a.wake()
 	s.acks.add(q, key, 0)
 	return a, out, nil
@@ -195,8 +209,32 @@ func (a *Attachment) Ended() (relay.DetachReason, bool) {
 	return a.reason, a.ended
 }
 
+// Ack notes that the client has stored everything up to seq, as [Store.Ack] does.
+func (a *Attachment) Ack(seq uint64) {
+	a.mu.Lock()
+	a.stored = max(a.stored, seq)
+	a.mu.Unlock()
+	a.store.acks.add(a.queue, a.reader, seq)
+}
+
 // Close gives up the attachment. It is no error to close one that has ended.
-func (a *Attachment) Close() { a.store.machine.readers.remove(a) }
+func (a *Attachment) Close() {
+	if a.store.machine.readers.remove(a) && a.store.wakes != nil {
+		a.store.wakes.left(sleeper{a.name, a.member, a.knows()})
+	}
+}
+
+// knows returns what the reader need not be woken for: what it has stored, and if it has stored
+// nothing new, what it was told of when it attached. So whoever was cut off in the middle of a
+// backlog is called for the rest, and whoever does not want it is not called again and again.
+func (a *Attachment) knows() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stored > a.began {
+		return a.stored
+	}
+	return max(a.stored, a.head)
+}
 
 func (a *Attachment) end(reason relay.DetachReason) {
 	a.mu.Lock()

@@ -99,6 +99,7 @@ func (w *work) change(a *authority, key relay.PublicKey, c relay.Change) {
 		if self, ok := w.active(key); ok {
 			self.Handle, self.Day = slices.Clone(c.Handle), w.day
 			w.setReader(key, self)
+			w.arm(key)
 		}
 	case relay.SetLimits:
 		a.MaxEntries, a.MaxBytes = min(c.MaxEntries, l.MaxEntries), min(c.MaxBytes, l.MaxBytes)

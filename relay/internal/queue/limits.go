@@ -45,6 +45,13 @@ const (
 	ackDelay    = time.Second
 	ackBatch    = 128 // acks in one operation: each may rewrite two records
 
+	maxWaking  = 1 << 14 // queues with new entries, or readers that have left, that wait for a look; beyond it all are looked at
+	maxTold    = 1 << 16 // queues whose readers were woken, and readers to be woken next, in each of two generations; about 100 bytes each
+	maxAwake   = 64      // readers of one queue that are noted beside those that were woken
+	wakeQueues = 16      // looked at in one step of a scan
+	scanPause  = 100 * time.Millisecond
+	wakeRetry  = time.Second
+
 	maxRefused = 1 << 14 // queues over quota that are remembered, about 150 bytes each
 	maxBuckets = 1 << 17 // rate buckets in memory, about 100 bytes each
 

@@ -25,8 +25,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
-	"sync"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/shard"
@@ -45,6 +43,7 @@ type Config struct {
 	MinFree    uint64           // bytes, as in shard.Config
 	Restored   bool             // as in shard.Config
 	Blobs      *blob.Store      // the blobs' files, which sweeps compare with the records; nil: none
+	Waker      Waker            // hears of readers that are not attached; nil: nobody does
 }
 
 // Authority is what the session has proven besides the key that the mutation names.
@@ -68,6 +67,7 @@ type Store struct {
 	machine *machine
 	acks    *acks
 	sweeps  *sweeper
+	wakes   *wakes // nil without a Waker
 	read    *reading
 	clock   func() time.Time
 	log     *slog.Logger
@@ -94,6 +94,10 @@ func Open(cfg Config) (*Store, error) {
 		q.clock = time.Now
 	}
 	q.acks = newAcks(s)
+	if cfg.Waker != nil {
+		q.wakes = startWakes(s, m.readers, cfg.Waker, log)
+		m.wakes = q.wakes
+	}
 	q.sweeps = startSweeper(s, m, cfg.Blobs, log)
 	return q, nil
 }
@@ -161,22 +165,25 @@ func (s *Store) Syncs() uint64 { return s.shard.Syncs() }
 func (s *Store) Close() error {
 	s.sweeps.stop()
 	s.acks.stop()
+	s.StopWaking()
 	return s.shard.Close()
 }
 
 // machine is the state machine behind [shard.Machine]. Only the storing goroutine uses it,
-// but for readers, which has a lock of its own. What it remembers beside the state (rates,
+// but for readers and wakes, which have locks of their own. What it remembers beside the state (rates,
 // who is attached) is forgotten at a restart.
 type machine struct {
 	namer     namer
 	relayKey  relay.RelayKey
 	limits    Limits
 	readers   *readers
+	wakes     *wakes // nil without a Waker
 	rates     *rates
 	time      meta   // as of batch timeBatch
 	timeBatch uint64 // 0: not read yet
 	past      past
-	touched   map[string]bool // names of queues that this batch changed
+	touched   map[string]bool // names of queues that this batch changed; true: there is a new entry
+	armed     []sleeper       // readers whose wake handle this batch set
 	refused   map[string]full // by queue name: what a quota refused last
 	walks     int             // searches for room over quota
 }
@@ -207,86 +214,29 @@ func (m *machine) Apply(tx *shard.Tx, env shard.Env, op shard.Op) any {
 }
 
 // Applied implements [shard.Committer]: attached readers learn of a batch when it is on disk
-// and visible.
+// and visible, and so does whoever wakes the others.
 func (m *machine) Applied() (committed func()) {
-	touched := m.touched
-	m.touched = nil
+	touched, armed := m.touched, m.armed
+	m.touched, m.armed = nil, nil
 	return func() {
 		for name := range touched {
 			m.readers.wake(name)
+		}
+		if m.wakes != nil {
+			m.wakes.stored(touched, armed)
 		}
 	}
 }
 
 func (m *machine) touch(name []byte) {
+	if _, known := m.touched[string(name)]; !known {
+		m.touches(name, false)
+	}
+}
+
+func (m *machine) touches(name []byte, entry bool) {
 	if m.touched == nil {
 		m.touched = make(map[string]bool)
 	}
-	m.touched[string(name)] = true
-}
-
-// readers is the registry of attachments, by queue name and reader.
-type readers struct {
-	mu      sync.Mutex
-	byQueue map[string]map[relay.PublicKey]*Attachment // guarded by mu
-}
-
-func newReaders() *readers {
-	return &readers{byQueue: make(map[string]map[relay.PublicKey]*Attachment)}
-}
-
-// add registers a; an earlier attachment of the same reader ends as superseded.
-func (r *readers) add(a *Attachment) {
-	r.mu.Lock()
-	old := r.byQueue[a.name][a.reader]
-	if r.byQueue[a.name] == nil {
-		r.byQueue[a.name] = make(map[relay.PublicKey]*Attachment)
-	}
-	r.byQueue[a.name][a.reader] = a
-	r.mu.Unlock()
-	if old != nil {
-		old.end(relay.DetachSuperseded)
-	}
-}
-
-func (r *readers) remove(a *Attachment) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.byQueue[a.name][a.reader] != a {
-		return // superseded: the place is another's
-	}
-	if delete(r.byQueue[a.name], a.reader); len(r.byQueue[a.name]) == 0 {
-		delete(r.byQueue, a.name)
-	}
-}
-
-// attached returns an ack of nothing for everybody who is attached.
-func (r *readers) attached() ackOp {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var op ackOp
-	for _, byReader := range r.byQueue {
-		for key, a := range byReader {
-			op = append(op, ackItem{place: place{a.queue, key}})
-		}
-	}
-	return op // of one queue together, as byQueue is walked
-}
-
-// of returns who is attached to a queue.
-func (r *readers) of(name string) map[relay.PublicKey]*Attachment {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return maps.Clone(r.byQueue[name])
-}
-
-func (r *readers) wake(name string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, a := range r.byQueue[name] {
-		a.mu.Lock()
-		a.hearing.changes++
-		a.mu.Unlock()
-		a.wake()
-	}
+	m.touched[string(name)] = entry
 }

@@ -40,7 +40,7 @@ func (a *Attachment) Signal(sealed *[relay.SignalSize]byte) {
 	}
 	a.signals.tokens--
 	all := a.store.machine.readers.of(a.name)
-	if a.store.lookUp(a.queue, all) != nil || all[a.reader] != a {
+	if a.store.lookUp(a.queue, all) != nil || all[a.member] != a {
 		return
 	}
 	if _, active := a.hears(); !active {
@@ -63,7 +63,7 @@ func (a *Attachment) hears() (fn func(*[relay.SignalSize]byte), active bool) {
 // lookUp finds out which readers may send and hear signals, of those whose queue has changed
 // since they were looked up. A reader whose removal was answered is never active: the change
 // is counted before the answer.
-func (s *Store) lookUp(q relay.QueueID, all map[relay.PublicKey]*Attachment) error {
+func (s *Store) lookUp(q relay.QueueID, all map[memberID]*Attachment) error {
 	stale := make(map[*Attachment]uint64)
 	for _, a := range all {
 		a.mu.Lock()

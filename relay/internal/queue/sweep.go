@@ -59,6 +59,9 @@ func (w *sweeper) see() {
 // records of blobs, and then their files.
 func (w *sweeper) all(ctx context.Context) error {
 	w.see()
+	if w.machine.wakes != nil {
+		w.machine.wakes.forget()
+	}
 	return errors.Join(w.queues(ctx), w.blobs(ctx), w.blobFiles(ctx))
 }
 

@@ -102,6 +102,7 @@ func (w *work) dropReader(name []byte) {
 func (w *work) add(kind relay.Kind, by *relay.PublicKey, envelope []byte, counted bool, blobs ...relay.Hash) relay.Position {
 	h := &w.header
 	h.Seq++
+	w.m.touches(w.name, true)
 	h.Chain = relay.ChainNext(h.Chain, h.Seq, kind, envelope, blobs...)
 	if counted {
 		h.Entries++
