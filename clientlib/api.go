@@ -167,7 +167,7 @@ func (c *Client) Conversations(ctx context.Context) ([]Conversation, error) {
 	err := c.eng.call(ctx, func() error {
 		for id, rec := range c.eng.convs {
 			conv := Conversation{ID: id, Kind: rec.Kind, Name: rec.Name, Peer: rec.Peer}
-			if g := c.eng.primary(id); g != nil {
+			if g := c.eng.current(id); g != nil {
 				conv.Active, conv.Members = true, g.accounts()
 			}
 			out = append(out, conv)

@@ -58,6 +58,10 @@ func (e *engine) buildCommit(g *group, c *pendingChange, adds []addition) {
 
 // commitParams says what to commit; nil if the group is as the change wants it.
 func (e *engine) commitParams(g *group, c *pendingChange, adds []addition) (*mls.CommitParams, []inviteDraft, error) {
+	if c.rec.Kind == changeReplace {
+		p, drafts := e.replaceParams(g, c, adds)
+		return p, drafts, nil
+	}
 	p := &mls.CommitParams{Now: time.Now()}
 	var drafts []inviteDraft
 	var members, added, removed []*keyserver.Credential
@@ -149,7 +153,11 @@ func (e *engine) stage(g *group, c *pendingChange, params *mls.CommitParams, dra
 	if len(tree) > maxTreeSize {
 		return nil, fmt.Errorf("%w: a tree of %d bytes, joiners take at most %d", ErrTooLarge, len(tree), maxTreeSize)
 	}
-	s, err := sealState(tree)
+	held, err := e.holdState(g, tree)
+	if err != nil {
+		return nil, err
+	}
+	s, err := sealState(held)
 	if err != nil {
 		return nil, err
 	}

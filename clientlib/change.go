@@ -69,18 +69,18 @@ func (e *engine) failChange(g *group, c *pendingChange, why error) {
 // nextChange is what the group commits next. What takes keys away from somebody goes first,
 // and never waits for KeyPackages of somebody else.
 func (e *engine) nextChange(g *group) *pendingChange {
-	var add *pendingChange
+	var later *pendingChange
 	now := time.Now()
 	for _, c := range e.changes {
 		switch {
 		case c.rec.Group != g.id || now.Before(c.notBefore):
-		case c.rec.Kind != changeAdd:
+		case c.rec.Kind != changeAdd && c.rec.Kind != changeReplace:
 			return c
-		case add == nil:
-			add = c
+		case later == nil || later.rec.Kind == changeAdd && c.rec.Kind == changeReplace:
+			later = c
 		}
 	}
-	return add
+	return later
 }
 
 func (e *engine) changeByID(id uint64) *pendingChange {
@@ -144,11 +144,13 @@ func (e *engine) startChange(g *group) {
 	if c == nil || g.pend != nil || time.Now().Before(g.quiet) {
 		return
 	}
-	if c.rec.Kind != changeAdd {
+	switch {
+	case c.rec.Kind != changeAdd && c.rec.Kind != changeReplace:
 		e.buildCommit(g, c, nil)
-		return
-	}
-	if !g.preparing {
+	case g.preparing:
+	case c.rec.Kind == changeReplace:
+		e.prepareReplace(g, c)
+	default:
 		g.preparing = true
 		e.prepareAdds(g, c)
 	}

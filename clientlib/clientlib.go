@@ -16,8 +16,12 @@
 // What members do at the moment (Client.Signal) is told now or never; files (Client.SendFile)
 // go beside the messages, sealed, and resume where a connection broke.
 //
-// Out of scope so far, with their fields in place: knocks, successor groups, periodic
-// updates, sending again what a relay lost, linked devices.
+// A device that cannot follow a conversation any more, by an insider's bad commit or since a
+// commit is lost, says so and asks the other members for new keys; what is sent meanwhile waits
+// ([EventCannotFollow], [EventReplaced]).
+//
+// Out of scope so far, with their fields in place: successor groups, periodic updates, sending
+// again what a relay lost, linked devices.
 package clientlib
 
 import (

@@ -3,8 +3,10 @@ package clientlib
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/sealpost/sealpost/clientlib/internal/state"
+	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/mls"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/relayclient"
@@ -133,9 +135,15 @@ func (e *engine) ownCommit(tx *state.Tx, g *group, pend *pendingCommit, at relay
 
 // merge moves the group to the next epoch and tells the app who came and went.
 func (e *engine) merge(tx *state.Tx, g *group, staged *mls.StagedCommit, d *delivery) error {
-	adds, removes := staged.Adds(), staged.Removes()
+	pairs, adds, removes := replacements(g.rec.Queue, staged.Adds(), staged.Removes())
 	if staged.SelfRemoved() {
+		if now, ok := e.ownReplacement(pairs); ok {
+			return e.selfReplaced(tx, g, now, d)
+		}
 		return e.endGroup(tx, g, "removed by a member")
+	}
+	if err := e.keepKnockSecret(tx, g.id, pastEpoch{Epoch: g.mls.Epoch(), Secret: g.keys.knock, Ended: e.now()}); err != nil {
+		return err
 	}
 	if err := g.mls.Merge(staged); err != nil {
 		return fmt.Errorf("merging a checked commit: %w", err)
@@ -147,6 +155,11 @@ func (e *engine) merge(tx *state.Tx, g *group, staged *mls.StagedCommit, d *deli
 	d.moved = true
 	if err := g.saveRecord(tx); err != nil {
 		return err
+	}
+	for _, r := range pairs {
+		if err := e.memberReplaced(tx, g, r, d); err != nil {
+			return err
+		}
 	}
 	for _, m := range removes {
 		if err := e.memberRemoved(tx, g, m, d); err != nil {
@@ -166,23 +179,31 @@ func (e *engine) memberAdded(tx *state.Tx, g *group, m mls.Member, d *delivery) 
 	if err != nil {
 		return nil // the validator let it pass, so it parses
 	}
-	// Stored, so that a member whose account was not looked up yet is looked up after a crash.
-	if err := tx.Put(bucketVerify, verifyKey(g.id, c.Account, c.Device), []byte{1}); err != nil {
+	if err := e.verifyLater(tx, g, c, d); err != nil {
 		return err
 	}
-	d.after = append(d.after, func() { e.verifyMember(g, c.Account, c.Device) })
 	return e.emit(tx, Event{
 		Kind: EventMemberAdded, Conversation: g.rec.Conversation, Account: c.Account, Device: c.Device, From: g.cursor.Seq,
 	})
 }
 
-// stuck ends reading: what comes next is for an epoch that this device is not in.
+// verifyLater has a member's account looked up. That is stored, so that it happens after a crash too.
+func (e *engine) verifyLater(tx *state.Tx, g *group, c *keyserver.Credential, d *delivery) error {
+	d.after = append(d.after, func() { e.verifyMember(g, c.Account, c.Device) })
+	return tx.Put(bucketVerify, verifyKey(g.id, c.Account, c.Device), []byte{1})
+}
+
+// stuck ends reading: what comes next is for an epoch that this device is not in. It asks to be
+// replaced.
 func (e *engine) stuck(tx *state.Tx, g *group, at uint64, why string) error {
 	if g.rec.State == groupStuck {
 		return nil
 	}
 	g.rec.State = groupStuck
 	if err := g.saveRecord(tx); err != nil {
+		return err
+	}
+	if err := e.knock(tx, g); err != nil {
 		return err
 	}
 	return e.emit(tx, Event{Kind: EventCannotFollow, Conversation: g.rec.Conversation, From: at, Detail: why})
@@ -198,6 +219,9 @@ func (e *engine) memberRemoved(tx *state.Tx, g *group, m mls.Member, d *delivery
 	if err := e.inviteAnswered(tx, g, c.Device, d); err != nil {
 		return err
 	}
+	if err := e.knockVoid(tx, g, c.Device, math.MaxUint64); err != nil {
+		return err
+	}
 	keys, err := getRecord[leafKeys](tx, bucketReader, leafKey(g.id, m.Leaf))
 	if err != nil {
 		return err
@@ -211,6 +235,11 @@ func (e *engine) memberRemoved(tx *state.Tx, g *group, m mls.Member, d *delivery
 			if err := e.queueConfigure(tx, row, d); err != nil {
 				return err
 			}
+		}
+	}
+	if keys == nil || !keys.Claimed {
+		if err := e.retireReader(tx, g, m, keys, d); err != nil {
+			return err
 		}
 	}
 	return e.emit(tx, Event{

@@ -89,6 +89,9 @@ func (e *engine) newGroup(kind ConversationKind, name string, suite mls.Suite) (
 
 // adopt stores a new group and the conversation that it belongs to.
 func (e *engine) adopt(tx *state.Tx, g *group) error {
+	if old := e.groups[g.id]; old != nil && old.away() {
+		return e.adoptInto(tx, g, old.rec.Conversation, e.convs[old.rec.Conversation])
+	}
 	id, rec := groupConversation(g.id), &convRecord{Kind: g.policy.Kind, Name: g.policy.Name}
 	if g.policy.Kind == Direct {
 		for _, a := range g.accounts() {
@@ -124,8 +127,10 @@ func (e *engine) adoptInto(tx *state.Tx, g *group, id ConversationID, rec *convR
 	if err := clearBucket(tx, bucketMLS, g.id[:]); err != nil {
 		return err
 	}
-	if err := e.dropWork(tx, g.id); err != nil {
-		return err
+	if old := e.groups[g.id]; old == nil || !old.away() {
+		if err := e.dropWork(tx, g.id); err != nil {
+			return err
+		}
 	}
 	return e.saveMLS(tx, g)
 }
@@ -195,15 +200,25 @@ func (e *engine) writable(id ConversationID) (*group, error) {
 	if e.convs[id] == nil {
 		return nil, ErrNoConversation
 	}
-	if g := e.primary(id); g != nil {
+	if g := e.current(id); g == nil {
+		return nil, ErrNotMember
+	} else if g.rec.State == groupUnsafe {
+		return nil, ErrUnsafeStore
+	} else {
 		return g, nil
 	}
+}
+
+// current is the primary group, or the one that this device is to be brought back into: what is
+// written there waits until it is.
+func (e *engine) current(id ConversationID) *group {
+	if g := e.primary(id); g != nil || e.convs[id] == nil {
+		return g
+	}
 	for _, gid := range e.convs[id].Groups {
-		if g := e.groups[gid]; g != nil && g.rec.State == groupUnsafe {
-			return nil, ErrUnsafeStore
-		} else if g != nil && g.rec.State == groupStuck {
-			return nil, ErrStuck
+		if g := e.groups[gid]; g != nil && g.away() {
+			return g
 		}
 	}
-	return nil, ErrNotMember
+	return nil
 }

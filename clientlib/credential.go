@@ -79,8 +79,10 @@ func (validator) ValidateCommit(c mls.CommitCheck) error {
 	if err != nil {
 		return err
 	}
+	// Whoever answers a knock changes nobody's company: the rest of the commit is judged without it.
+	_, adds, removes := replacements(p.Queue, c.Adds, c.Removes)
 	var lists [3][]*keyserver.Credential
-	for i, members := range [][]mls.Member{c.Before.Members(), c.Adds, c.Removes} {
+	for i, members := range [][]mls.Member{c.Before.Members(), adds, removes} {
 		for _, m := range members {
 			cred, err := parseCredential(m.Credential)
 			if err != nil {

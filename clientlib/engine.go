@@ -54,6 +54,7 @@ type engine struct {
 	changes   []*pendingChange
 	invites   map[uint64]*inviteJob
 	configure map[uint64]*configureJob
+	knocking  map[groupID]*knockJob
 	joining   map[[32]byte]bool // arrived invitations that are being answered
 	fetching  bool              // one of them is fetching its group state
 	waiting   []func()          // the others
@@ -76,7 +77,7 @@ func newEngine(cfg Config, db *state.DB, files *transfer.Folder) (*engine, error
 		work: make(chan func(), workQueue), done: make(chan struct{}),
 		newEvents: make(chan struct{}), registered: make(chan struct{}),
 		groups: map[groupID]*group{}, convs: map[ConversationID]*convRecord{}, links: map[string]*link{},
-		invites: map[uint64]*inviteJob{}, configure: map[uint64]*configureJob{}, joining: map[[32]byte]bool{}, signals: listeners[Signal]{}, progress: listeners[Progress]{},
+		invites: map[uint64]*inviteJob{}, configure: map[uint64]*configureJob{}, knocking: map[groupID]*knockJob{}, joining: map[[32]byte]bool{}, signals: listeners[Signal]{}, progress: listeners[Progress]{},
 		saving: map[relay.Hash]int{},
 	}
 	e.keys = keyserver.NewClient(cfg.KeyServer, keyserver.Options{DialContext: cfg.DialContext, ListenPacket: cfg.ListenPacket})

@@ -101,8 +101,10 @@ func (e *engine) entry(tx *state.Tx, g *group, en *relayclient.Entry, d *deliver
 		return e.message(tx, g, en, d)
 	case relay.KindCommit:
 		return e.commit(tx, g, en, d)
+	case relay.KindKnock:
+		return e.knocked(tx, g, en, d)
 	}
-	return nil // KNOCK: answering it comes with successor groups
+	return nil // of a later version
 }
 
 // chainKey is where the chain value of a position is kept.

@@ -45,6 +45,7 @@ type epochKeys struct {
 	hint     secret
 	writer   secret
 	signal   secret
+	knock    secret // seals knocks of who is stuck in this epoch
 }
 
 func newEpochKeys(e exporter, queue relay.QueueID) (*epochKeys, error) {
@@ -52,7 +53,7 @@ func newEpochKeys(e exporter, queue relay.QueueID) (*epochKeys, error) {
 	for _, d := range []struct {
 		label string
 		to    *secret
-	}{{exportEnvelope, &k.envelope}, {exportHint, &k.hint}, {exportWriter, &k.writer}, {exportSignal, &k.signal}} {
+	}{{exportEnvelope, &k.envelope}, {exportHint, &k.hint}, {exportWriter, &k.writer}, {exportSignal, &k.signal}, {exportKnock, &k.knock}} {
 		out, err := e.Export(d.label, queue[:], 32)
 		if err != nil {
 			return nil, fmt.Errorf("deriving the epoch's queue keys: %w", err)

@@ -14,9 +14,6 @@ var (
 	ErrNoConversation = errors.New("clientlib: no such conversation")
 	// ErrNotMember: this account was removed from the conversation; its history can be read.
 	ErrNotMember = errors.New("clientlib: not a member of this conversation any more")
-	// ErrStuck: this device cannot follow the group any more. Another member has to remove it
-	// and add it again.
-	ErrStuck = errors.New("clientlib: this device cannot follow the group")
 	// ErrTooLarge: the content fits no envelope of 512 KiB; send less.
 	ErrTooLarge = errors.New("clientlib: too large for an envelope")
 	// ErrNotAllowed: the group's policy does not let this account do that.

@@ -36,7 +36,7 @@ const (
 	// breaks its own chain; Evidence holds the two positions.
 	EventRollback EventKind = 9
 	// EventCannotFollow: a commit counts that this device cannot open: it hears nothing
-	// until a member replaces it. Or the relay withholds a large commit, as Detail says: then
+	// until a member replaces it, which it has asked for. Or the relay withholds a large commit, as Detail says: then
 	// until it gives it.
 	EventCannotFollow EventKind = 10
 	// EventFailed: a message (Message set) or a change of members was given up; Detail says why.
@@ -47,6 +47,10 @@ const (
 	EventInvitationRefused EventKind = 13
 	// EventSuspiciousDevice: a member's device is not in its account's chain.
 	EventSuspiciousDevice EventKind = 14
+	// EventReplaced: a device of Account that could not follow the conversation any more has new
+	// keys in it, by a commit at the position From, and reads what stands behind it. For this
+	// device itself it ends EventCannotFollow; an EventGap after it tells what it missed.
+	EventReplaced EventKind = 15
 )
 
 var eventNames = map[EventKind]string{
@@ -54,7 +58,7 @@ var eventNames = map[EventKind]string{
 	EventMemberRemoved: "member removed", EventRemoved: "removed from the conversation", EventGap: "gap",
 	EventForkSuspected: "fork suspected", EventRollback: "rollback", EventCannotFollow: "cannot follow a commit",
 	EventFailed: "failed", EventUnsafeStore: "unsafe store", EventInvitationRefused: "invitation refused",
-	EventSuspiciousDevice: "suspicious device",
+	EventSuspiciousDevice: "suspicious device", EventReplaced: "device replaced",
 }
 
 // String names the kind in words.

@@ -43,6 +43,7 @@ type group struct {
 	forkTold      map[mls.LeafIndex]bool
 	reading       reading
 	signals       signalBook
+	handed        []pastEpoch // that the inviter gave, until they are stored
 
 	// COMMITs whose bytes stand in a blob:
 	storing  *pendingCommit      // whose blob is on its way to the relay
@@ -297,12 +298,15 @@ func (e *engine) endGroup(tx *state.Tx, g *group, why string) error {
 		return err
 	}
 	// Nothing of it will be used again, and what opens old messages should not lie about.
-	for _, bucket := range []string{bucketMLS, bucketChain, bucketReader, bucketVerify} {
+	for _, bucket := range []string{bucketMLS, bucketChain, bucketReader, bucketVerify, bucketKnock} {
 		if err := clearBucket(tx, bucket, g.id[:]); err != nil {
 			return err
 		}
 	}
 	if err := e.dropWork(tx, g.id); err != nil {
+		return err
+	}
+	if err := e.dropKnock(tx, g.id); err != nil {
 		return err
 	}
 	return e.emit(tx, Event{Kind: EventRemoved, Conversation: g.rec.Conversation, Detail: why})

@@ -99,7 +99,7 @@ func (u *user) lure(invited *user, f lureSpec) *luring {
 	}
 	staged := need[*mls.StagedCommit](u.t)(g.mls.Commit(params))
 	g.keys = need[*epochKeys](u.t)(newEpochKeys(staged.Next(), g.before.queue))
-	sealed := need[*sealedState](u.t)(sealState(staged.Next().RatchetTree()))
+	sealed := need[*sealedState](u.t)(sealState(need[[]byte](u.t)(wire.Marshal(&heldState{Tree: staged.Next().RatchetTree()}))))
 	for _, chunk := range sealed.Chunks {
 		_, err := u.eng.keys.PutChunk(u.ctx(), chunk)
 		u.must(err)

@@ -57,18 +57,22 @@ func (e *engine) nextJoin() {
 func (e *engine) fetchAndJoin(hash [32]byte, v *invitation) {
 	e.fetching = true
 	e.spawn(func(ctx context.Context) {
-		var tree []byte
+		var content []byte
+		held := new(heldState)
 		err := untilDone(ctx, func() (bool, error) {
 			var err error
-			tree, err = fetchState(ctx, func(ctx context.Context, h [32]byte) ([]byte, error) {
+			content, err = fetchState(ctx, func(ctx context.Context, h [32]byte) ([]byte, error) {
 				return e.anonymous.GetChunk(ctx, keyserver.ChunkHash(h))
 			}, v.Index, v.IndexKey)
 			return !permanent(err) && !errors.Is(err, ErrBadGroupState), err
 		})
 		var joined *mls.Group
 		var keys *mls.KeyPackageSecrets
+		if err == nil && wire.Unmarshal(content, held) != nil {
+			err = ErrBadGroupState
+		}
 		if err == nil {
-			joined, keys, err = e.joinTree(hash, v, tree)
+			joined, keys, err = e.joinTree(hash, v, held.Tree)
 		}
 		e.post(func() {
 			defer e.nextJoin()
@@ -76,7 +80,7 @@ func (e *engine) fetchAndJoin(hash [32]byte, v *invitation) {
 				e.refuseInvitation(hash, err)
 				return
 			}
-			e.joined(hash, v, joined, keys)
+			e.joined(hash, v, joined, keys, held.Knocks)
 		})
 	})
 }
@@ -97,7 +101,7 @@ func (e *engine) joinTree(hash [32]byte, v *invitation, tree []byte) (joined *ml
 }
 
 // joined looks whether a group is what its invitation says, and takes nothing else's place.
-func (e *engine) joined(hash [32]byte, v *invitation, joined *mls.Group, keys *mls.KeyPackageSecrets) {
+func (e *engine) joined(hash [32]byte, v *invitation, joined *mls.Group, keys *mls.KeyPackageSecrets, handed []pastEpoch) {
 	if len(joined.ID()) != len(groupID{}) { // MLS allows any length
 		e.refuseInvitation(hash, fmt.Errorf("%w: group id of %d bytes", errBadInvitation, len(joined.ID())))
 		return
@@ -106,8 +110,12 @@ func (e *engine) joined(hash [32]byte, v *invitation, joined *mls.Group, keys *m
 		e.refuseInvitation(hash, fmt.Errorf("%w: group with the id of the inbox", errBadInvitation))
 		return
 	}
-	g := &group{id: groupID(joined.ID()), mls: joined, cursor: v.Position}
+	g := &group{id: groupID(joined.ID()), mls: joined, cursor: v.Position, handed: handed}
 	if old := e.groups[g.id]; old != nil {
+		if old.live() && foretold(old, joined) {
+			delete(e.joining, hash)
+			return
+		}
 		if old.live() {
 			e.forgetInvitation(hash) // delivered again, or answered before a crash
 			return
@@ -186,28 +194,17 @@ func (e *engine) checkMembers(hash [32]byte, g *group, keys *mls.KeyPackageSecre
 	})
 }
 
-// checkDevice asks the directory for the account of a credential, once for each account. Of
-// one's own account nobody knows more than this device.
+// checkDevice asks the directory for the account of a credential, once for each account.
 func (e *engine) checkDevice(ctx context.Context, own *identity, c *keyserver.Credential, looked map[keyserver.AccountID]*knownAccount) error {
 	k := looked[c.Account]
-	switch {
-	case c.Account == own.Account:
-		k = &knownAccount{Chain: own.Chain}
-	case k == nil:
-		known, err := e.known(ctx, c.Account)
-		if err != nil && !errors.Is(err, ErrUnknownAccount) {
+	if k == nil {
+		var err error
+		if k, err = e.chainOf(ctx, own, c.Account); err != nil {
 			return err
 		}
-		listing, err := e.lookUp(ctx, c.Account, known)
-		switch {
-		case errors.Is(err, keyserver.ErrNotFound) && known != nil:
-			k = known // without a directory the chain of its contact card counts
-		case err != nil:
-			return err
-		default:
-			k = &knownAccount{Handle: listing.Handle, Chain: listing.Entries, CheckedAt: e.now()}
+		if c.Account != own.Account {
+			looked[c.Account] = k
 		}
-		looked[c.Account] = k
 	}
 	account, err := keyserver.VerifyChain(k.Chain)
 	if err != nil {
@@ -219,11 +216,32 @@ func (e *engine) checkDevice(ctx context.Context, own *identity, c *keyserver.Cr
 	return nil
 }
 
+// chainOf asks the directory for the chain of an account. Of one's own nobody knows more than
+// this device.
+func (e *engine) chainOf(ctx context.Context, own *identity, account keyserver.AccountID) (*knownAccount, error) {
+	if account == own.Account {
+		return &knownAccount{Chain: own.Chain}, nil
+	}
+	known, err := e.known(ctx, account)
+	if err != nil && !errors.Is(err, ErrUnknownAccount) {
+		return nil, err
+	}
+	listing, err := e.lookUp(ctx, account, known)
+	switch {
+	case errors.Is(err, keyserver.ErrNotFound) && known != nil:
+		return known, nil // without a directory the chain of its contact card counts
+	case err != nil:
+		return nil, err
+	}
+	return &knownAccount{Handle: listing.Handle, Chain: listing.Entries, CheckedAt: e.now()}, nil
+}
+
 // enter keeps the joined group. The KeyPackage's secrets go in the same transaction, so no
 // second Welcome can ever be opened with them; a last resort stays, and its leaf is
 // replaced at once.
 func (e *engine) enter(hash [32]byte, g *group, keys *mls.KeyPackageSecrets, known map[keyserver.AccountID]*knownAccount) {
-	if old := e.groups[g.id]; old != nil && old.live() {
+	old := e.groups[g.id]
+	if old != nil && old.live() {
 		e.forgetInvitation(hash)
 		return
 	}
@@ -250,6 +268,15 @@ func (e *engine) enter(hash [32]byte, g *group, keys *mls.KeyPackageSecrets, kno
 		if err := e.adopt(tx, g); err != nil {
 			return err
 		}
+		if err := e.keepHanded(tx, g, g.handed); err != nil {
+			return err
+		}
+		back := old != nil && old.away()
+		if back {
+			if err := e.returned(tx, g, old); err != nil {
+				return err
+			}
+		}
 		if err := e.announce(tx, g); err != nil {
 			return err
 		}
@@ -260,6 +287,9 @@ func (e *engine) enter(hash [32]byte, g *group, keys *mls.KeyPackageSecrets, kno
 		}
 		if err := tx.Delete(bucketArrived, hash[:]); err != nil {
 			return err
+		}
+		if back {
+			return nil
 		}
 		return e.emit(tx, Event{Kind: EventJoined, Conversation: g.rec.Conversation, Account: e.convs[g.rec.Conversation].Peer})
 	})

@@ -67,7 +67,7 @@ func lure(t *testing.T, c *Client, id []byte, p *policy, others ...*testDevice) 
 		t.Fatal(err)
 	}
 	err = c.eng.call(t.Context(), func() error {
-		c.eng.joined([32]byte{1}, v, joined, keys)
+		c.eng.joined([32]byte{1}, v, joined, keys, nil)
 		return nil
 	})
 	if err != nil {

@@ -72,8 +72,8 @@ func dropExpired(tx *state.Tx, now time.Time) error {
 }
 
 // newPackage makes a KeyPackage with a signature key and credential of its own, and keeps
-// its secrets before anybody can use it.
-func (e *engine) newPackage(tx *state.Tx, suite mls.Suite, now time.Time) (*mls.KeyPackage, error) {
+// its secrets before anybody can use it. leaf is what its leaf says besides.
+func (e *engine) newPackage(tx *state.Tx, suite mls.Suite, now time.Time, leaf ...mls.Extension) (*mls.KeyPackage, error) {
 	contactKey, err := contactPublicKey(e.id.contactSeed())
 	if err != nil {
 		return nil, err
@@ -91,6 +91,7 @@ func (e *engine) newPackage(tx *state.Tx, suite mls.Suite, now time.Time) (*mls.
 		Suite: suite, Credential: cred, SignatureKey: key,
 		NotBefore: now.Add(-packageSkew), NotAfter: now.Add(packageLife),
 		Extensions:          []mls.Extension{{Type: extensionContact, Data: extension}},
+		LeafExtensions:      leaf,
 		SupportedExtensions: supportedExtensions,
 	})
 	if err != nil {

@@ -18,6 +18,12 @@ const (
 	deriveContact = "sealpost contact key 1"
 )
 
+// Labels of what an epoch's knock secret gives (HKDF-SHA256).
+const (
+	deriveKnockKey  = "sealpost knock key 1"  // key of knocks
+	deriveKnockHint = "sealpost knock hint 1" // key of their hints
+)
+
 // Labels of what is sealed to a key or under a one-time key.
 const (
 	sealInvitation = "sealpost invitation 1"

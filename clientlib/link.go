@@ -147,6 +147,7 @@ func (e *engine) linkUp(l *link) {
 	}
 	e.flushInvites()
 	e.flushConfigure()
+	e.flushKnocks()
 }
 
 // linkDown forgets what was under way: outcomes are unknown, and are asked for again under
@@ -168,6 +169,11 @@ func (e *engine) linkDown(l *link) {
 	}
 	for _, j := range e.invites {
 		if j.rec.Relay == l.key {
+			j.flying = false
+		}
+	}
+	for id, j := range e.knocking {
+		if g := e.groups[id]; g != nil && g.rec.Relay == l.key {
 			j.flying = false
 		}
 	}

@@ -115,9 +115,13 @@ func (e *engine) loadWork(tx *state.Tx) error {
 	if err != nil {
 		return err
 	}
-	return each(tx, bucketConfigure, func(key []byte, v *configureRow) error {
+	err = each(tx, bucketConfigure, func(key []byte, v *configureRow) error {
 		id := counterOf(key)
 		e.configure[id] = &configureJob{id: id, rec: *v}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return e.loadKnocks(tx)
 }

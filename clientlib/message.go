@@ -146,6 +146,11 @@ func (e *engine) memberJoined(tx *state.Tx, g *group, leaf mls.LeafIndex, from *
 	if err := e.inviteAnswered(tx, g, from.Device, d); err != nil {
 		return false, err
 	}
+	if member, ok := g.mls.Member(leaf); ok && (old == nil || !old.Claimed) {
+		if err := e.retireReader(tx, g, member, &keys, d); err != nil {
+			return false, err
+		}
+	}
 	// In a conversation of two both hold an admin key; its founder grants the other's.
 	if g.policy.Kind != Direct || len(g.rec.Ticket) > 0 {
 		return false, nil

@@ -16,6 +16,7 @@ import (
 const (
 	extensionContact mls.ExtensionType = 0xf5e1 // in a KeyPackage: how to reach the device
 	extensionPolicy  mls.ExtensionType = 0xf5e2 // in the GroupContext: where the group lives, who may do what
+	extensionMark    mls.ExtensionType = 0xf5e3 // in a leaf: for which knock its KeyPackage was made
 )
 
 // Limits of a policy.

@@ -34,6 +34,8 @@ const (
 	bucketEvent     = "event"     // id → Event
 	bucketLast      = "last"      // KeyPackage ref of every last resort that was handed out (raw)
 	bucketVerify    = "verify"    // group id, account, device → a member to look up (empty)
+	bucketKnock     = "knock"     // group id, epoch → pastEpoch
+	bucketKnocking  = "knocking"  // group id → knockRow
 )
 
 // chainsKept is how many positions back a claim of another member can be compared.
@@ -159,6 +161,8 @@ const (
 	changeAdd    changeKind = 1
 	changeRemove changeKind = 2
 	changeRenew  changeKind = 3
+	// changeReplace answers a knock.
+	changeReplace changeKind = 4
 )
 
 // change is a wish for a group that a commit has to fulfil. It survives lost races.
@@ -166,8 +170,10 @@ type change struct {
 	Group    groupID               `cbor:"1,keyasint"`
 	Kind     changeKind            `cbor:"2,keyasint"`
 	Accounts []keyserver.AccountID `cbor:"3,keyasint"`
-	Device   keyserver.DeviceID    `cbor:"5,keyasint"` // to remove alone; zero: all of the accounts'
-	Request  [32]byte              `cbor:"4,keyasint"` // takes the same KeyPackages at each try
+	Device   keyserver.DeviceID    `cbor:"5,keyasint"`           // to remove alone; zero: all of the accounts'
+	Request  [32]byte              `cbor:"4,keyasint"`           // takes the same KeyPackages at each try
+	Package  []byte                `cbor:"6,keyasint,omitempty"` // that a knock brought
+	Number   uint64                `cbor:"7,keyasint,omitempty"` // of that knock
 }
 
 type rowState uint8

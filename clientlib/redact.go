@@ -23,6 +23,8 @@ func (contact) Format(f fmt.State, _ rune)       { redact(f) }
 func (invitation) Format(f fmt.State, _ rune)    { redact(f) }
 func (sealedState) Format(f fmt.State, _ rune)   { redact(f) }
 func (epochKeys) Format(f fmt.State, _ rune)     { redact(f) }
+func (pastEpoch) Format(f fmt.State, _ rune)     { redact(f) }
+func (heldState) Format(f fmt.State, _ rune)     { redact(f) }
 func (*group) Format(f fmt.State, _ rune)        { redact(f) }
 func (*engine) Format(f fmt.State, _ rune)       { redact(f) }
 

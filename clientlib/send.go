@@ -280,6 +280,12 @@ func (e *engine) readBack(tx *state.Tx, g *group, r *row, at relay.Position, d *
 	if r.rec.Epoch != g.mls.Epoch() {
 		return e.takeBack(tx, r)
 	}
+	if member, ok := g.mls.Member(g.mls.OwnLeaf()); ok && r.rec.Kind == payloadJoined {
+		keys := leafKeys{Reader: publicKey(e.id.Secret.readerKey(g.rec.Queue, e.reader(g)))}
+		if err := e.retireReader(tx, g, member, &keys, d); err != nil {
+			return err
+		}
+	}
 	return e.settle(tx, g, r, at)
 }
 

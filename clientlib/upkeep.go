@@ -84,6 +84,9 @@ func (e *engine) start() {
 		e.fail(err)
 		return
 	}
+	if e.resumeKnocks() != nil {
+		return
+	}
 	e.sweepPackages()
 	e.keepUp()
 	e.tick()
@@ -96,6 +99,7 @@ const tickEvery = 20 * time.Second
 func (e *engine) tick() {
 	e.flushInvites()
 	e.flushConfigure()
+	e.flushKnocks()
 	for _, g := range e.groups {
 		e.advance(g)
 	}
@@ -106,7 +110,7 @@ func (e *engine) tick() {
 func (e *engine) relays() map[string]bool {
 	out := map[string]bool{e.id.Relay: true}
 	for _, g := range e.groups {
-		if g.live() {
+		if g.live() || e.knocking[g.id] != nil {
 			out[g.rec.Relay] = true
 		}
 	}
