@@ -37,8 +37,18 @@ func (l listenerConfig) check() error {
 	if l.quic() && len(l.ProxyFrom) > 0 {
 		return errors.New("quic does not go with proxy-from: no proxy says who sent a UDP packet")
 	}
+	for _, p := range l.ProxyFrom {
+		if p.Addr().Is4() && p.Bits() < leastProxyBits4 || p.Addr().Is6() && p.Bits() < leastProxyBits6 {
+			return fmt.Errorf("proxy-from has %s: whoever is in it is believed about where clients come from, so say which addresses the proxies have", p)
+		}
+	}
 	return nil
 }
+
+// leastProxyBits4 and leastProxyBits6 bound a network of proxies: the largest private ones. A
+// larger one holds strangers, who could say that they come from anywhere, and no limit by
+// address would hold them.
+const leastProxyBits4, leastProxyBits6 = 8, 7
 
 // dialable tells whether clients can be given the listener's address.
 func (l listenerConfig) dialable() bool {
