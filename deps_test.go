@@ -256,10 +256,10 @@ var rules = map[string]rule{
 	},
 	"cmd/sealpost/bench": {
 		may: []string{
-			"mls", "relay", "relay/relayclient", "keyserver", "clientlib", "clientlib/content", "internal/shard", "internal/measure", "internal/wire",
+			"mls", "relay", "relay/relayclient", "keyserver", "clientlib", "clientlib/content", "internal/certpin", "internal/shard", "internal/measure", "internal/wire",
 		},
-		modules: []string{modBadger, modCrypto, modSQLite, modSys},
-		why:     "figures: a load from outside, and beside it the bare store that it is compared with; wire to lay out a large group without growing it",
+		modules: []string{modBadger, modCoder, modCrypto, modQUIC, modSQLite, modSys, modWebTrans},
+		why:     "figures: a load from outside, and beside it the bare store or server that it is compared with; wire to lay out a large group without growing it",
 	},
 	"cmd/sealpost": {
 		may: []string{

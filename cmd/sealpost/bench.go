@@ -94,7 +94,7 @@ func benchRelay(ctx context.Context, dir string) (bench.Relay, error) {
 	ctx, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- srv.run(ctx, all, time.Second) }()
-	return bench.Relay{Address: told[0].relay, Syncs: srv.relay.Syncs, Close: func() error {
+	return bench.Relay{Address: told[0].relay, Syncs: srv.relay.Syncs, Erased: srv.relay.Erased, Close: func() error {
 		stop()
 		return <-ended
 	}}, nil

@@ -139,6 +139,9 @@ func Open(cfg Config) (*Server, error) {
 // batch of mutations.
 func (s *Server) Syncs() uint64 { return s.store.Syncs() }
 
+// Erased returns how many entries the store has erased since Open.
+func (s *Server) Erased() uint64 { return s.store.Erased() }
+
 // Failed is closed when the store has failed: nothing is accepted any more until it is opened
 // again. Sessions go on, for reading what is there.
 func (s *Server) Failed() <-chan struct{} { return s.store.Failed() }

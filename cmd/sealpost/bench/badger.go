@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	mathrand "math/rand/v2"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -46,30 +45,16 @@ type badgerRequest struct {
 // the relay's options, transactions and syncs, and nothing else.
 func writeBadger(ctx context.Context, d *measure.Desk, _ Cast) error {
 	return measure.Serve(d, func(q badgerRequest) (done loadDone, err error) {
-		db, err := badger.OpenManaged(shard.Options(filepath.Join(q.Dir, "badger")).WithLogger(nil))
-		if err != nil {
-			return done, err
-		}
-		defer db.Close()
-		log, err := shard.OpenLog(filepath.Join(q.Dir, "badger"))
-		if err != nil {
-			return done, err
-		}
-		defer log.Close()
-		mark, err := os.Create(filepath.Join(q.Dir, "mark"))
-		if err != nil {
-			return done, err
-		}
-		defer mark.Close()
-		w := newRawWriter(db, log, mark, q.Queues)
-		if err := w.write(ctx, q.Warm); err != nil {
-			return done, err
-		}
-		start := time.Now()
-		if err := w.write(ctx, q.Messages); err != nil {
-			return done, err
-		}
-		return loadDone{Messages: q.Messages, Seconds: time.Since(start).Seconds()}, nil
+		return withWriter(q.Dir, q.Queues, func(w *rawWriter) (loadDone, error) {
+			if err := w.write(ctx, q.Warm); err != nil {
+				return loadDone{}, err
+			}
+			start := time.Now()
+			if err := w.write(ctx, q.Messages); err != nil {
+				return loadDone{}, err
+			}
+			return loadDone{Messages: q.Messages, Seconds: time.Since(start).Seconds()}, nil
+		})
 	})
 }
 
@@ -87,7 +72,7 @@ type rawWriter struct {
 }
 
 func newRawWriter(db *badger.DB, log *shard.Log, mark *os.File, queues int) *rawWriter {
-	w := &rawWriter{db: db, log: log, mark: mark, queues: make([][20]byte, queues), seqs: make([]uint64, queues), noise: make([]byte, 1<<20)}
+	w := &rawWriter{db: db, log: log, mark: mark, queues: make([][20]byte, queues), seqs: make([]uint64, queues), noise: make([]byte, 64<<10)}
 	var seed [32]byte
 	_, _ = rand.Read(seed[:])
 	w.random = mathrand.NewChaCha8(seed)
@@ -111,17 +96,37 @@ func (w *rawWriter) write(ctx context.Context, messages int) error {
 
 // writeBatch commits and syncs n messages, then the mark.
 func (w *rawWriter) writeBatch(n int) error {
+	return w.batchOf(func(txn *badger.Txn) error { return w.put(txn, n) })
+}
+
+// batchOf commits and syncs what fn writes, with a batch record, then the mark.
+func (w *rawWriter) batchOf(fn func(*badger.Txn) error) error {
 	w.batch++
 	txn := w.db.NewTransactionAt(w.batch-1, true)
 	defer txn.Discard()
+	if err := fn(txn); err != nil {
+		return err
+	}
+	record := binary.BigEndian.AppendUint16([]byte{batchRecord.kind, 'b'}, uint16(w.batch))
+	if err := txn.Set(record, w.value(batchRecord)); err != nil {
+		return err
+	}
+	if err := w.log.Commit(txn, w.batch); err != nil {
+		return err
+	}
+	w.db.SetDiscardTs(w.batch)
+	return w.writeMark()
+}
+
+// put writes the records of n messages.
+func (w *rawWriter) put(txn *badger.Txn, n int) error {
 	touched := make(map[int]bool)
 	for range n {
 		q := w.sent % len(w.queues)
 		w.sent++
 		w.seqs[q]++
 		touched[q] = true
-		entry := binary.BigEndian.AppendUint64(append([]byte{entryRecord.kind}, w.queues[q][:]...), w.seqs[q])
-		if err := txn.Set(entry, w.value(entryRecord)); err != nil {
+		if err := txn.Set(w.entry(q, w.seqs[q]), w.value(entryRecord)); err != nil {
 			return err
 		}
 		memory := make([]byte, memoryRecord.key)
@@ -137,15 +142,7 @@ func (w *rawWriter) writeBatch(n int) error {
 			return err
 		}
 	}
-	record := binary.BigEndian.AppendUint16([]byte{batchRecord.kind, 'b'}, uint16(w.batch))
-	if err := txn.Set(record, w.value(batchRecord)); err != nil {
-		return err
-	}
-	if err := w.log.Commit(txn, w.batch); err != nil {
-		return err
-	}
-	w.db.SetDiscardTs(w.batch)
-	return w.writeMark()
+	return nil
 }
 
 // value returns bytes that were not written yet in this order.

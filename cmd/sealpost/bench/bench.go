@@ -1,5 +1,5 @@
-// Package bench measures Sealpost against what it stands on: the disk, Badger, SQLite, the
-// primitives of its cryptography. Every figure is made by internal/measure's method; its
+// Package bench measures Sealpost against what it stands on: the disk, Badger, SQLite, bare
+// servers over TLS and QUIC, the primitives of its cryptography. Every figure is made by internal/measure's method; its
 // About says what it compares.
 //
 // Start with [Run]. It is what "sealpost bench" does. Everything that is measured runs in
@@ -40,6 +40,7 @@ type Options struct {
 type Relay struct {
 	Address relay.Address
 	Syncs   func() uint64 // as of internal/shard
+	Erased  func() uint64 // messages since it began
 	Close   func() error  // drains it
 }
 

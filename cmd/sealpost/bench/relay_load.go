@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -20,10 +19,16 @@ const envelopeSize = relay.MinEnvelope
 
 // loadRequest asks the load generator for one thing; the fields of the others are empty.
 type loadRequest struct {
-	Open   *openLoad `json:",omitempty"` // first of all
-	Append int       `json:",omitempty"` // messages in all, over all connections
-	Lone   bool      `json:",omitempty"` // with Append: one connection alone, one message at a time
-	Read   bool      `json:",omitempty"` // reads all queues from their beginning
+	Open    *openLoad `json:",omitempty"` // first of all
+	Append  int       `json:",omitempty"` // messages in all, over all connections
+	Lone    bool      `json:",omitempty"` // with Append: one connection alone, one message at a time
+	Read    bool      `json:",omitempty"` // reads all queues from their beginning
+	Live    int       `json:",omitempty"` // messages in all, each waited for by a reader: see live.go
+	Cycle   int       `json:",omitempty"` // messages in all, each read and acked: see cycle.go
+	Fetch   int       `json:",omitempty"` // times to read the first entries of a queue: see fetch.go
+	First   int       `json:",omitempty"` // with Fetch: so many entries, at most what is there
+	Connect int       `json:",omitempty"` // times to connect, attach everywhere, and leave: see connect.go
+	Fan     int       `json:",omitempty"` // messages, each waited for by all readers: see fan.go
 }
 
 // openLoad says who loads the relay.
@@ -33,6 +38,9 @@ type openLoad struct {
 	Queues      int // of each connection
 	Window      int // messages of a connection that wait for their answer
 	Transport   relayclient.Transport
+	Attach      bool // each connection reads its queues from now on, and stays
+	Readers     int  // more of each queue, which are never there
+	Fan         bool // all connections read one queue of the first one, and stay
 }
 
 // loadDone is what was done, and how long it took.
@@ -40,6 +48,7 @@ type loadDone struct {
 	Messages int
 	Seconds  float64
 	Median   float64 // of the time from a message to its answer, in µs
+	P99      float64 // the same, of a live message
 }
 
 // rate returns messages per second.
@@ -59,6 +68,16 @@ func makeLoad(ctx context.Context, d *measure.Desk, _ Cast) error {
 			return l.append(q.Append)
 		case q.Read:
 			return l.read()
+		case q.Live > 0:
+			return l.live(q.Live)
+		case q.Cycle > 0:
+			return l.cycle(q.Cycle)
+		case q.Fetch > 0:
+			return l.fetch(q.Fetch, q.First)
+		case q.Connect > 0:
+			return l.connect(ctx, q.Connect)
+		case q.Fan > 0:
+			return l.fan(q.Fan)
 		}
 		return loadDone{}, errors.New("an empty request")
 	})
@@ -67,66 +86,24 @@ func makeLoad(ctx context.Context, d *measure.Desk, _ Cast) error {
 // load holds connections to one relay, each with queues of its own.
 type load struct {
 	openLoad
+	address        relay.Address
 	writer, reader ed25519.PrivateKey
 	envelope       []byte
 	clients        []*client
+	fanned         fanned
 }
 
 // client is one connection.
 type client struct {
 	*load
-	conn   *relayclient.Conn
-	queues []relay.QueueID
-	starts []relay.Position // of the queues' logs
-	sent   uint64
-}
-
-func (l *load) open(ctx context.Context, q openLoad) error {
-	address, err := relay.ParseAddress(q.Address)
-	if err != nil {
-		return err
-	}
-	l.openLoad, l.envelope = q, make([]byte, envelopeSize)
-	for _, key := range []*ed25519.PrivateKey{&l.writer, &l.reader} {
-		if _, *key, err = ed25519.GenerateKey(rand.Reader); err != nil {
-			return err
-		}
-	}
-	for range q.Connections {
-		conn, err := relayclient.Dial(ctx, address, relayclient.Options{Transports: []relayclient.Transport{q.Transport}})
-		if err != nil {
-			return err
-		}
-		c := &client{load: l, conn: conn}
-		l.clients = append(l.clients, c)
-		if err := c.createQueues(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *client) createQueues() error {
-	public := func(k ed25519.PrivateKey) relay.PublicKey { return relay.PublicKey(k.Public().(ed25519.PublicKey)) }
-	for range c.Queues {
-		var queue relay.QueueID
-		_, _ = rand.Read(queue[:])
-		start, err := c.conn.Create(relayclient.CreateParams{
-			Queue: queue, Admin: c.reader, Admins: []relay.PublicKey{public(c.reader)},
-			Writer: new(public(c.writer)), Readers: []relay.PublicKey{public(c.reader)},
-		}).Result()
-		if err != nil {
-			return fmt.Errorf("creating a queue: %w", err)
-		}
-		c.queues, c.starts = append(c.queues, queue), append(c.starts, start)
-	}
-	return nil
-}
-
-func (l *load) close() {
-	for _, c := range l.clients {
-		_ = c.conn.Close()
-	}
+	conn    *relayclient.Conn
+	number  int
+	window  int
+	queues  []relay.QueueID
+	starts  []relay.Position // of the queues' logs
+	streams []*relayclient.Stream
+	sent    uint64
+	changes int // CONFIGUREs
 }
 
 // each runs fn for every connection at once, and returns how long that took.
@@ -162,18 +139,20 @@ func (l *load) append(messages int) (done loadDone, err error) {
 // alone sends so many messages one after the other, on the first connection.
 func (l *load) alone(messages int) (loadDone, error) {
 	first := &load{openLoad: l.openLoad, clients: l.clients[:1]}
-	l.clients[0].Window, first.Window = 1, 1
+	window := l.clients[0].window
+	l.clients[0].window = 1
+	defer func() { l.clients[0].window = window }()
 	return first.append(messages)
 }
 
-// append sends n messages to the queues in turn, with Window of them on their way. It
+// append sends n messages to the queues in turn, with its window of them on their way. It
 // returns how many µs each of them took.
 func (c *client) append(n int) ([]float64, error) {
 	type sent struct {
 		call *relayclient.Call
 		at   time.Time
 	}
-	flight := make([]sent, c.Window)
+	flight := make([]sent, c.window)
 	times := make([]float64, 0, n)
 	take := func(s *sent) error {
 		if s.call == nil {
@@ -185,22 +164,26 @@ func (c *client) append(n int) ([]float64, error) {
 		return err
 	}
 	for i := range n {
-		place := &flight[i%c.Window]
+		place := &flight[i%c.window]
 		if err := take(place); err != nil {
 			return nil, fmt.Errorf("a message was not accepted: %w", err)
 		}
-		c.sent++
-		var id relay.IdempotencyID
-		binary.BigEndian.PutUint64(id[:], c.sent)
-		queue := c.queues[c.sent%uint64(len(c.queues))]
-		place.at, place.call = time.Now(), c.conn.Append(queue, id, c.writer, c.envelope)
+		place.at, place.call = time.Now(), c.send(int(c.sent%uint64(len(c.queues))))
 	}
-	for i := range c.Window { // oldest first, though the order matters to nobody
-		if err := take(&flight[(n+i)%c.Window]); err != nil {
+	for i := range c.window { // oldest first, though the order matters to nobody
+		if err := take(&flight[(n+i)%c.window]); err != nil {
 			return nil, fmt.Errorf("a message was not accepted: %w", err)
 		}
 	}
 	return times, nil
+}
+
+// send sends a message to the connection's queue of this number.
+func (c *client) send(queue int) *relayclient.Call {
+	c.sent++
+	var id relay.IdempotencyID
+	binary.BigEndian.PutUint64(id[:], c.sent)
+	return c.conn.Append(c.queues[queue], id, c.writer, c.envelope)
 }
 
 // read reads everything that was sent, one queue after the other on each connection.

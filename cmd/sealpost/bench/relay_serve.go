@@ -13,6 +13,7 @@ import (
 type relayRequest struct {
 	Dir      string `json:",omitempty"` // the first request has one
 	Resident bool   `json:",omitempty"` // collect garbage, and say what is left
+	Erased   uint64 `json:",omitempty"` // wait until so many messages are erased
 }
 
 // relayCounts is what a relay process has used since it began.
@@ -35,6 +36,9 @@ func serveRelay(ctx context.Context, d *measure.Desk, c Cast) error {
 		}
 		if r.Close == nil {
 			return a, errors.New("the relay has no folder yet")
+		}
+		for r.Erased() < q.Erased && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
 		}
 		a.Address, a.Syncs = r.Address.String(), r.Syncs()
 		if q.Resident {

@@ -24,7 +24,11 @@ type role func(ctx context.Context, d *measure.Desk, c Cast) error
 var roles = map[string]role{
 	"relay":  serveRelay,
 	"load":   makeLoad,
+	"echo":   serveEcho,
+	"echoes": makeEcho,
 	"badger": writeBadger,
+	"raw":    useBadger,
+	"verify": verifyProofs,
 	"disk":   syncDisk,
 	"mls":    computeMLS,
 	"client": useClient,

@@ -23,6 +23,7 @@ func leaving(e *stored) erased {
 // chain goes on after them. The caller saves the header.
 func (w *work) erase(entries []erased, reason relay.GapReason) {
 	h := &w.header
+	w.m.erasing += uint64(len(entries))
 	for i := 0; i < len(entries); {
 		first := i
 		for i < len(entries) && entries[i].seq == entries[first].seq+uint64(i-first) {

@@ -25,6 +25,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/shard"
@@ -160,6 +161,9 @@ func (s *Store) Incarnation() relay.Incarnation { return s.shard.Incarnation() }
 // Syncs returns how often the store has waited for the disk, as in [shard.Store.Syncs].
 func (s *Store) Syncs() uint64 { return s.shard.Syncs() }
 
+// Erased returns how many entries were erased since Open, in batches that are on disk.
+func (s *Store) Erased() uint64 { return s.machine.erased.Load() }
+
 // Close writes the last acks, answers what was submitted and closes the store. Attachments
 // end with nothing more to read.
 func (s *Store) Close() error {
@@ -186,6 +190,8 @@ type machine struct {
 	armed     []sleeper       // readers whose wake handle this batch set
 	refused   map[string]full // by queue name: what a quota refused last
 	walks     int             // searches for room over quota
+	erasing   uint64          // entries that this batch erases
+	erased    atomic.Uint64   // what Erased returns
 }
 
 // namer derives record names; the shard's store.
@@ -216,9 +222,10 @@ func (m *machine) Apply(tx *shard.Tx, env shard.Env, op shard.Op) any {
 // Applied implements [shard.Committer]: attached readers learn of a batch when it is on disk
 // and visible, and so does whoever wakes the others.
 func (m *machine) Applied() (committed func()) {
-	touched, armed := m.touched, m.armed
-	m.touched, m.armed = nil, nil
+	touched, armed, erasing := m.touched, m.armed, m.erasing
+	m.touched, m.armed, m.erasing = nil, nil, 0
 	return func() {
+		m.erased.Add(erasing)
 		for name := range touched {
 			m.readers.wake(name)
 		}
