@@ -57,35 +57,52 @@ func (a *acks) flush() {
 	a.mu.Unlock()
 	op := make(ackOp, 0, len(waiting))
 	for p, seq := range waiting {
-		op = append(op, ackItem{p, seq})
+		op = append(op, ackItem{place: p, seq: seq})
 	}
 	slices.SortFunc(op, func(x, y ackItem) int { return slices.Compare(x.queue[:], y.queue[:]) })
-	store(a.shard, op)
+	// What was acked goes now, however much it is, and not with a sweep an hour later: what
+	// lies there costs disk, and each later operation of the queue walks over it.
+	for more := store(a.shard, op); len(more) > 0 && !a.stopped(); {
+		more = store(a.shard, more)
+	}
 }
 
-// store submits acks, cut into operations of bounded size, and waits. A queue that cannot be
-// read fails the operation that it is in: then each goes alone, and only that queue's are lost.
-func store(s *shard.Store, op ackOp) {
+func (a *acks) stopped() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.done
+}
+
+// store submits acks, cut into operations of bounded size, and waits. It returns an ack of
+// nothing for each queue in which more is left to erase. A queue that cannot be read fails the
+// operation that it is in: then each goes alone, and only that queue's are lost.
+func store(s *shard.Store, op ackOp) (more ackOp) {
 	var stored sync.WaitGroup
 	var mu sync.Mutex
 	var failed ackOp
-	for part := range slices.Chunk(op, ackBatch) {
+	submit := func(part ackOp) {
 		stored.Add(1)
-		s.Submit(part, func(_ any, err error) {
-			if len(part) > 1 && errors.Is(err, shard.ErrCorrupt) {
-				mu.Lock()
+		s.Submit(part, func(answer any, err error) {
+			mu.Lock()
+			switch left, ok := answer.(ackOp); {
+			case ok:
+				more = append(more, left...)
+			case len(part) > 1 && errors.Is(err, shard.ErrCorrupt):
 				failed = append(failed, part...)
-				mu.Unlock()
 			}
+			mu.Unlock()
 			stored.Done()
 		})
 	}
-	stored.Wait()
-	for i := range failed {
-		stored.Add(1)
-		s.Submit(failed[i:i+1], func(any, error) { stored.Done() })
+	for part := range slices.Chunk(op, ackBatch) {
+		submit(part)
 	}
 	stored.Wait()
+	for i := range failed {
+		submit(failed[i : i+1])
+	}
+	stored.Wait()
+	return more
 }
 
 // settle takes back a timer that has not fired. The caller holds mu.
@@ -111,7 +128,8 @@ type ackOp []ackItem
 
 type ackItem struct {
 	place
-	seq uint64
+	seq  uint64
+	more bool // an earlier operation left what was acked
 }
 
 // Size implements [shard.Op].
@@ -120,8 +138,10 @@ func (op ackOp) Size() int { return 200 * len(op) }
 // Releases implements [shard.Releaser]: acks are what makes room.
 func (ackOp) Releases() bool { return true }
 
-// ack applies acks. They come sorted by queue.
-func (m *machine) ack(tx *shard.Tx, env shard.Env, t meta, op ackOp) {
+// ack applies acks. They come sorted by queue. It erases at most ackErase entries, and returns
+// an ack of nothing for each queue that has more to erase.
+func (m *machine) ack(tx *shard.Tx, env shard.Env, t meta, op ackOp) (more ackOp) {
+	room := ackErase
 	for len(op) > 0 {
 		n := 1
 		for n < len(op) && op[n].queue == op[0].queue {
@@ -129,19 +149,25 @@ func (m *machine) ack(tx *shard.Tx, env shard.Env, t meta, op ackOp) {
 		}
 		b, ok, err := openQueue(tx, m.namer, m.relayKey, op[0].queue)
 		if err != nil {
-			return
+			return nil
 		}
 		if ok && b.header.State != stateGone {
 			w := &work{books: b, m: m, tx: tx, now: env.Now, day: t.Day}
-			w.ackAll(op[:n])
+			if w.ackAll(op[:n], &room) {
+				more = append(more, ackItem{place: op[0].place, more: true})
+			}
 		}
 		op = op[n:]
 	}
+	return more
 }
 
-func (w *work) ackAll(items []ackItem) {
+// ackAll applies the acks of one queue, and erases what they let go while there is room. more
+// tells that something is left.
+func (w *work) ackAll(items []ackItem, room *int) (more bool) {
 	behind := false
 	for _, it := range items {
+		behind = behind || it.more
 		p, ok, err := w.reader(it.reader)
 		if err != nil || !ok || p.State == readerTicket {
 			continue
@@ -157,8 +183,15 @@ func (w *work) ackAll(items []ackItem) {
 			w.setReader(it.reader, p)
 		}
 	}
-	if behind || w.header.Swept < w.header.Acked {
-		w.eraseAcked()
-		w.save()
+	if !behind && w.header.Swept >= w.header.Acked {
+		return false
 	}
+	if *room <= 0 {
+		return true
+	}
+	before := w.header.Swept
+	more = w.eraseAcked()
+	*room -= int(w.header.Swept - before)
+	w.save()
+	return more
 }

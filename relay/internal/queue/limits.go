@@ -32,6 +32,7 @@ const (
 	// What one operation erases at most, so that no batch waits long for it; the rest
 	// follows with the next ack or sweep.
 	eraseEntries = 256
+	ackErase     = 2048     // by the acks of one operation, which may be of many queues: a batch has room for so many records only
 	roomEntries  = 4096     // over quota, where the largest envelope may need 1024 small ones
 	eraseBytes   = 16 << 10 // walked over for each of them
 	eraseRecords = 1000     // of an erased queue or of old answers

@@ -161,7 +161,8 @@ func (s *Store) Incarnation() relay.Incarnation { return s.shard.Incarnation() }
 // Syncs returns how often the store has waited for the disk, as in [shard.Store.Syncs].
 func (s *Store) Syncs() uint64 { return s.shard.Syncs() }
 
-// Erased returns how many entries were erased since Open, in batches that are on disk.
+// Erased returns how many entries were erased since Open, in batches that are on disk. What an
+// operation erased that failed later, as on a damaged record, is counted with them.
 func (s *Store) Erased() uint64 { return s.machine.erased.Load() }
 
 // Close writes the last acks, answers what was submitted and closes the store. Attachments
@@ -208,7 +209,7 @@ func (m *machine) Apply(tx *shard.Tx, env shard.Env, op shard.Op) any {
 	case *mutation:
 		return m.mutate(tx, env, t, op)
 	case ackOp:
-		m.ack(tx, env, t, op)
+		return m.ack(tx, env, t, op)
 	case sweepOp:
 		return m.sweep(tx, env, t, op)
 	case *blobOp:
