@@ -44,6 +44,9 @@ type Figure struct {
 	Over  Side
 	Sides string // unit of what the two sides return, if there are two
 	Bound Bound
+	// Rounds, if set, is how many there are, whatever Run is asked for: a side that takes
+	// minutes is measured once.
+	Rounds int
 	// Heap, if set, returns what an operation of Of allocates on the heap, as a median of the
 	// rounds. It is called once they are over.
 	Heap func() (allocs, bytes float64)
@@ -107,6 +110,9 @@ type Result struct {
 func (f Figure) Run(ctx context.Context, rounds int, say func(string)) (Result, error) {
 	if rounds < MinRounds {
 		return Result{}, ErrRounds
+	}
+	if f.Rounds > 0 {
+		rounds = f.Rounds
 	}
 	var ratios, of, over []float64
 	for round := range rounds {

@@ -82,6 +82,8 @@ type bench struct {
 	program measure.Program
 	dir     string
 	quick   bool
+	aged    *aged  // of the store that lived through a million messages, once it has
+	pending string // folder of the store with a million entries, once it is filled
 }
 
 // count is how many of something a side does: n, or few in a quick run.

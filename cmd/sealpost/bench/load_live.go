@@ -94,23 +94,24 @@ func (c *client) take(messages int) error {
 	counts := make(chan int)
 	done := make(chan struct{})
 	defer close(done)
-	for _, stream := range c.streams {
+	for i, stream := range c.streams {
 		go func() {
 			for event := range stream.Events() {
+				select {
+				case <-done: // what comes now is for others
+					return
+				default:
+				}
 				delivery, ok := event.(relayclient.Delivery)
 				if !ok {
 					continue // a gap of what was acked
 				}
-				stream.Ack(delivery.Entries[len(delivery.Entries)-1].Position.Seq)
+				c.starts[i] = delivery.Entries[len(delivery.Entries)-1].Position
+				stream.Ack(c.starts[i].Seq)
 				select {
 				case counts <- len(delivery.Entries):
 				case <-done:
 					return
-				}
-				select {
-				case <-done:
-					return
-				default:
 				}
 			}
 		}()

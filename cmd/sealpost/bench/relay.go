@@ -20,7 +20,7 @@ const (
 
 // relay lists the figures of the area relay.
 func (b *bench) relay() []measure.Figure {
-	return slices.Concat(b.relayThroughput(), b.relayCost(), b.relayStore(), b.relayReach(), b.relayIdle())
+	return slices.Concat(b.relayThroughput(), b.relayCost(), b.relayStore(), b.relayReach(), b.relayIdle(), b.relayMillion())
 }
 
 // relayThroughput lists the figures of accepting messages.
@@ -82,19 +82,22 @@ func busyOver(t relayclient.Transport) openLoad {
 
 // withRelay runs fn with a relay on a fresh store and a load generator, each a process.
 func (b *bench) withRelay(ctx context.Context, open openLoad, fn func(relay, load *measure.Child) error) error {
-	return b.inFolder(func(dir string) error {
-		return b.with(ctx, "relay", func(relay *measure.Child) error {
-			var counts relayCounts
-			if err := relay.Ask(relayRequest{Dir: dir}, &counts); err != nil {
+	return b.inFolder(func(dir string) error { return b.withRelayIn(ctx, dir, open, fn) })
+}
+
+// withRelayIn is withRelay for a store in dir.
+func (b *bench) withRelayIn(ctx context.Context, dir string, open openLoad, fn func(relay, load *measure.Child) error) error {
+	return b.with(ctx, "relay", func(relay *measure.Child) error {
+		var counts relayCounts
+		if err := relay.Ask(relayRequest{Dir: dir}, &counts); err != nil {
+			return err
+		}
+		open.Address = counts.Address
+		return b.with(ctx, "load", func(load *measure.Child) error {
+			if err := load.Ask(loadRequest{Open: &open}, &loadDone{}); err != nil {
 				return err
 			}
-			open.Address = counts.Address
-			return b.with(ctx, "load", func(load *measure.Child) error {
-				if err := load.Ask(loadRequest{Open: &open}, &loadDone{}); err != nil {
-					return err
-				}
-				return fn(relay, load)
-			})
+			return fn(relay, load)
 		})
 	})
 }

@@ -20,8 +20,10 @@ type relayRequest struct {
 type relayCounts struct {
 	Address  string
 	Syncs    uint64
+	Erased   uint64 // messages
 	CPU      time.Duration
-	Resident uint64 // KiB, if asked for
+	Resident uint64  // KiB, if asked for
+	Opened   float64 // seconds that opening took
 }
 
 // serveRelay is the role of the server.
@@ -30,9 +32,11 @@ func serveRelay(ctx context.Context, d *measure.Desk, c Cast) error {
 	err := measure.Serve(d, func(q relayRequest) (a relayCounts, err error) {
 		if q.Dir != "" {
 			// Not ctx: it ends before the sessions are drained.
+			start := time.Now()
 			if r, err = c.Serve(context.WithoutCancel(ctx), q.Dir); err != nil {
 				return a, err
 			}
+			a.Opened = time.Since(start).Seconds()
 		}
 		if r.Close == nil {
 			return a, errors.New("the relay has no folder yet")
@@ -40,7 +44,7 @@ func serveRelay(ctx context.Context, d *measure.Desk, c Cast) error {
 		for r.Erased() < q.Erased && ctx.Err() == nil {
 			time.Sleep(time.Millisecond)
 		}
-		a.Address, a.Syncs = r.Address.String(), r.Syncs()
+		a.Address, a.Syncs, a.Erased = r.Address.String(), r.Syncs(), r.Erased()
 		if q.Resident {
 			debug.FreeOSMemory()
 			if a.Resident, err = measure.Resident(); err != nil {

@@ -1,7 +1,9 @@
 package bench
 
 import (
+	"io/fs"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,4 +15,13 @@ func syncData(f *os.File) error {
 			return err
 		}
 	}
+}
+
+// allocated returns how many bytes of the disk a file takes: Badger's logs are longer than what
+// is in them.
+func allocated(info fs.FileInfo) int64 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return stat.Blocks * 512
+	}
+	return info.Size()
 }
