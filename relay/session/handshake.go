@@ -10,11 +10,18 @@ import (
 	"github.com/sealpost/sealpost/relay"
 )
 
+// suite is what seals records. A handshake has another with its own keys (see dh).
 var suite = noise.NewCipherSuite(noise.DH25519, noise.CipherChaChaPoly, noise.HashSHA256)
 
-func newHandshake(random io.Reader, initiator bool, static noise.DHKey, peer []byte) (*noise.HandshakeState, error) {
+// newHandshake begins a handshake, of the relay that holds key, or of a client, who has none,
+// with the relay of the public key peer.
+func newHandshake(random io.Reader, key PrivateKey, peer []byte) (*noise.HandshakeState, error) {
+	keys, static, initiator := &dh{static: key.key}, noise.DHKey{}, key.key == nil
+	if !initiator {
+		static = noise.DHKey{Private: staticName, Public: key.key.PublicKey().Bytes()}
+	}
 	return noise.NewHandshakeState(noise.Config{
-		CipherSuite:   suite,
+		CipherSuite:   noise.NewCipherSuite(keys, noise.CipherChaChaPoly, noise.HashSHA256),
 		Random:        random,
 		Pattern:       noise.HandshakeNK,
 		Initiator:     initiator,
@@ -26,7 +33,7 @@ func newHandshake(random io.Reader, initiator bool, static noise.DHKey, peer []b
 
 // clientHandshake sends e, es and reads e, ee (Noise section 7.5, pattern NK).
 func (s *Session) clientHandshake(relayKey relay.RelayKey) error {
-	state, err := newHandshake(s.random, true, noise.DHKey{}, relayKey[:])
+	state, err := newHandshake(s.random, PrivateKey{}, relayKey[:])
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrHandshake, err)
 	}
@@ -90,7 +97,7 @@ func (s *Session) serverHandshake(key PrivateKey, take func() error, give func()
 // answerHello computes the second record of the first, and what follows from both. A version
 // of zero is that of a client with none in common with us, who is told so.
 func (s *Session) answerHello(key PrivateKey, first []byte) (second []byte, version uint16, err error) {
-	state, err := newHandshake(s.random, false, key.keypair(), nil)
+	state, err := newHandshake(s.random, key, nil)
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", ErrHandshake, err)
 	}

@@ -6,8 +6,6 @@ import (
 	"io"
 	"log/slog"
 
-	"github.com/flynn/noise"
-
 	"github.com/sealpost/sealpost/relay"
 )
 
@@ -28,10 +26,6 @@ func NewPrivateKey(secret [32]byte) (PrivateKey, error) {
 
 // Public returns the public half, which stands in the relay's address.
 func (k PrivateKey) Public() relay.RelayKey { return relay.RelayKey(k.key.PublicKey().Bytes()) }
-
-func (k PrivateKey) keypair() noise.DHKey {
-	return noise.DHKey{Private: k.key.Bytes(), Public: k.key.PublicKey().Bytes()}
-}
 
 // Format prints "redacted" for every verb.
 func (PrivateKey) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "redacted") }
