@@ -88,20 +88,24 @@ func (c *crowd) start() {
 	}
 }
 
-// in has every member dial until it is in, and returns when the last one is. They all begin at
-// once. early gets each member as it comes in; nil: nobody wants to know.
-func (c *crowd) in(early func(*member)) {
+// in has every member dial until it is in, so many of them at once, and returns when the last
+// one is.
+func (c *crowd) in(atOnce int, came func(*member)) {
 	var all sync.WaitGroup
+	room := make(chan struct{}, atOnce)
 	for _, m := range c.all {
+		room <- struct{}{}
 		all.Go(func() {
 			m.come()
-			if early != nil {
-				early(m)
-			}
+			came(m)
+			<-room
 		})
 	}
 	all.Wait()
 }
+
+// gently is how many members come in at once where that is not what a test is about.
+const gently = 50
 
 // leave ends every member's session.
 func (c *crowd) leave() {

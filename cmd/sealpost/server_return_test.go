@@ -19,7 +19,7 @@ func TestR11_EverybodyComesBack(t *testing.T) {
 	c := gather(t, *clients, 10)
 	defer c.leave()
 	begin := time.Now()
-	c.in(nil)
+	c.in(gently, func(*member) {})
 	failures := 0
 	for _, m := range c.all {
 		failures -= m.failures
@@ -33,7 +33,7 @@ func TestR11_EverybodyComesBack(t *testing.T) {
 	var talked []time.Duration // how long a message of the first of them took to be accepted
 	var talking sync.WaitGroup
 	all := make(chan struct{})
-	c.in(func(m *member) {
+	c.in(len(c.all), func(m *member) {
 		mu.Lock()
 		defer mu.Unlock()
 		back = append(back, time.Since(begin))

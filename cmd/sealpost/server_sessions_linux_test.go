@@ -28,7 +28,7 @@ func TestR09_ManySessions(t *testing.T) {
 	defer c.leave()
 	empty := c.server.resident(t)
 	begin := time.Now()
-	c.in(nil)
+	c.in(gently, func(*member) {})
 	t.Logf("%d sessions in %v: %d MiB resident, %d before the first", *sessions, time.Since(begin).Round(time.Second), c.server.resident(t), empty)
 	begin = time.Now()
 	each := time.NewTicker(time.Second)

@@ -5,13 +5,17 @@ import (
 	"slices"
 )
 
-// allowedOrigin: programs send no Origin; a browser always does, and its page must be on
-// the list (ATTACKS R19). Cookies play no part.
+// allowedOrigin: programs send no Origin; a browser does, and its page must be on the list
+// (ATTACKS R19). It sends none with what a page merely embeds (an image, a script), and with
+// a GET of the relay's own origin; then it says by Sec-Fetch-Site whose page it is. Cookies play
+// no part.
 func (s *Server) allowedOrigin(r *http.Request) bool {
 	origins := r.Header.Values("Origin")
 	switch len(origins) {
 	case 0:
-		return true
+		return !slices.ContainsFunc(r.Header.Values("Sec-Fetch-Site"), func(site string) bool {
+			return site != "same-origin" && site != "none" // none: a person typed the address
+		})
 	case 1:
 		return slices.Contains(s.origins, origins[0])
 	}

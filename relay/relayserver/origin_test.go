@@ -45,6 +45,51 @@ func TestR19_Origin(t *testing.T) {
 	upgrade(t, h, "nearly polling", relay.Path+"/polls", nil, []string{relay.Subprotocol}, http.StatusNotFound)
 }
 
+// TestR19_FetchMetadata: what a page of another site embeds comes without Origin, and does not
+// get in either, whatever it asks for.
+func TestR19_FetchMetadata(t *testing.T) {
+	h := listenOver(t, open(t, t.TempDir(), forApp), overPolling3)
+	for name, c := range map[string]struct {
+		sites   []string
+		welcome bool
+	}{
+		"a program":          {nil, true},
+		"our own page":       {[]string{"same-origin"}, true},
+		"an address typed":   {[]string{"none"}, true},
+		"another site":       {[]string{"cross-site"}, false},
+		"a sister":           {[]string{"same-site"}, false},
+		"something new":      {[]string{"elsewhere"}, false},
+		"two, one of it bad": {[]string{"same-origin", "cross-site"}, false},
+	} {
+		for method, path := range map[string]string{
+			http.MethodGet: "/poll/x/0", http.MethodPost: "/poll", http.MethodDelete: "/poll/x", http.MethodConnect: "",
+		} {
+			want := http.StatusNotFound
+			if method == http.MethodConnect { // an upgrade, which has no body and no subprotocol here
+				method, want = http.MethodGet, http.StatusBadRequest
+			}
+			for via, client := range map[string]struct {
+				client *http.Client
+				url    string
+			}{"HTTP/1.1": {h.Client(), h.URL}, "HTTP/3": {h.client3(), h.url3()}} {
+				r, err := http.NewRequestWithContext(t.Context(), method, client.url+relay.Path+path, bytes.NewReader(bytes.Repeat([]byte{0xff}, 100)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header["Sec-Fetch-Site"] = c.sites
+				answer, err := client.client.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = answer.Body.Close()
+				if c.welcome != (answer.StatusCode == want) || !c.welcome && answer.StatusCode != http.StatusForbidden {
+					t.Errorf("%s: %s: %s %s: %d", name, via, method, path, answer.StatusCode)
+				}
+			}
+		}
+	}
+}
+
 func upgrade(t *testing.T, h *endpoint, name, path string, origins, protocols []string, want int) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.URL+path, nil)
