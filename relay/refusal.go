@@ -22,7 +22,7 @@ const (
 	CodeMalformed RefusalCode = 5  // well-formed bytes with contents that the protocol forbids
 	CodeTooLarge  RefusalCode = 6  // the envelope is larger than allowed here
 	CodeLimit     RefusalCode = 7  // too often or too many; limit says of what, retry_ms when again
-	CodeQuota     RefusalCode = 8  // the queue's storage is used up by live readers
+	CodeQuota     RefusalCode = 8  // storage is used up; limit says whose, retry_ms when to ask again
 	CodeClosed    RefusalCode = 9  // DELETE closed the queue
 	CodeReused    RefusalCode = 10 // the idempotency id was used for other bytes
 	CodeRollback  RefusalCode = 11 // the client's position is not in this log; position is the head
@@ -49,7 +49,7 @@ func (c RefusalCode) String() string {
 	return fmt.Sprintf("refusal %d", uint16(c))
 }
 
-// Limit says which limit a [CodeLimit] is about.
+// Limit says which limit a [CodeLimit] or [CodeQuota] is about.
 type Limit uint8
 
 // The limits. A client treats an unknown one like LimitNone.
@@ -67,6 +67,11 @@ const (
 	LimitProofs      Limit = 10 // proofs of this session
 	LimitAttachments Limit = 11 // attachments of this session
 	LimitUploads     Limit = 12 // uploads open in this session
+	LimitStorage     Limit = 13 // QUOTA: the queue's entries, which live readers hold
+	LimitShare       Limit = 14 // QUOTA: this contact writer's entries
+	LimitBlobs       Limit = 15 // QUOTA: the queue's blobs
+	LimitBlobShare   Limit = 16 // QUOTA: this contact writer's blobs
+	LimitRelayBlobs  Limit = 17 // QUOTA: the relay's blobs
 )
 
 // Refusal is the relay's no to one request. It is an error; the sentinels below match it
@@ -74,8 +79,8 @@ const (
 type Refusal struct {
 	Code       RefusalCode
 	Position   *Position     // STALE and ROLLBACK: the head; CONFLICT: the last commit; else nil
-	Limit      Limit         // which one, for LIMIT
-	RetryAfter time.Duration // for LIMIT and BUSY; whole milliseconds, at most 49 days
+	Limit      Limit         // which one, for LIMIT and QUOTA
+	RetryAfter time.Duration // for LIMIT, QUOTA and BUSY; whole milliseconds, at most 49 days
 }
 
 // The sentinels. What the caller does next: UNKNOWN, BAD_PROOF, MALFORMED, TOO_LARGE,

@@ -43,7 +43,7 @@ func (p *peer) attach(f *relay.Attach, room *place) {
 	full := len(p.attachments) >= relay.MaxAttachments
 	p.mu.Unlock()
 	if full {
-		refuse(&relay.Refusal{Code: relay.CodeLimit, Limit: relay.LimitAttachments})
+		refuse(&relay.Refusal{Code: relay.CodeLimit, Limit: relay.LimitAttachments, RetryAfter: retryOpen})
 		return
 	}
 	p.lastID++

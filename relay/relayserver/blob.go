@@ -40,7 +40,7 @@ func (p *peer) storeBlob(f *relay.StoreBlob, answer func(relay.Frame)) {
 	default:
 		u := &upload{id: blobID{f.Queue, f.Blob}, size: f.Size}
 		if !p.blobs.reserve(u) {
-			refuse(&relay.Refusal{Code: relay.CodeLimit, Limit: relay.LimitUploads})
+			refuse(&relay.Refusal{Code: relay.CodeLimit, Limit: relay.LimitUploads, RetryAfter: retryOpen})
 			return
 		}
 		unused, err := p.addBlob(f)

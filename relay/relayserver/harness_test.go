@@ -160,6 +160,9 @@ func (c *client) refused(r relay.Request, want relay.RefusalCode) *relay.Refused
 	if !ok || a.Refusal.Code != want {
 		c.t.Fatalf("%T: answered %+v, want refusal %v", r, a, want)
 	}
+	if counted := want == relay.CodeLimit || want == relay.CodeQuota; counted && (a.Refusal.Limit == relay.LimitNone || a.Refusal.RetryAfter <= 0) {
+		c.t.Errorf("%T: refused with %+v", r, a.Refusal)
+	}
 	return a
 }
 

@@ -48,6 +48,8 @@ const (
 	heardWithin   = 5 * time.Second       // the last frames of a session that is over: a few losses of a bad network, or the next request of a client that polls
 	reconnect     = time.Second           // at least, as advice in GOAWAY, and about as much jitter
 	retryCreate   = relay.IdleTimeout     // longest wait that a refused CREATE is told
+	retryOpen     = time.Second           // until something of the session may have been closed that is one too many
+	retryProofs   = time.Minute           // proofs last as long as the session: until the client may have another
 	retryFull     = 30 * time.Second      // until a blob is tried again on a disk that is nearly full
 	handshakeTime = relay.HandshakeWithin // from upgrade to the second handshake record
 )

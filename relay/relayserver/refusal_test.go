@@ -190,7 +190,7 @@ func TestSessionLimitsOfProofsAndAttachments(t *testing.T) {
 			p.proofs[proof{queue: relay.QueueID(bytes.Repeat([]byte{byte(i), byte(i >> 8)}, 16))}] = struct{}{}
 		}
 		f := c.sign(proveRead(queueID(1), alice)).(*relay.Prove)
-		if r, ok := p.prove(f).(*relay.Refused); !ok || r.Refusal.Limit != relay.LimitProofs {
+		if r, ok := p.prove(f).(*relay.Refused); !ok || r.Refusal.Limit != relay.LimitProofs || r.Refusal.RetryAfter <= 0 {
 			t.Error("a session holds any number of proofs")
 		}
 		p.attachments = make(map[uint64]*attachment)
@@ -199,7 +199,7 @@ func TestSessionLimitsOfProofsAndAttachments(t *testing.T) {
 		}
 		p.proofs[proof{relay.ProveRead, queueID(1), public(alice)}] = struct{}{}
 		p.attach(&relay.Attach{Queue: queueID(1), Reader: public(alice)}, nil)
-		if r, ok := p.out[0].frame.(*relay.Refused); !ok || r.Refusal.Limit != relay.LimitAttachments {
+		if r, ok := p.out[0].frame.(*relay.Refused); !ok || r.Refusal.Limit != relay.LimitAttachments || r.Refusal.RetryAfter <= 0 {
 			t.Error("a session holds any number of attachments")
 		}
 	})

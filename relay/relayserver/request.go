@@ -92,7 +92,7 @@ func (p *peer) show() {
 func (p *peer) prove(f *relay.Prove) relay.Frame {
 	proven := proof{f.Purpose, f.Queue, f.Key}
 	if _, again := p.proofs[proven]; !again && len(p.proofs) >= relay.MaxProofs {
-		return refused(f.Request, &relay.Refusal{Code: relay.CodeLimit, Limit: relay.LimitProofs})
+		return refused(f.Request, &relay.Refusal{Code: relay.CodeLimit, Limit: relay.LimitProofs, RetryAfter: retryProofs})
 	}
 	if err := p.verified(p.inTurn(f)); err != nil {
 		return refused(f.Request, err)

@@ -96,7 +96,7 @@ func (w *work) appendContact(m *relay.Append, key []byte, c contact) (relay.Posi
 	c.settle(w.header.Swept, w.header.Seq)
 	size := uint64(len(m.Envelope))
 	if c.Before.Entries+c.After.Entries >= l.ContactEntries || c.Before.Bytes+c.After.Bytes+size > l.ContactBytes {
-		return relay.Position{}, refuse(relay.CodeQuota)
+		return relay.Position{}, quota(relay.LimitShare, retryStorage)
 	}
 	if refusal := w.makeRoom(w.auth, len(m.Envelope)); refusal != nil {
 		return relay.Position{}, refusal

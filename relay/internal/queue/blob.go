@@ -248,8 +248,11 @@ func (w *work) blobRoom(contactKey []byte, size uint64, days uint16) *relay.Refu
 	if _, err := w.get([]byte{kindStored}, &total); err != nil {
 		return refuse(relay.CodeUnknown)
 	}
-	if w.header.Blobs+n > l.QueueBlobBytes || uint64(total)+n > l.RelayBlobBytes {
-		return refuse(relay.CodeQuota)
+	switch {
+	case w.header.Blobs+n > l.QueueBlobBytes:
+		return quota(relay.LimitBlobs, retryBlobs)
+	case uint64(total)+n > l.RelayBlobBytes:
+		return quota(relay.LimitRelayBlobs, retryBlobs)
 	}
 	if contactKey != nil {
 		var c contact
@@ -258,7 +261,7 @@ func (w *work) blobRoom(contactKey []byte, size uint64, days uint16) *relay.Refu
 		}
 		c.Blobs.settle(w.day)
 		if c.Blobs.bytes()+n > l.ContactBlobBytes {
-			return refuse(relay.CodeQuota)
+			return quota(relay.LimitBlobShare, retryBlobs)
 		}
 		c.Blobs.count(n, w.day+uploadDays+uint32(days))
 		w.set(contactKey, &c)

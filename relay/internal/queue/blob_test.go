@@ -50,6 +50,8 @@ func (r *rig) refusedBlob(want error, q relay.QueueID, who, name string, size ui
 	r.Helper()
 	if a := r.storeBlob(q, who, name, size, 0); a.Err == nil || !errors.Is(a.Err, want) {
 		r.Errorf("%s stores %s of %d: %v, want %v", who, name, size, a.Err, want)
+	} else {
+		r.saysWhich(a.Err)
 	}
 }
 

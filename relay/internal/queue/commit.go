@@ -63,7 +63,7 @@ func (w *work) mayCommit(a *authority, m *relay.Commit) *relay.Refusal {
 		}
 	}
 	if a.Readers+uint32(len(m.Tickets)) > l.MaxReaders {
-		return &relay.Refusal{Code: relay.CodeLimit, Limit: relay.LimitReaders}
+		return tooMany(relay.LimitReaders)
 	}
 	if refusal := w.within(relay.LimitCommits, l.Commits, m.Reader); refusal != nil {
 		return refusal

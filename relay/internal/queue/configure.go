@@ -64,10 +64,10 @@ func (w *work) countMembers(a *authority, changes []relay.Change) *relay.Refusal
 		}
 	}
 	if readers > a.Readers && readers > w.m.limits.MaxReaders {
-		return &relay.Refusal{Code: relay.CodeLimit, Limit: relay.LimitReaders}
+		return tooMany(relay.LimitReaders)
 	}
 	if writers > a.Writers && writers > w.m.limits.MaxWriters {
-		return &relay.Refusal{Code: relay.CodeLimit, Limit: relay.LimitWriters}
+		return tooMany(relay.LimitWriters)
 	}
 	return nil
 }

@@ -184,13 +184,13 @@ func (w *work) makeRoom(a *authority, size int) *relay.Refusal {
 		return nil
 	}
 	if w.refusedBefore(a, size) {
-		return refuse(relay.CodeQuota)
+		return quota(relay.LimitStorage, retryStorage)
 	}
 	w.m.walks++
 	live, ok := w.slowest(liveDays)
 	if !ok {
 		w.rememberRefusal(a, size)
-		return refuse(relay.CodeQuota) // nobody has read it: the writer learns that it is full
+		return quota(relay.LimitStorage, retryStorage) // nobody has read it: the writer learns that it is full
 	}
 	live = min(live, h.Seq)
 	var entries uint32
@@ -217,7 +217,7 @@ func (w *work) makeRoom(a *authority, size int) *relay.Refusal {
 	}
 	if !fits(entries, bytes) {
 		w.rememberRefusal(a, size)
-		return refuse(relay.CodeQuota)
+		return quota(relay.LimitStorage, retryStorage)
 	}
 	w.erase(messages, relay.GapQuota)
 	w.erase(commits, relay.GapQuota)

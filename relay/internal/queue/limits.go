@@ -57,6 +57,11 @@ const (
 	maxBuckets = 1 << 17 // rate buckets in memory, about 100 bytes each
 
 	busyRetry = 30 * time.Second
+
+	// When it is worth asking again for what others have to give back first.
+	retryStorage = 2 * ackDelay // acks do
+	retryBlobs   = sweepEvery   // sweeps do
+	retryMembers = time.Minute  // people do
 )
 
 // Rate is a token bucket: Burst at once, then one every Every.

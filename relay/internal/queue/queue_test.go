@@ -137,7 +137,17 @@ func (r *rig) refused(want error, m relay.Mutation, a ...Authority) *relay.Refus
 		r.Fatalf("%T: %v, want %v", m, err, want)
 	}
 	refusal, _ := errors.AsType[*relay.Refusal](err)
+	r.saysWhich(refusal)
 	return refusal
+}
+
+// saysWhich holds a refusal for a limit or a quota to saying which, and when to try again.
+func (r *rig) saysWhich(refusal *relay.Refusal) {
+	r.Helper()
+	counted := refusal.Code == relay.CodeLimit || refusal.Code == relay.CodeQuota
+	if counted != (refusal.Limit != relay.LimitNone) || counted && refusal.RetryAfter <= 0 {
+		r.Errorf("refused: %v, limit %d, again in %v", refusal, refusal.Limit, refusal.RetryAfter)
+	}
 }
 
 func (r *rig) flushAcks() { r.acks.flush() }

@@ -128,3 +128,13 @@ func (w *work) within(limit relay.Limit, rate Rate, key relay.PublicKey) *relay.
 }
 
 func refuse(code relay.RefusalCode) *relay.Refusal { return &relay.Refusal{Code: code} }
+
+// quota refuses for want of room: whose, and when it is worth asking again.
+func quota(limit relay.Limit, retry time.Duration) *relay.Refusal {
+	return &relay.Refusal{Code: relay.CodeQuota, Limit: limit, RetryAfter: retry}
+}
+
+// tooMany refuses members beyond what a queue may have, until some have left.
+func tooMany(limit relay.Limit) *relay.Refusal {
+	return &relay.Refusal{Code: relay.CodeLimit, Limit: limit, RetryAfter: retryMembers}
+}
