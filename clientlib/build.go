@@ -192,6 +192,7 @@ func (e *engine) sendCommit(l *link, g *group) {
 		return // an answer makes room, and comes back here
 	}
 	g.committing = true
+	sent := pend.ID
 	tickets := make([]relay.PublicKey, len(pend.Invites))
 	for i, d := range pend.Invites {
 		tickets[i] = publicKey(d.Ticket.signer())
@@ -202,7 +203,7 @@ func (e *engine) sendCommit(l *link, g *group) {
 		Blobs: pend.blobs(),
 	})
 	e.send(l, len(pend.Envelope), call, func(_ relay.Position, err error) {
-		if g.pend == pend {
+		if g.pend == pend && pend.ID == sent { // not moved behind what was given back
 			e.commitAnswered(g, err)
 		}
 	})

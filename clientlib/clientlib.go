@@ -88,6 +88,8 @@ type Config struct {
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	// ListenPacket, if set, opens the UDP sockets under QUIC.
 	ListenPacket func(ctx context.Context, network, addr string) (net.PacketConn, error)
+
+	grace time.Duration // healGrace if 0
 }
 
 // A Client is one device of one account. Close it before the program ends; a program that

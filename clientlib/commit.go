@@ -8,23 +8,26 @@ import (
 	"github.com/sealpost/sealpost/clientlib/internal/state"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/mls"
-	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/relayclient"
 )
 
 // commit processes a COMMIT entry. Valid or not, it is the last commit now, and a commit
 // of our own that expected another one has lost.
 func (e *engine) commit(tx *state.Tx, g *group, en *relayclient.Entry, d *delivery) error {
+	if k := g.repeats(en); k != nil {
+		return e.repeated(tx, g, k, en, d)
+	}
 	pend, err := g.closeCommit(tx, en)
 	if err != nil {
 		return err
 	}
 	if pend != nil && pend.is(en) {
-		return e.ownCommit(tx, g, pend, en.Position, d)
+		return e.ownCommit(tx, g, pend, en, pend.sealed(), d)
 	}
+	sealed := g.fetched
 	staged, err := e.openCommit(g, en, pend, d)
 	if err == nil && staged == nil {
-		return e.ownCommit(tx, g, pend, en.Position, d)
+		return e.ownCommit(tx, g, pend, en, sealed, d)
 	}
 	if pend != nil {
 		e.lost(g, d)
@@ -35,7 +38,11 @@ func (e *engine) commit(tx *state.Tx, g *group, en *relayclient.Entry, d *delive
 	if errors.Is(err, mls.ErrOwnMessage) {
 		return e.unsafe(tx, g)
 	}
-	if err != nil && g.rec.Gapped && errors.Is(err, errOtherEpoch) {
+	if errors.Is(err, errOtherEpoch) && g.rec.Loss != lossNone {
+		if why := e.unread(g, en, d); why != nil {
+			return e.stuck(tx, g, en.Position.Seq, why.Error())
+		}
+	} else if err != nil && g.rec.Gapped && errors.Is(err, errOtherEpoch) {
 		// Most likely the commits that lead to its epoch are what went missing.
 		return e.stuck(tx, g, en.Position.Seq, "commits are among the entries that went missing")
 	}
@@ -43,7 +50,12 @@ func (e *engine) commit(tx *state.Tx, g *group, en *relayclient.Entry, d *delive
 		g.skipped++ // a dud: it cost its sender a slot and changes nothing
 		return g.saveRecord(tx)
 	}
-	return e.merge(tx, g, staged, d)
+	g.opened()
+	k := g.ending(en, sealed)
+	if err := e.merge(tx, g, staged, d); err != nil {
+		return err
+	}
+	return e.keep(tx, g, k, staged, d)
 }
 
 // closeCommit notes that a COMMIT was the last one, and returns the pending one, which no longer
@@ -106,7 +118,7 @@ func (e *engine) openCommit(g *group, en *relayclient.Entry, pend *pendingCommit
 
 // ownCommit merges the commit that this device staged: the log has it now. Only here do
 // the invitations become real.
-func (e *engine) ownCommit(tx *state.Tx, g *group, pend *pendingCommit, at relay.Position, d *delivery) error {
+func (e *engine) ownCommit(tx *state.Tx, g *group, pend *pendingCommit, en *relayclient.Entry, sealed *fetchedCommit, d *delivery) error {
 	staged, err := g.mls.LoadCommit(pend.Staged)
 	if err != nil {
 		return fmt.Errorf("%w: staged commit: %w", state.ErrCorrupt, err)
@@ -117,18 +129,24 @@ func (e *engine) ownCommit(tx *state.Tx, g *group, pend *pendingCommit, at relay
 	if len(adds) != len(pend.Invites) {
 		return fmt.Errorf("%w: staged commit adds %d members for %d invitations", state.ErrCorrupt, len(adds), len(pend.Invites))
 	}
+	k := g.ending(en, sealed)
+	k.Own = true
 	if err := e.merge(tx, g, staged, d); err != nil {
 		return err
 	}
 	// After the merge: a leaf that a removed member left may be an added one's now.
 	for i, draft := range pend.Invites {
 		keys := leafKeys{Reader: publicKey(draft.Ticket.signer())}
+		k.Added = append(k.Added, keptAddition{Device: draft.Device, Ticket: keys.Reader})
 		if err := putRecord(tx, bucketReader, leafKey(g.id, adds[i].Leaf), keys); err != nil {
 			return err
 		}
-		if err := e.queueInvite(tx, g, pend, &pend.Invites[i], at, d); err != nil {
+		if err := e.queueInvite(tx, g, pend, &pend.Invites[i], en.Position, d); err != nil {
 			return err
 		}
+	}
+	if err := e.keep(tx, g, k, staged, d); err != nil {
+		return err
 	}
 	return e.finishChange(tx, pend.Change)
 }
@@ -230,6 +248,7 @@ func (e *engine) memberRemoved(tx *state.Tx, g *group, m mls.Member, d *delivery
 		if err := tx.Delete(bucketReader, leafKey(g.id, m.Leaf)); err != nil {
 			return err
 		}
+		d.removed = append(d.removed, keys.Reader)
 		if g.policy.isAdmin(e.id.Account) {
 			row := configureRow{Group: g.id, ID: newIdempotencyID(), RemoveReader: &keys.Reader}
 			if err := e.queueConfigure(tx, row, d); err != nil {

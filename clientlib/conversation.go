@@ -124,8 +124,10 @@ func (e *engine) adoptInto(tx *state.Tx, g *group, id ConversationID, rec *convR
 	}
 	// What is left of the group as it was before this device came back into it must not mix
 	// with what is.
-	if err := clearBucket(tx, bucketMLS, g.id[:]); err != nil {
-		return err
+	for _, bucket := range []string{bucketMLS, bucketKept, bucketKeptBody} {
+		if err := clearBucket(tx, bucket, g.id[:]); err != nil {
+			return err
+		}
 	}
 	if old := e.groups[g.id]; old == nil || !old.away() {
 		if err := e.dropWork(tx, g.id); err != nil {

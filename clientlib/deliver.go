@@ -45,8 +45,8 @@ func (e *engine) attach(l *link, g *group) {
 
 func (e *engine) attachRefused(g *group, err error) {
 	switch {
-	case errors.Is(err, relay.ErrUnknown):
-		e.unknown(g)
+	case errors.Is(err, relay.ErrUnknown), errors.Is(err, relay.ErrForbidden):
+		e.unknown(g) // FORBIDDEN: the key is there as a ticket
 	case errors.Is(err, relay.ErrRollback), isBroken(err):
 		e.rollback(g, err)
 	default:
@@ -163,36 +163,42 @@ func (e *engine) checkSeen(tx *state.Tx, g *group, leaf mls.LeafIndex, at, seen 
 
 // gap moves the cursor over entries that the relay has no more, and says so.
 func (e *engine) gap(g *group, s *relayclient.Stream, gap relayclient.Gap) {
+	lost := lossReason(gap.Reason) && gap.Position.Incarnation != g.cursor.Incarnation
+	var d delivery
 	err := e.update(func(tx *state.Tx) error {
 		g.cursor = gap.Position
-		if s.LastCommit.Seq >= gap.From && s.LastCommit.Seq <= gap.To && s.LastCommit != g.rec.LastCommit {
+		if !lost && s.LastCommit.Seq >= gap.From && s.LastCommit.Seq <= gap.To && s.LastCommit != g.rec.LastCommit {
 			if err := e.stuck(tx, g, s.LastCommit.Seq, "a commit is among the entries that are missing"); err != nil {
 				return err
 			}
 		}
-		switch gap.Reason {
-		case relay.GapAcked:
+		switch {
+		case gap.Reason == relay.GapAcked:
 			// Acked by this very reader, yet unknown here: the store is an older copy.
 			if err := e.unsafe(tx, g); err != nil {
 				return err
 			}
 			return g.saveCursor(tx)
-		case relay.GapLost:
+		case lost:
+			if err := e.relayLost(tx, g, s, gap, &d); err != nil {
+				return err
+			}
+		case lossReason(gap.Reason):
 			if err := e.sendAgain(tx, g); err != nil {
 				return err
 			}
 		}
-		if !g.rec.Gapped && g.rec.State == groupActive {
+		if g.rec.State == groupActive {
 			g.rec.Gapped = true
-			if err := g.saveRecord(tx); err != nil {
-				return err
-			}
+		}
+		if err := g.saveRecord(tx); err != nil {
+			return err
 		}
 		if err := e.settleBetween(tx, g, gap.Position, gap.From); err != nil {
 			return err
 		}
 		if err := e.emit(tx, Event{
-			Kind: EventGap, Conversation: g.rec.Conversation, From: gap.From, To: gap.To, Detail: gapReasons[gap.Reason],
+			Kind: EventGap, Conversation: g.rec.Conversation, From: gap.From, To: gap.To, Detail: gapReason(gap.Reason),
 		}); err != nil {
 			return err
 		}
@@ -205,6 +211,9 @@ func (e *engine) gap(g *group, s *relayclient.Stream, gap relayclient.Gap) {
 		g.head = g.cursor
 	}
 	s.Ack(g.cursor.Seq)
+	for _, fn := range d.after {
+		fn()
+	}
 	e.advance(g)
 }
 
@@ -222,9 +231,22 @@ func (e *engine) settleBetween(tx *state.Tx, g *group, p relay.Position, from ui
 	return nil
 }
 
-var gapReasons = map[relay.GapReason]string{
-	relay.GapExpired: "expired", relay.GapRemoved: "erased by an admin", relay.GapLost: "lost by the relay",
-	relay.GapQuota: "dropped to make room",
+// lossReason reports whether a gap is a loss; an unknown reason is one.
+func lossReason(r relay.GapReason) bool {
+	return r != relay.GapExpired && r != relay.GapRemoved && r != relay.GapAcked && r != relay.GapQuota
+}
+
+// gapReason says in words why entries are missing.
+func gapReason(r relay.GapReason) string {
+	switch r {
+	case relay.GapExpired:
+		return "expired"
+	case relay.GapRemoved:
+		return "erased by an admin"
+	case relay.GapQuota:
+		return "dropped to make room"
+	}
+	return "lost by the relay"
 }
 
 // checkAccepted looks for messages that the relay accepted at a position which has been read

@@ -85,8 +85,9 @@ func (e *engine) deliverSome(g *group, s *relayclient.Stream, entries []relaycli
 
 // delivery collects what a transaction of entries leaves to do.
 type delivery struct {
-	moved bool // the MLS state has changed
-	after []func()
+	moved   bool              // the MLS state has changed
+	removed []relay.PublicKey // readers of members that the last commit removed
+	after   []func()
 }
 
 // entry processes one log entry. An error is the store's; whatever is wrong with the entry

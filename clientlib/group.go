@@ -45,6 +45,15 @@ type group struct {
 	signals       signalBook
 	handed        []pastEpoch // that the inviter gave, until they are stored
 
+	// Giving back what the relay lost:
+	kept      []*keptCommit // oldest first
+	giving    bool          // a blob is on its way there
+	given     relay.Hash    // the blob that is there
+	noTickets uint64        // 1 + epoch of the kept commit whose tickets were refused
+	waking    bool          // advance is called when the pause after a loss is over
+	probed    bool          // a commit was made to find out who is behind
+	unopened  int           // COMMITs that did not open since
+
 	// COMMITs whose bytes stand in a blob:
 	storing  *pendingCommit      // whose blob is on its way to the relay
 	noRoom   bool                // the relay refused one for its quota, in this run
@@ -173,6 +182,8 @@ func (e *engine) advance(g *group) {
 	case g.stream == nil:
 		e.attach(l, g)
 	case !g.caughtUp():
+	case e.healing(g):
+		e.giveBack(l, g)
 	case g.pend != nil && g.pend.unsent() && e.yields(g):
 		e.dropCommit(g)
 	default:
@@ -200,13 +211,7 @@ func (e *engine) yields(g *group) bool {
 
 func (e *engine) createQueue(l *link, g *group) {
 	g.busy = true
-	admin := e.id.Secret.adminKey(g.rec.Queue)
-	writer := publicKey(g.keys.writer.signer())
-	call := l.conn.Create(relayclient.CreateParams{
-		Queue: g.rec.Queue, ID: g.rec.RequestID, Admin: admin,
-		Admins: []relay.PublicKey{publicKey(admin)}, Writer: &writer,
-		Readers: []relay.PublicKey{publicKey(e.id.Secret.readerKey(g.rec.Queue, e.reader(g)))},
-	})
+	call := e.createCall(l.conn, g, g.rec.RequestID)
 	e.answer(l, call, func(start relay.Position, err error) {
 		g.busy = false
 		if err != nil {
@@ -251,20 +256,37 @@ func (e *engine) rekey(l *link, g *group) {
 	})
 }
 
+// After how many answers of UNKNOWN the app is told, and after how many where a loss explains them.
+const (
+	refusedTold = 3
+	returnTold  = 8
+)
+
 // unknown deals with a queue that does not know this device. One such answer proves nothing:
 // a relay may lie or be back from a loss. So it is asked again, at longer and longer
 // intervals, and the app is told once.
 func (e *engine) unknown(g *group) {
 	g.tried = false
+	if l := e.links[g.rec.Relay]; l == nil || l.conn == nil || !e.comeBackTo(l, g) {
+		e.unknownAgain(g)
+	}
+}
+
+func (e *engine) unknownAgain(g *group) {
 	g.refused++
-	if g.refused == 3 {
+	returning := g.rec.Return.Life != (relay.Incarnation{}) // others may be giving back how it got in
+	if !returning && g.refused == refusedTold || returning && g.refused == returnTold {
 		_ = e.update(func(tx *state.Tx) error {
 			return e.emit(tx, Event{
 				Kind: EventFailed, Conversation: g.rec.Conversation, Detail: "the relay does not know this device in the conversation's queue",
 			})
 		})
 	}
-	e.after(retryRefused<<min(g.refused, 9), func() { e.advance(g) })
+	pause := retryRefused << min(g.refused, 9)
+	if returning {
+		pause = e.returnPause(g.refused)
+	}
+	e.after(pause, func() { e.advance(g) })
 }
 
 // retryGroup tries again after what the relay asks for, or a second. A lost connection
@@ -298,7 +320,7 @@ func (e *engine) endGroup(tx *state.Tx, g *group, why string) error {
 		return err
 	}
 	// Nothing of it will be used again, and what opens old messages should not lie about.
-	for _, bucket := range []string{bucketMLS, bucketChain, bucketReader, bucketVerify, bucketKnock} {
+	for _, bucket := range []string{bucketMLS, bucketChain, bucketReader, bucketVerify, bucketKnock, bucketKept, bucketKeptBody} {
 		if err := clearBucket(tx, bucket, g.id[:]); err != nil {
 			return err
 		}

@@ -131,6 +131,7 @@ func (e *engine) joined(hash [32]byte, v *invitation, joined *mls.Group, keys *m
 	g.rec = groupRecord{
 		State: groupRekeying, Queue: v.Queue, Relay: v.Relay, KeyServer: v.KeyServer, Ticket: v.Ticket,
 		RequestID: newIdempotencyID(), LastCommit: v.Position, Renewed: e.now(),
+		Base: v.Position, BaseEpoch: joined.Epoch(),
 	}
 	if err := g.renewEpoch(); err != nil {
 		e.refuseInvitation(hash, err)

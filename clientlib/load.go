@@ -88,6 +88,9 @@ func (g *group) loadMLS(tx *state.Tx) error {
 	if g.pend, err = getRecord[pendingCommit](tx, bucketPending, g.id[:]); err != nil {
 		return err
 	}
+	if err := g.loadKept(tx); err != nil {
+		return err
+	}
 	return g.renewEpoch()
 }
 

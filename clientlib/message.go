@@ -27,7 +27,7 @@ func (e *engine) message(tx *state.Tx, g *group, en *relayclient.Entry, d *deliv
 	sealed, err := g.keys.open(relay.KindMessage, en.Envelope)
 	if err != nil {
 		g.skipped++
-		return nil
+		return e.tooLate(tx, g, en)
 	}
 	before := g.mls.Clone()
 	received, err := g.mls.Process(sealed)
@@ -84,6 +84,7 @@ func (e *engine) ownAgain(tx *state.Tx, g *group, at relay.Position, app *mls.Ap
 // It reports whether the message is one that is here already.
 func (e *engine) application(tx *state.Tx, g *group, at relay.Position, app *mls.ApplicationMessage, d *delivery) (again bool, err error) {
 	from, ok := g.member(app.Sender)
+	g.opened()
 	p := new(payload)
 	if !ok || wire.Unmarshal(app.Data, p) != nil {
 		g.skipped++
@@ -151,22 +152,29 @@ func (e *engine) memberJoined(tx *state.Tx, g *group, leaf mls.LeafIndex, from *
 			return false, err
 		}
 	}
-	// In a conversation of two both hold an admin key; its founder grants the other's.
+	return false, e.grantAdmins(tx, g, d)
+}
+
+// grantAdmins gives the other one of a conversation of two an admin key too; its founder does.
+func (e *engine) grantAdmins(tx *state.Tx, g *group, d *delivery) error {
 	if g.policy.Kind != Direct || len(g.rec.Ticket) > 0 {
-		return false, nil
+		return nil
 	}
 	admins := []relay.PublicKey{publicKey(e.id.Secret.adminKey(g.rec.Queue))}
 	for kv, err := range tx.Scan(bucketReader, g.id[:]) {
 		if err != nil {
-			return false, err
+			return err
 		}
 		known, err := decodeRecord[leafKeys](bucketReader, kv.Value)
 		if err != nil {
-			return false, err
+			return err
 		}
 		if known.Claimed && len(admins) < maxAdmins {
 			admins = append(admins, known.Admin)
 		}
 	}
-	return false, e.queueConfigure(tx, configureRow{Group: g.id, ID: newIdempotencyID(), Admins: admins}, d)
+	if len(admins) == 1 {
+		return nil
+	}
+	return e.queueConfigure(tx, configureRow{Group: g.id, ID: newIdempotencyID(), Admins: admins}, d)
 }

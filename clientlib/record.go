@@ -31,6 +31,8 @@ const (
 	bucketConfigure = "configure" // id → configureRow
 	bucketArrived   = "arrived"   // hash → invitation that is being answered (wire bytes)
 	bucketTrial     = "trial"     // kind, group, inbox or hash → trial
+	bucketKept      = "kept"      // group id, epoch that it ended → keptCommit
+	bucketKeptBody  = "keptbody"  // likewise → keptBody
 	bucketEvent     = "event"     // id → Event
 	bucketLast      = "last"      // KeyPackage ref of every last resort that was handed out (raw)
 	bucketVerify    = "verify"    // group id, account, device → a member to look up (empty)
@@ -104,6 +106,16 @@ type groupRecord struct {
 	Renewed      int64               `cbor:"9,keyasint"`  // own leaf's age, unix seconds
 	Epoch        uint64              `cbor:"10,keyasint"` // the newest that this device was in
 	Gapped       bool                `cbor:"11,keyasint"` // entries went missing since the last commit that was followed
+
+	// After a loss of the relay's:
+	Loss   lossState `cbor:"20,keyasint"`
+	Owed   uint64    `cbor:"21,keyasint"` // the epoch whose end the relay lacks
+	LostAt int64     `cbor:"22,keyasint"` // when it was noticed, unix milliseconds
+	Doubt  int64     `cbor:"23,keyasint"` // since when a COMMIT did not open and nothing else did, likewise; 0: no doubt
+	Return returning `cbor:"24,keyasint"`
+
+	Base      relay.Position `cbor:"25,keyasint"` // of the COMMIT by which this device joined; zero for the founder
+	BaseEpoch uint64         `cbor:"26,keyasint"` // that it led to
 }
 
 // leafKeys are a member's keys at the relay. Until it has spoken, the reader is its ticket.

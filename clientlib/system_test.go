@@ -39,6 +39,8 @@ type servers struct {
 
 	wrap   func(http.Handler) http.Handler // stands before both, if set
 	queues relayserver.QueueLimits
+
+	restored bool // the next start is from a backup of the relay's
 }
 
 // newServers names the servers without starting them.
@@ -78,7 +80,7 @@ func (s *servers) start() {
 	var err error
 	s.rs, err = relayserver.Open(relayserver.Config{
 		Dir: filepath.Join(s.dir, "relay"), StorageKey: [32]byte{1}, Key: s.key,
-		Limits: relayserver.Limits{CreateBurst: 10_000, SessionsPerPrefix: 10_000}, Queues: s.queues,
+		Limits: relayserver.Limits{CreateBurst: 10_000, SessionsPerPrefix: 10_000}, Queues: s.queues, Restored: s.restored,
 	})
 	if err != nil {
 		s.t.Fatal(err)

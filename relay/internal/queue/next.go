@@ -118,6 +118,9 @@ func (a *Attachment) fillStart(out *Batch, b *books, p reader, reason relay.GapR
 			if g.Incarnation, bad = b.incarnationOf(e.seq); bad != nil {
 				return false
 			}
+			if !a.blind && g.Incarnation != a.at.Incarnation {
+				g.Reason = relay.GapLost // only a loss leads from one incarnation to another
+			}
 		}
 		out.Gap = a.gapFor(g, p)
 		return false
