@@ -124,7 +124,9 @@ func (e *engine) ownCommit(tx *state.Tx, g *group, pend *pendingCommit, en *rela
 		return fmt.Errorf("%w: staged commit: %w", state.ErrCorrupt, err)
 	}
 	g.losses = 0
-	g.rec.Renewed = e.now()
+	if c := e.changeByID(pend.Change); c != nil && c.rec.Kind == changeRenew {
+		g.rec.Renewed = e.now() // other commits leave the signature key and the credential as they are
+	}
 	adds := staged.Adds()
 	if len(adds) != len(pend.Invites) {
 		return fmt.Errorf("%w: staged commit adds %d members for %d invitations", state.ErrCorrupt, len(adds), len(pend.Invites))

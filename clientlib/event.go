@@ -51,6 +51,9 @@ const (
 	// keys in it, by a commit at the position From, and reads what stands behind it. For this
 	// device itself it ends EventCannotFollow; an EventGap after it tells what it missed.
 	EventReplaced EventKind = 15
+	// EventNotRenewed: this device has been connected for a day, and its new keys do not get into
+	// the conversation's log: somebody may be keeping it at keys that he has.
+	EventNotRenewed EventKind = 20
 )
 
 var eventNames = map[EventKind]string{
@@ -58,7 +61,7 @@ var eventNames = map[EventKind]string{
 	EventMemberRemoved: "member removed", EventRemoved: "removed from the conversation", EventGap: "gap",
 	EventForkSuspected: "fork suspected", EventRollback: "rollback", EventCannotFollow: "cannot follow a commit",
 	EventFailed: "failed", EventUnsafeStore: "unsafe store", EventInvitationRefused: "invitation refused",
-	EventSuspiciousDevice: "suspicious device", EventReplaced: "device replaced",
+	EventSuspiciousDevice: "suspicious device", EventReplaced: "device replaced", EventNotRenewed: "keys not renewed",
 }
 
 // String names the kind in words.

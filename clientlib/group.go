@@ -45,6 +45,9 @@ type group struct {
 	signals       signalBook
 	handed        []pastEpoch // that the inviter gave, until they are stored
 
+	renewAt    time.Time // a renewal that is due is made; zero: none is
+	leavesSeen time.Time // when the others' leaves were looked at
+
 	// Giving back what the relay lost:
 	kept      []*keptCommit // oldest first
 	giving    bool          // a blob is on its way there

@@ -103,7 +103,7 @@ type groupRecord struct {
 	Ticket       secret              `cbor:"6,keyasint"` // seed; empty for the creator
 	RequestID    relay.IdempotencyID `cbor:"7,keyasint"` // of CREATE or REKEY
 	LastCommit   relay.Position      `cbor:"8,keyasint"`
-	Renewed      int64               `cbor:"9,keyasint"`  // own leaf's age, unix seconds
+	Renewed      int64               `cbor:"9,keyasint"`  // when this device's leaf got its keys, unix seconds; 0: to be renewed
 	Epoch        uint64              `cbor:"10,keyasint"` // the newest that this device was in
 	Gapped       bool                `cbor:"11,keyasint"` // entries went missing since the last commit that was followed
 
@@ -116,6 +116,7 @@ type groupRecord struct {
 
 	Base      relay.Position `cbor:"25,keyasint"` // of the COMMIT by which this device joined; zero for the founder
 	BaseEpoch uint64         `cbor:"26,keyasint"` // that it led to
+	Online    int64          `cbor:"27,keyasint"` // when this device was there last, unix seconds, to within seenEvery
 }
 
 // leafKeys are a member's keys at the relay. Until it has spoken, the reader is its ticket.
@@ -182,10 +183,11 @@ type change struct {
 	Group    groupID               `cbor:"1,keyasint"`
 	Kind     changeKind            `cbor:"2,keyasint"`
 	Accounts []keyserver.AccountID `cbor:"3,keyasint"`
-	Device   keyserver.DeviceID    `cbor:"5,keyasint"`           // to remove alone; zero: all of the accounts'
-	Request  [32]byte              `cbor:"4,keyasint"`           // takes the same KeyPackages at each try
-	Package  []byte                `cbor:"6,keyasint,omitempty"` // that a knock brought
-	Number   uint64                `cbor:"7,keyasint,omitempty"` // of that knock
+	Device   keyserver.DeviceID    `cbor:"5,keyasint"`            // to remove alone; zero: all of the accounts'
+	Request  [32]byte              `cbor:"4,keyasint"`            // takes the same KeyPackages at each try
+	Package  []byte                `cbor:"6,keyasint,omitempty"`  // that a knock brought
+	Number   uint64                `cbor:"7,keyasint,omitempty"`  // of that knock
+	Waited   int64                 `cbor:"10,keyasint,omitempty"` // seconds of being connected, of a renewal
 }
 
 type rowState uint8

@@ -101,6 +101,7 @@ func (e *engine) tick() {
 	e.flushConfigure()
 	e.flushKnocks()
 	for _, g := range e.groups {
+		e.watchLeaves(g)
 		e.advance(g)
 	}
 	e.after(tickEvery, e.tick)
