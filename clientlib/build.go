@@ -242,7 +242,14 @@ func (e *engine) conflictWithoutEntry(g *group, err error) {
 	r, ok := errors.AsType[*relay.Refusal](err)
 	if ok && r.Position != nil && *r.Position != g.rec.LastCommit && *r.Position != (relay.Position{}) {
 		_ = e.update(func(tx *state.Tx) error {
-			return e.stuck(tx, g, r.Position.Seq, "the relay names a last commit that its log did not show")
+			ev := Event{
+				Kind: EventRollback, Conversation: g.rec.Conversation, From: r.Position.Seq,
+				Detail: "the relay names a last commit that its log did not show",
+			}
+			if err := e.emitProof(tx, g, ev, g.rec.LastCommit, *r.Position, nil); err != nil {
+				return err
+			}
+			return e.stuck(tx, g, r.Position.Seq, ev.Detail)
 		})
 		return
 	}

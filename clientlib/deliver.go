@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/sealpost/sealpost/clientlib/internal/state"
-	"github.com/sealpost/sealpost/internal/wire"
 	"github.com/sealpost/sealpost/mls"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/relayclient"
@@ -134,7 +133,8 @@ func (e *engine) streamEvent(g *group, s *relayclient.Stream, ev relayclient.Eve
 // only if the relay showed the two different logs.
 //
 // A member can lie about it too, so it is told once for each member and epoch.
-func (e *engine) checkSeen(tx *state.Tx, g *group, leaf mls.LeafIndex, at, seen relay.Position, from Event) error {
+func (e *engine) checkSeen(tx *state.Tx, g *group, leaf mls.LeafIndex, en *relayclient.Entry, seen relay.Position, from Event) error {
+	at := en.Position
 	if seen == (relay.Position{}) || seen.Incarnation != at.Incarnation || g.forkTold[leaf] {
 		return nil
 	}
@@ -149,21 +149,22 @@ func (e *engine) checkSeen(tx *state.Tx, g *group, leaf mls.LeafIndex, at, seen 
 	if !fork {
 		return nil
 	}
-	evidence, err := wire.Marshal(&seen)
-	if err != nil {
-		return err
+	known := at // before which nobody can have seen it
+	if ok && len(kept) == len(known.Incarnation)+len(known.Chain) {
+		known = relay.Position{Incarnation: relay.Incarnation(kept[:16]), Seq: seen.Seq, Chain: relay.Hash(kept[16:])}
 	}
 	if g.forkTold == nil {
 		g.forkTold = map[mls.LeafIndex]bool{}
 	}
 	g.forkTold[leaf] = true
-	from.Kind, from.From, from.Evidence = EventForkSuspected, seen.Seq, append(evidence, kept...)
-	return e.emit(tx, from)
+	from.Kind, from.From = EventForkSuspected, seen.Seq
+	return e.emitProof(tx, g, from, known, seen, en)
 }
 
 // gap moves the cursor over entries that the relay has no more, and says so.
 func (e *engine) gap(g *group, s *relayclient.Stream, gap relayclient.Gap) {
-	lost := lossReason(gap.Reason) && gap.Position.Incarnation != g.cursor.Incarnation
+	before := g.cursor
+	lost := lossReason(gap.Reason) && gap.Position.Incarnation != before.Incarnation
 	var d delivery
 	err := e.update(func(tx *state.Tx) error {
 		g.cursor = gap.Position
@@ -197,9 +198,8 @@ func (e *engine) gap(g *group, s *relayclient.Stream, gap relayclient.Gap) {
 		if err := e.settleBetween(tx, g, gap.Position, gap.From); err != nil {
 			return err
 		}
-		if err := e.emit(tx, Event{
-			Kind: EventGap, Conversation: g.rec.Conversation, From: gap.From, To: gap.To, Detail: gapReason(gap.Reason),
-		}); err != nil {
+		ev := Event{Kind: EventGap, Conversation: g.rec.Conversation, From: gap.From, To: gap.To, Detail: gapReason(gap.Reason)}
+		if err := e.emitProof(tx, g, ev, before, gap.Position, nil); err != nil {
 			return err
 		}
 		return g.saveCursor(tx)
@@ -258,14 +258,11 @@ func (e *engine) checkAccepted(tx *state.Tx, g *group) error {
 		if r.rec.Group != g.id || r.rec.State != rowAccepted || at.Incarnation != g.cursor.Incarnation || at.Seq > g.cursor.Seq {
 			continue
 		}
-		evidence, err := wire.Marshal(&at)
-		if err != nil {
-			return err
-		}
-		if err := e.emit(tx, Event{
-			Kind: EventRollback, Conversation: g.rec.Conversation, Message: r.rec.ID, From: at.Seq, Evidence: evidence,
+		ev := Event{
+			Kind: EventRollback, Conversation: g.rec.Conversation, Message: r.rec.ID, From: at.Seq,
 			Detail: "the relay accepted a message at a position where its log has another entry",
-		}); err != nil {
+		}
+		if err := e.emitProof(tx, g, ev, at, g.cursor, nil); err != nil {
 			return err
 		}
 		r.rec.State, r.rec.RequestID, r.rec.At = rowSealed, newIdempotencyID(), relay.Position{}
@@ -293,16 +290,16 @@ func (e *engine) unsafe(tx *state.Tx, g *group) error {
 // rollback reports a log that went back or broke its chain, with the newest position that
 // this device had processed as evidence. The group is not read further in this run.
 func (e *engine) rollback(g *group, why error) {
-	evidence, err := wire.Marshal(&g.cursor)
-	if err != nil {
-		return
-	}
 	g.rolled = true
 	_ = e.update(func(tx *state.Tx) error {
-		return e.emit(tx, Event{
+		known := g.cursor
+		if b, ok := errors.AsType[*relayclient.ChainBroken](why); ok && !b.Expected.IsZero() {
+			known = b.Expected
+		}
+		return e.emitProof(tx, g, Event{
 			Kind: EventRollback, Conversation: g.rec.Conversation, From: g.cursor.Seq,
-			Detail: "the relay's log contradicts what it showed before: " + brokenName(why), Evidence: append(evidence, brokenPosition(why)...),
-		})
+			Detail: "the relay's log contradicts what it showed before: " + brokenName(why),
+		}, known, shownPosition(why), nil)
 	})
 }
 
@@ -321,17 +318,13 @@ func brokenName(err error) string {
 	return refusalName(err)
 }
 
-// brokenPosition is what the relay claims instead of the position that is known.
-func brokenPosition(err error) []byte {
-	var p relay.Position
+// shownPosition is what the relay claims instead of the position that is known.
+func shownPosition(err error) relay.Position {
 	if b, ok := errors.AsType[*relayclient.ChainBroken](err); ok {
-		p = b.Got
-	} else if r, ok := errors.AsType[*relay.Refusal](err); ok && r.Position != nil {
-		p = *r.Position
+		return b.Got
 	}
-	b, err := wire.Marshal(&p)
-	if err != nil {
-		return nil
+	if r, ok := errors.AsType[*relay.Refusal](err); ok && r.Position != nil {
+		return *r.Position
 	}
-	return b
+	return relay.Position{}
 }

@@ -27,13 +27,13 @@ const (
 	// EventRemoved: this device was removed; the history stays.
 	EventRemoved EventKind = 6
 	// EventGap: the entries From to To of the conversation's log are missing, or passed over since
-	// the program ended three times at one; Detail says why.
+	// the program ended three times at one; Detail says why. Proof tells the positions on both sides.
 	EventGap EventKind = 7
-	// EventForkSuspected: Account has seen another log than this device; Evidence holds the
-	// two chain values. The relay lies to one of the two.
+	// EventForkSuspected: Account has seen another log than this device, or says so; Proof has the
+	// two positions and the message. The relay lies to one of the two, or Account does.
 	EventForkSuspected EventKind = 8
 	// EventRollback: the relay's log went back behind what this device had processed, or
-	// breaks its own chain; Evidence holds the two positions.
+	// breaks its own chain; Proof has the two positions.
 	EventRollback EventKind = 9
 	// EventCannotFollow: a commit counts that this device cannot open: it hears nothing
 	// until a member replaces it, which it has asked for. Or the relay withholds a large commit, as Detail says: then
@@ -79,7 +79,7 @@ type Event struct {
 	From         uint64              `cbor:"7,keyasint,omitempty"`
 	To           uint64              `cbor:"8,keyasint,omitempty"`
 	Detail       string              `cbor:"9,keyasint,omitempty"`
-	Evidence     []byte              `cbor:"10,keyasint,omitempty"`
+	Evidence     []byte              `cbor:"10,keyasint,omitempty"` // to keep and pass on; Proof decodes it
 }
 
 // Content decodes the message of an EventMessage.

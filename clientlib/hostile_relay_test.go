@@ -1,7 +1,6 @@
 package clientlib
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"math"
@@ -146,7 +145,7 @@ func TestAcceptedAndWithheld(t *testing.T) {
 	alice.mu.Lock()
 	defer alice.mu.Unlock()
 	for _, ev := range alice.events {
-		if ev.Kind == EventRollback && (ev.Message != message || !bytes.Equal(ev.Evidence, need[[]byte](t)(wire.Marshal(&place)))) {
+		if ev.Kind == EventRollback && (ev.Message != message || need[*Evidence](t)(ev.Proof()).Known != place) {
 			t.Errorf("the event is about message %x, with evidence %x", ev.Message, ev.Evidence)
 		}
 	}

@@ -93,7 +93,7 @@ func (e *engine) inboxRefused(l *link, err error) {
 	e.inbox.busy = false
 	switch {
 	case errors.Is(err, relay.ErrRollback), isBroken(err):
-		e.inboxRolledBack(l)
+		e.inboxRolledBack(l, err)
 	case errors.Is(err, relay.ErrUnknown):
 		// The relay lost it, or says so: it is asked to make it again, which changes nothing
 		// if it is there.
@@ -106,8 +106,9 @@ func (e *engine) inboxRefused(l *link, err error) {
 	}
 }
 
-func (e *engine) inboxRolledBack(l *link) {
-	evidence, err := wire.Marshal(&e.inbox.cursor)
+func (e *engine) inboxRolledBack(l *link, why error) {
+	shown := shownPosition(why)
+	evidence, err := wire.Marshal(&Evidence{Relay: e.id.Relay, Queue: e.id.Inbox, Known: e.inbox.cursor, Shown: shown})
 	if err != nil {
 		return
 	}
@@ -149,7 +150,7 @@ func (e *engine) inboxEvent(l *link, s *relayclient.Stream, ev relayclient.Event
 		}
 	case *relayclient.ChainBroken:
 		e.inbox.stream = nil
-		e.inboxRolledBack(l)
+		e.inboxRolledBack(l, ev)
 	case relayclient.Detached:
 		e.inbox.stream = nil
 		e.after(retryLongest/4, func() { e.inboxUp(l) })

@@ -176,7 +176,7 @@ func (e *engine) checkKnock(tx *state.Tx, g *group, en *relayclient.Entry, conte
 		return nil, nil // the device has spoken since, under another: this is a knock of before
 	}
 	from := Event{Conversation: g.rec.Conversation, Account: cred.Account, Device: cred.Device}
-	if err := e.checkSeen(tx, g, old.Leaf, en.Position, m.Last, from); err != nil {
+	if err := e.checkSeen(tx, g, old.Leaf, en, m.Last, from); err != nil {
 		return nil, err
 	}
 	return &change{

@@ -52,7 +52,7 @@ func (e *engine) message(tx *state.Tx, g *group, en *relayclient.Entry, d *deliv
 	if app.Sender == g.mls.OwnLeaf() {
 		again, err = e.ownAgain(tx, g, en.Position, app, d)
 	} else {
-		again, err = e.application(tx, g, en.Position, app, d)
+		again, err = e.application(tx, g, en, app, d)
 	}
 	if again {
 		// MLS does not sign the generation, so a member can encrypt what another said before
@@ -82,7 +82,7 @@ func (e *engine) ownAgain(tx *state.Tx, g *group, at relay.Position, app *mls.Ap
 // application handles what a member said. A body that does not parse is the sender's fault
 // and is skipped; the ratchet has moved all the same.
 // It reports whether the message is one that is here already.
-func (e *engine) application(tx *state.Tx, g *group, at relay.Position, app *mls.ApplicationMessage, d *delivery) (again bool, err error) {
+func (e *engine) application(tx *state.Tx, g *group, en *relayclient.Entry, app *mls.ApplicationMessage, d *delivery) (again bool, err error) {
 	from, ok := g.member(app.Sender)
 	g.opened()
 	p := new(payload)
@@ -91,12 +91,12 @@ func (e *engine) application(tx *state.Tx, g *group, at relay.Position, app *mls
 		return false, nil
 	}
 	ev := Event{Conversation: g.rec.Conversation, Account: from.Account, Device: from.Device, Message: p.ID}
-	if err := e.checkSeen(tx, g, app.Sender, at, p.Seen, ev); err != nil {
+	if err := e.checkSeen(tx, g, app.Sender, en, p.Seen, ev); err != nil {
 		return false, err
 	}
 	switch p.Kind {
 	case payloadContent:
-		return e.receive(tx, g, at, p, ev)
+		return e.receive(tx, g, en.Position, p, ev)
 	case payloadJoined:
 		return e.memberJoined(tx, g, app.Sender, from, p.Body, d)
 	}

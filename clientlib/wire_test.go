@@ -46,6 +46,7 @@ func wireMessages() []wireMessage {
 			Package: []byte("ref"), Welcome: []byte("welcome"), Index: [32]byte{3}, IndexKey: seed(4)},
 		&stateIndex{size: 5, hashes: [][32]byte{{1}, {2}}},
 		&stateIndex{},
+		&Evidence{Relay: "relay", Queue: relay.QueueID{1}, Known: at, Shown: at, At: at, Envelope: []byte("envelope")},
 	}
 }
 
