@@ -101,6 +101,17 @@ func TestC01_StoreCopiedBack(t *testing.T) {
 	}
 	bob.open()
 	bob.awaitText("one", "two")
+	alice.awaitKind(EventReplaced, 1)
+	alice.say(id, "four")
+	carol.awaitText("four")
+	bob.awaitText("four")
+	bob.say(id, "five")
+	alice.awaitText("five")
+	for _, u := range []*user{bob, carol} {
+		if _, skipped := u.logged(id); skipped != 0 {
+			t.Errorf("%s could make nothing of %d entries: a key was used twice", u.name, skipped)
+		}
+	}
 }
 
 // TestQ17_InvitationTwice: an invitation that is delivered again joins nobody again.

@@ -274,14 +274,17 @@ func (e *engine) checkAccepted(tx *state.Tx, g *group) error {
 	return nil
 }
 
-// unsafe stops sending for good: this device sent what the store does not know, so its
-// next key could be one that was used already.
+// unsafe stops sending with this leaf for good: this device sent what the store does not know, so
+// its next key could be one that was used already. It asks for a new leaf.
 func (e *engine) unsafe(tx *state.Tx, g *group) error {
 	if g.rec.State == groupUnsafe {
 		return nil
 	}
 	g.rec.State = groupUnsafe
 	if err := g.saveRecord(tx); err != nil {
+		return err
+	}
+	if err := e.knock(tx, g); err != nil {
 		return err
 	}
 	return e.emit(tx, Event{Kind: EventUnsafeStore, Conversation: g.rec.Conversation, Detail: ErrUnsafeStore.Error()})

@@ -24,6 +24,7 @@ var (
 	// do have none in common; the error names the first that has not.
 	ErrNoSuite = errors.New("clientlib: no cipher suite that all of them have")
 	// ErrUnsafeStore: the log knows entries of this device that the store does not: the
-	// store was copied back from an older state. Sending in that conversation stays off.
+	// store was copied back from an older state. Sending in that conversation is off until a
+	// member has given this device new keys, which it has asked for (EventReplaced).
 	ErrUnsafeStore = errors.New("clientlib: store is older than what this device sent")
 )

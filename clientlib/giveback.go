@@ -286,6 +286,27 @@ func (g *group) followed(k *keptCommit) {
 	}
 }
 
+// lastShared is the newest epoch that this device and the others have both been in, as far as is
+// known: what came of it may be another one there.
+func (g *group) lastShared() uint64 {
+	if g.rec.Rival > 0 {
+		return g.rec.Rival - 1
+	}
+	return g.rec.Epoch
+}
+
+// sharedSecret is what a knock is sealed under, so that the others can open it.
+func (g *group) sharedSecret(tx *state.Tx) (secret, error) {
+	if g.rec.Rival == 0 {
+		return g.keys.knock, nil
+	}
+	p, err := getRecord[pastEpoch](tx, bucketKnock, knockKey(g.id, g.lastShared()))
+	if err != nil || p == nil {
+		return g.keys.knock, err
+	}
+	return p.Secret, nil
+}
+
 // errRival: since a loss another commit ends an epoch whose end, as it was before, this device has
 // followed. Members can be on both sides; those who lost the race come over.
 var errRival = errors.New("clientlib: another commit counts since the relay's loss")
@@ -296,6 +317,7 @@ func (e *engine) unread(g *group, en *relayclient.Entry, d *delivery) error {
 	if k := g.endedEpoch(en.Envelope); k != nil {
 		lacking := g.rec.Loss == lossUnsure || g.owes() && k.Epoch >= g.rec.Owed
 		if lacking && k.Envelope != envelopeHash(en.Envelope) {
+			g.rec.Rival = k.Epoch + 1
 			return errRival
 		}
 		return nil

@@ -203,6 +203,8 @@ func TestQ06_CommitThatOnlyItsAuthorSaw(t *testing.T) {
 		inOneEpoch(id, bob, carol)
 		alice.open()
 		alice.awaitKind(EventCannotFollow, 1)
-		reach(id, "without her commit", bob, carol)
+		alice.awaitKind(EventReplaced, 1)
+		inOneEpoch(id, alice, bob, carol)
+		reach(id, "without her commit", alice, bob, carol)
 	}
 }

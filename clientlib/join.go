@@ -123,7 +123,7 @@ func (e *engine) joined(hash [32]byte, v *invitation, joined *mls.Group, keys *m
 		// Who comes back to a group comes back to its queue, and later than it left. Another
 		// group under the same id would be shown as that one, and an earlier invitation
 		// again, by a last-resort KeyPackage, would use keys twice.
-		if old.rec.Queue != v.Queue || old.rec.Relay != v.Relay || joined.Epoch() <= old.rec.Epoch {
+		if old.rec.Queue != v.Queue || old.rec.Relay != v.Relay || joined.Epoch() <= old.lastShared() {
 			e.refuseInvitation(hash, fmt.Errorf("%w: not the way back into a group that was left", errBadInvitation))
 			return
 		}

@@ -118,8 +118,12 @@ func (e *engine) makeKnock(g *group, j *knockJob) error {
 		if err != nil {
 			return err
 		}
-		// Under the last epoch that this device knew.
-		next.Envelope, err = knockKeys(g.keys.knock, g.rec.Queue).seal(relay.KindKnock, content)
+		// Under the last epoch that this device and the others knew.
+		under, err := g.sharedSecret(tx)
+		if err != nil {
+			return err
+		}
+		next.Envelope, err = knockKeys(under, g.rec.Queue).seal(relay.KindKnock, content)
 		if err != nil {
 			return err
 		}
@@ -206,7 +210,7 @@ func (e *engine) loadKnocks(tx *state.Tx) error {
 func (e *engine) resumeKnocks() error {
 	return e.update(func(tx *state.Tx) error {
 		for _, g := range e.groups {
-			if g.rec.State == groupStuck && e.knocking[g.id] == nil {
+			if g.away() && e.knocking[g.id] == nil {
 				if err := e.knock(tx, g); err != nil {
 					return err
 				}

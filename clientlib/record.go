@@ -116,6 +116,7 @@ type groupRecord struct {
 
 	Base      relay.Position `cbor:"25,keyasint"` // of the COMMIT by which this device joined; zero for the founder
 	BaseEpoch uint64         `cbor:"26,keyasint"` // that it led to
+	Rival     uint64         `cbor:"28,keyasint"` // 1 + the epoch from which the others went another way than this device; 0: none
 	Online    int64          `cbor:"27,keyasint"` // when this device was there last, unix seconds, to within seenEvery
 }
 
