@@ -25,8 +25,8 @@ type Limits struct {
 	Target Rate
 	// LastResort bounds the last resorts that an account over its Target rate gives out.
 	LastResort Rate
-	// ChunkBytes bounds what one address prefix adds to the store of chunks, in bytes; this
-	// machine's own addresses are exempt.
+	// ChunkBytes bounds what one network (IPv4 /24, IPv6 /48) adds to the store of chunks, in
+	// bytes; this machine's own addresses are exempt.
 	ChunkBytes Rate
 }
 
@@ -136,11 +136,20 @@ func prefix(remote string) string {
 // sender is the key of a request's address prefix in its context.
 type sender struct{}
 
-// chargeChunk takes size bytes of the budget of the address prefix that asks.
+// chargeChunk takes size bytes of the budget of the network that asks: of the store, unlike of
+// the rates, one holder's prefixes together could fill all, and a /48 has 256 of them.
 func (l *limiters) chargeChunk(ctx context.Context, size int) error {
 	from, _ := ctx.Value(sender{}).(string)
-	if addr, ok := netip.AddrFromSlice([]byte(from)); ok && addr.IsLoopback() {
-		return nil
+	if addr, ok := netip.AddrFromSlice([]byte(from)); ok {
+		if addr.IsLoopback() {
+			return nil
+		}
+		bits := 48
+		if addr.Is4() {
+			bits = 24
+		}
+		site, _ := addr.Prefix(bits) // in range
+		from = string(site.Addr().AsSlice())
 	}
 	if wait := l.chunkBytes.spendMany(from, size); wait > 0 {
 		return limited(wait)
