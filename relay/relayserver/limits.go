@@ -85,8 +85,15 @@ const (
 // Bounds on what one QUIC connection holds.
 const (
 	quicReceive    = 768 << 10 // bytes that the client sent and nobody has read (R09)
+	quicFlight     = 512 << 10 // bytes sent in one round trip, and a record more: what is not acknowledged is at most two or three times as much (R09)
 	quicStreams    = 16        // that the client has opened: a session takes two, the rest is for requests
 	quicUniStreams = 8         // the same; HTTP/3 takes three, and some browsers open one more that means nothing
+)
+
+// Bounds on what a round trip is taken for.
+const (
+	leastTrip = time.Millisecond // on one machine, where it is less than a timer's step
+	mostTrip  = time.Second
 )
 
 // fairShare is what a session may hold whatever the others do, in bytes: a record.

@@ -243,10 +243,19 @@ func webTransportHere(t *testing.T) *webtransport.Session {
 // webTransportTo is the same for a server and a client's bounds that the test chooses.
 func webTransportTo(t *testing.T, s *Server, config *quic.Config) *webtransport.Session {
 	t.Helper()
-	certificates, roots := certificate()
 	net4 := &simnet.PerfectRouter{}
-	server := simnet.NewSimConn(&net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 443}, net4)
-	client := simnet.NewSimConn(&net.UDPAddr{IP: net.IPv4(198, 51, 100, 1), Port: 4433}, net4)
+	return webTransportOver(t, s, config, simnet.NewSimConn(serverAddr, net4), simnet.NewSimConn(clientAddr, net4))
+}
+
+var (
+	serverAddr = &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 443}
+	clientAddr = &net.UDPAddr{IP: net.IPv4(198, 51, 100, 1), Port: 4433}
+)
+
+// webTransportOver is the same between two sockets that the test has made.
+func webTransportOver(t *testing.T, s *Server, config *quic.Config, server, client *simnet.SimConn) *webtransport.Session {
+	t.Helper()
+	certificates, roots := certificate()
 	e := &endpoint{t: t, server: s}
 	e.serveUDP(server, certificates, e.server.ServeWebTransport)
 	via := &quic.Transport{Conn: client}

@@ -39,13 +39,14 @@ func QUICConfig() *quic.Config {
 
 // ServeWebTransport returns a handler for an HTTP/3 server: it takes WebTransport sessions
 // for relay.Path with up, and gives every other request to [Server.ServeHTTP]. It decides on
-// origins itself, so it replaces up.CheckOrigin, and is called before up serves. A session
-// returns from the handler at once and runs as one of a WebSocket does.
+// origins itself and asks connections for their round trips, so it replaces up.CheckOrigin and
+// up.H3.ConnContext, and is called before up serves. A session returns from the handler at
+// once and runs as one of a WebSocket does.
 //
 // The client's first bidirectional stream is the session's. No other one is ever accepted,
 // so QUIC's limits on streams stop whoever opens more; datagrams are dropped.
 func (s *Server) ServeWebTransport(up *webtransport.Server) http.Handler {
-	up.CheckOrigin = s.allowedOrigin
+	up.CheckOrigin, up.H3.ConnContext = s.allowedOrigin, withConn
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodConnect {
 			s.ServeHTTP(w, r)
@@ -76,11 +77,12 @@ func (s *Server) connect(up *webtransport.Server, w http.ResponseWriter, r *http
 		s.release(prefix)
 		return
 	}
-	s.sessions.Go(func() { s.serveSession(session, prefix) })
+	sent := newFlight(r.Context())
+	s.sessions.Go(func() { s.serveSession(session, sent, prefix) })
 }
 
 // serveSession waits for the session's stream and serves it.
-func (s *Server) serveSession(session *webtransport.Session, prefix netip.Prefix) {
+func (s *Server) serveSession(session *webtransport.Session, sent *flight, prefix netip.Prefix) {
 	ctx, cancel := context.WithTimeout(s.ctx, handshakeTime)
 	defer cancel()
 	stream, err := session.AcceptStream(ctx)
@@ -89,7 +91,7 @@ func (s *Server) serveSession(session *webtransport.Session, prefix netip.Prefix
 		s.release(prefix)
 		return
 	}
-	s.serve(ctx, &wtStream{Stream: stream, session: session}, prefix)
+	s.serve(ctx, &wtStream{Stream: stream, session: session, flight: sent}, prefix)
 }
 
 // wtStream is the session's stream and all that goes with it. One goroutine reads; any number
@@ -97,6 +99,7 @@ func (s *Server) serveSession(session *webtransport.Session, prefix netip.Prefix
 type wtStream struct {
 	*webtransport.Stream
 	session *webtransport.Session
+	flight  *flight // of the session's stream and its branches
 
 	writing sync.Mutex // held by a write; QUIC wants no end of a stream while one is under way
 	ended   bool       // guarded by writing
@@ -104,6 +107,7 @@ type wtStream struct {
 
 // Write sends p.
 func (s *wtStream) Write(p []byte) (int, error) {
+	s.flight.enter(len(p), s.session.Context().Done())
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	return s.Stream.Write(p)
@@ -138,11 +142,20 @@ func (s *wtStream) branch() (io.ReadWriteCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return wtBranch{stream}, nil
+	return wtBranch{stream, s}, nil
 }
 
 // wtBranch is a stream to the client, who has nothing to say on it.
-type wtBranch struct{ *webtransport.SendStream }
+type wtBranch struct {
+	*webtransport.SendStream
+	of *wtStream
+}
+
+// Write sends p.
+func (b wtBranch) Write(p []byte) (int, error) {
+	b.of.flight.enter(len(p), b.of.session.Context().Done())
+	return b.SendStream.Write(p)
+}
 
 // Read returns io.EOF.
 func (wtBranch) Read([]byte) (int, error) { return 0, io.EOF }
