@@ -80,8 +80,12 @@ func (n *Snapshot) Keys(prefix, from []byte, fn func(key []byte) bool) error {
 
 func (n *Snapshot) scan(prefix, from []byte, fn func(*badger.Item) (bool, error)) error {
 	opts := badger.DefaultIteratorOptions
-	opts.Prefix = prefix
 	opts.PrefetchValues = false // inline values come with their keys; measured 3 times faster
+	return n.scanWith(opts, prefix, from, fn)
+}
+
+func (n *Snapshot) scanWith(opts badger.IteratorOptions, prefix, from []byte, fn func(*badger.Item) (bool, error)) error {
+	opts.Prefix = prefix
 	it := n.txn.NewIterator(opts)
 	defer it.Close()
 	if bytes.Compare(from, prefix) < 0 {

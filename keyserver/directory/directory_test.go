@@ -47,8 +47,20 @@ func newWorld(t testing.TB) *world {
 	w := &world{TB: t, clock: clock{now: time.Unix(1_800_000_000, 0)}}
 	w.cfg = Config{Dir: t.TempDir(), Key: shard.Key{1}, Clock: w.Now, MinFree: 1}
 	w.open()
-	t.Cleanup(func() { w.Directory.Close() })
+	t.Cleanup(func() {
+		w.sound()
+		w.Directory.Close()
+	})
 	return w
+}
+
+// sound fails the test if a check finds anything.
+func (w *world) sound() {
+	w.Helper()
+	err := w.Check(context.Background(), func(f shard.Finding) { w.Errorf("%s: %s", f.Where, f.What) })
+	if err != nil && !errors.Is(err, shard.ErrClosed) {
+		w.Error(err)
+	}
 }
 
 func (w *world) open() {

@@ -2,6 +2,7 @@ package groupstate
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -37,7 +38,13 @@ func open(t *testing.T, cfg Config) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() })
+	t.Cleanup(func() {
+		err := s.Check(context.Background(), func(f shard.Finding) { t.Errorf("%s: %s", f.Where, f.What) })
+		if err != nil && !errors.Is(err, shard.ErrClosed) {
+			t.Error(err)
+		}
+		s.Close()
+	})
 	return s
 }
 

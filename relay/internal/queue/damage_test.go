@@ -38,6 +38,7 @@ func (r *rig) spoil(q relay.QueueID, kind byte) {
 // spoilAll makes all records of a prefix unreadable.
 func (r *rig) spoilAll(prefix []byte) {
 	r.Helper()
+	r.spoilt = true
 	if err := r.Store.Close(); err != nil {
 		r.Fatal(err)
 	}

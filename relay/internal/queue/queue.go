@@ -82,7 +82,7 @@ func Open(cfg Config) (*Store, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	m := &machine{relayKey: cfg.RelayKey, limits: cfg.Limits.withDefaults(), readers: newReaders(), rates: newRates()}
-	s, err := shard.Open(shard.Config{
+	s, err := openShard(shard.Config{
 		Dir: cfg.Dir, Key: cfg.StorageKey, Machine: m, Clock: cfg.Clock, Logger: log,
 		MinFree: cfg.MinFree, Restored: cfg.Restored,
 	})

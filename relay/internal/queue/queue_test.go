@@ -2,6 +2,7 @@ package queue
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -42,6 +43,7 @@ type rig struct {
 	dir string
 	cfg Config
 	*Store
+	spoilt bool // its records were damaged: they need not be sound in the end
 
 	mu  sync.Mutex
 	now time.Time
@@ -59,8 +61,27 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 		c(&r.cfg)
 	}
 	r.open()
-	t.Cleanup(func() { _ = r.Store.Close() })
+	t.Cleanup(func() {
+		r.sound()
+		_ = r.Store.Close()
+	})
 	return r
+}
+
+// sound fails the test if a check finds anything in a store that nobody damaged.
+func (r *rig) sound() {
+	r.Helper()
+	if r.spoilt || r.TB.Failed() {
+		return
+	}
+	err := r.Check(context.Background(), r.cfg.Blobs, func(f shard.Finding) {
+		if f.What != "the bytes of a blob are damaged" { // they are invented in these tests
+			r.Errorf("%s: %s", f.Where, f.What)
+		}
+	})
+	if err != nil && !errors.Is(err, shard.ErrClosed) {
+		r.Error(err)
+	}
 }
 
 func (r *rig) open() {
