@@ -163,7 +163,7 @@ var rules = map[string]rule{
 		why:     "the state machine behind the relay: storage below it, no connection above it",
 	},
 	"relay/relayserver": {
-		may:     []string{"relay", "relay/session", "relay/internal/queue", "relay/internal/blob", "internal/turns", "internal/wire", "internal/certpin"},
+		may:     []string{"relay", "relay/session", "relay/internal/queue", "relay/internal/blob", "internal/shard", "internal/turns", "internal/wire", "internal/certpin"},
 		modules: []string{modGobwas, modGWS, modCoder, modNoise, modQUIC, modWebTrans},
 		why:     "connections in front of the queues; its WebSocket library is chosen by memory for each idle connection",
 	},

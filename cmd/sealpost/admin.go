@@ -16,6 +16,7 @@ import (
 
 // adminCommand is what an operator does to a server, running or not.
 type adminCommand struct {
+	Check   checkCommand       `cmd:"" help:"Look whether a server's stores are sound."`
 	Backup  backupCommand      `cmd:"" help:"Write a backup of a running server, while it serves."`
 	Restore restoreCommand     `cmd:"" help:"Make a data folder from a backup."`
 	Log     operatorLogCommand `cmd:"" help:"Print and verify the log of what operators did."`

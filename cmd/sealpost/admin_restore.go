@@ -92,14 +92,10 @@ func (c *restoreCommand) storage() (shard.Key, error) {
 	if err != nil {
 		return shard.Key{}, err
 	}
-	keyPath, credential := storageKeyPath(cfg)
-	switch {
-	case credential:
-		return keyfile.ReadCredential(keyPath)
-	case keyPath == filepath.Join(c.Dir, storageKeyFile):
+	if keyPath, credential := storageKeyPath(cfg); !credential && keyPath == filepath.Join(c.Dir, storageKeyFile) {
 		return shard.Key{}, fmt.Errorf("%w: the backup can be read only with the key that the server had: name your copy with --storage-key", errStorageKey)
 	}
-	return keyfile.Read(keyPath)
+	return readStorageKey(cfg)
 }
 
 func readBackup(ctx context.Context, f *os.File, storage shard.Key, into backup.Contents) (backup.Summary, error) {

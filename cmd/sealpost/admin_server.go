@@ -55,6 +55,7 @@ func openOperator(cfg serveConfig, s *server) (*operator, error) {
 	o.cancel = cancel
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /backup", o.backup)
+	mux.HandleFunc("POST /check", o.check)
 	o.web = &http.Server{
 		Handler:           http.MaxBytesHandler(mux, maxAdminBody),
 		Protocols:         new(http.Protocols),
