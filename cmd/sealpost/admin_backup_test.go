@@ -158,6 +158,7 @@ func (w writerAt) WriteAt(p []byte, _ int64) (int, error) { return w.Write(p) }
 func reads(t *testing.T, k *talk, conn *relayclient.Conn, atLeast uint64) {
 	t.Helper()
 	s := k.attach(t, conn)
+	last := uint64(0)
 	for e := range s.Events() {
 		switch e := e.(type) {
 		case relayclient.Delivery:
@@ -165,19 +166,20 @@ func reads(t *testing.T, k *talk, conn *relayclient.Conn, atLeast uint64) {
 				if n := binary.BigEndian.Uint64(entry.Envelope); n != entry.Position.Seq {
 					t.Fatalf("entry %d holds what was sent as %d", entry.Position.Seq, n)
 				}
-				atLeast -= min(1, atLeast)
+				last = entry.Position.Seq
 			}
 			s.Ack(e.Entries[len(e.Entries)-1].Position.Seq)
 		case relayclient.Gap:
 			if e.Reason != relay.GapLost {
 				t.Errorf("a gap %d to %d for reason %d", e.From, e.To, e.Reason)
 			}
-			if e.From > 1 { // the first one only tells a reader without a position whose entries follow
-				if atLeast > 0 {
-					t.Errorf("%d entries that were accepted before the backup are not in it", atLeast)
-				}
-				return
+			if e.From == 1 {
+				continue // it tells a reader without a position whose entries follow, in place of the first one
 			}
+			if last < atLeast || e.From != last+1 {
+				t.Errorf("entry %d was accepted before the backup, and the last one in it is %d; the gap begins at %d", atLeast, last, e.From)
+			}
+			return
 		default:
 			t.Fatalf("%T", e)
 		}

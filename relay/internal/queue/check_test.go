@@ -167,6 +167,98 @@ func lived(t *testing.T) (r *rig, group, inbox []byte, file string) {
 	return r, group, inbox, list[0]
 }
 
+// wrong is one way in which a store's records disagree, and what a check says of it.
+type wrong struct {
+	says string
+	edit func(tx *shard.Tx)
+}
+
+func recordOf(kind byte, name []byte) []byte { return append([]byte{kind}, name...) }
+
+func seqRecord(kind byte, name []byte, seq uint64) []byte { return seqKey(recordOf(kind, name), seq) }
+
+func firstRecord(tx *shard.Tx, prefix []byte) (key []byte) {
+	_ = tx.Keys(prefix, nil, func(k []byte) bool { key = k; return false })
+	return key
+}
+
+var garbage = []byte{9, 9}
+
+// wrongLogs are those of a queue's header and log.
+func wrongLogs(t *testing.T, group, inbox []byte) []wrong {
+	return []wrong{
+		{"entries 5 to 5 are missing", func(tx *shard.Tx) { _ = tx.Delete(seqRecord(kindEntry, group, 5)) }},
+		{"entries 7 to 7 are missing", func(tx *shard.Tx) { _ = tx.Delete(seqRecord(kindEntry, group, 7)) }},
+		{"entries 1 to 2 are missing", func(tx *shard.Tx) { _ = tx.Delete(seqRecord(kindGap, group, 2)) }},
+		{"entry 5 does not follow", func(tx *shard.Tx) {
+			change(t, tx, seqRecord(kindEntry, group, 5), func(e *entry) { e.Envelope[0] ^= 1 })
+		}},
+		{"entry 5 cannot be read", func(tx *shard.Tx) { _ = tx.Set(seqRecord(kindEntry, group, 5), garbage) }},
+		{"entry 7 lies above its head", func(tx *shard.Tx) { change(t, tx, recordOf(kindHeader, group), func(h *header) { h.Seq = 6 }) }},
+		{"its head is not what", func(tx *shard.Tx) { change(t, tx, recordOf(kindHeader, group), func(h *header) { h.Chain[0] ^= 1 }) }},
+		{"header cannot be read", func(tx *shard.Tx) { _ = tx.Set(recordOf(kindHeader, group), garbage) }},
+		{"header is missing", func(tx *shard.Tx) { _ = tx.Delete(recordOf(kindHeader, inbox)) }},
+		{"state that this version does not know", func(tx *shard.Tx) { change(t, tx, recordOf(kindHeader, group), func(h *header) { h.State = 77 }) }},
+		{"numbers contradict each other", func(tx *shard.Tx) { change(t, tx, recordOf(kindHeader, group), func(h *header) { h.Swept = 99 }) }},
+		{"header names a life", func(tx *shard.Tx) {
+			change(t, tx, recordOf(kindHeader, group), func(h *header) { h.Incarnation[0] ^= 1 })
+		}},
+		{"admins and limits", func(tx *shard.Tx) { _ = tx.Delete(recordOf(kindAuthority, group)) }},
+		{"admins and limits", func(tx *shard.Tx) { _ = tx.Set(recordOf(kindAuthority, inbox), garbage) }},
+		{"lies in a gap", func(tx *shard.Tx) {
+			var g gap
+			v, _, _ := tx.Get(seqRecord(kindGap, group, 2))
+			_ = wire.Unmarshal(v, &g)
+			b, _ := wire.Marshal(&g)
+			_ = tx.Set(seqRecord(kindGap, group, 4), b)
+		}},
+		{"gap that ends at 2 cannot be read", func(tx *shard.Tx) { _ = tx.Set(seqRecord(kindGap, group, 2), garbage) }},
+		{"names a life that the store never had", func(tx *shard.Tx) {
+			change(t, tx, seqRecord(kindGap, group, 2), func(g *gap) { g.Incarnation[3] ^= 1 })
+		}},
+		{"is not the last commit", func(tx *shard.Tx) {
+			change(t, tx, recordOf(kindHeader, group), func(h *header) { h.LastCommit.Seq = 4 })
+		}},
+		{"names its reader, and names none", func(tx *shard.Tx) {
+			change(t, tx, seqRecord(kindEntry, group, 3), func(e *entry) { e.Reader = nil })
+		}},
+		{"its header counts 6 with", func(tx *shard.Tx) { change(t, tx, recordOf(kindHeader, group), func(h *header) { h.Entries++ }) }},
+	}
+}
+
+// wrongPlaces are those of readers, writers and blobs, and of what belongs to no queue.
+func wrongPlaces(t *testing.T, group, inbox []byte) []wrong {
+	return []wrong{
+		{"1 of 3 entries from strangers are missing", func(tx *shard.Tx) {
+			change(t, tx, recordOf(kindHeader, inbox), func(h *header) { h.Requests = append(h.Requests, 9) })
+		}},
+		{"a reader's record cannot be read", func(tx *shard.Tx) { _ = tx.Set(firstRecord(tx, recordOf(kindReader, inbox)), garbage) }},
+		{"a reader stands beyond its head", func(tx *shard.Tx) {
+			change(t, tx, firstRecord(tx, recordOf(kindReader, inbox)), func(p *reader) { p.Acked = 99 })
+		}},
+		{"readers and tickets and counts 8", func(tx *shard.Tx) {
+			change(t, tx, recordOf(kindAuthority, inbox), func(a *authority) { a.Readers = 8 })
+		}},
+		{"contact writers and counts 7", func(tx *shard.Tx) {
+			change(t, tx, recordOf(kindAuthority, inbox), func(a *authority) { a.Writers = 7 })
+		}},
+		{"contact writer's record", func(tx *shard.Tx) { _ = tx.Set(firstRecord(tx, recordOf(kindWriter, inbox)), garbage) }},
+		{"parts of its log from earlier lives", func(tx *shard.Tx) {
+			change(t, tx, recordOf(kindAuthority, group), func(a *authority) { a.Segments = []segment{{Base: 5, Last: 4}} })
+		}},
+		{"its header says 0", func(tx *shard.Tx) { change(t, tx, recordOf(kindHeader, group), func(h *header) { h.Blobs = 0 }) }},
+		{"all blobs count for", func(tx *shard.Tx) { _ = tx.Delete([]byte{kindStored}) }},
+		{"a blob's record cannot be read", func(tx *shard.Tx) { _ = tx.Set(firstRecord(tx, []byte{kindBlob}), garbage) }},
+		{"1 commits name a blob that counts 4", func(tx *shard.Tx) {
+			change(t, tx, firstRecord(tx, []byte{kindBlob}), func(b *blobRecord) { b.Pins = 4 })
+		}},
+		{"a blob that has no record", func(tx *shard.Tx) { _ = tx.Delete(firstRecord(tx, []byte{kindBlob})) }},
+		{"the record does not decode", func(tx *shard.Tx) { _ = tx.Set(firstRecord(tx, []byte{kindShort}), garbage) }},
+		{"the record does not decode", func(tx *shard.Tx) { _ = tx.Set([]byte{kindMeta}, garbage) }},
+		{"of a kind that this version does not know", func(tx *shard.Tx) { _ = tx.Set([]byte("zebra"), garbage) }},
+	}
+}
+
 // TestR28_CheckFindsWhatIsWrong: each way in which records can disagree is found and told in
 // words, whether the store is open or not; and a check changes nothing.
 func TestR28_CheckFindsWhatIsWrong(t *testing.T) {
@@ -175,77 +267,8 @@ func TestR28_CheckFindsWhatIsWrong(t *testing.T) {
 	if found := r.findings(); len(found) > 0 {
 		t.Fatalf("in a sound store: %q", found)
 	}
-	at := func(kind byte, name []byte, seq uint64) []byte { return seqKey(append([]byte{kind}, name...), seq) }
-	head := func(name []byte) []byte { return append([]byte{kindHeader}, name...) }
-	owned := func(name []byte) []byte { return append([]byte{kindAuthority}, name...) }
-	first := func(tx *shard.Tx, prefix []byte) (key []byte) {
-		_ = tx.Keys(prefix, nil, func(k []byte) bool { key = k; return false })
-		return key
-	}
-	of := func(kind byte, name []byte) []byte { return append([]byte{kind}, name...) }
-	garbage := []byte{9, 9}
-	cases := []struct {
-		says string
-		edit func(tx *shard.Tx)
-	}{
-		{"entries 5 to 5 are missing", func(tx *shard.Tx) { _ = tx.Delete(at(kindEntry, group, 5)) }},
-		{"entries 7 to 7 are missing", func(tx *shard.Tx) { _ = tx.Delete(at(kindEntry, group, 7)) }},
-		{"entries 1 to 2 are missing", func(tx *shard.Tx) { _ = tx.Delete(at(kindGap, group, 2)) }},
-		{"entry 5 does not follow", func(tx *shard.Tx) {
-			change(t, tx, at(kindEntry, group, 5), func(e *entry) { e.Envelope[0] ^= 1 })
-		}},
-		{"entry 5 cannot be read", func(tx *shard.Tx) { _ = tx.Set(at(kindEntry, group, 5), garbage) }},
-		{"entry 7 lies above its head", func(tx *shard.Tx) { change(t, tx, head(group), func(h *header) { h.Seq = 6 }) }},
-		{"its head is not what", func(tx *shard.Tx) { change(t, tx, head(group), func(h *header) { h.Chain[0] ^= 1 }) }},
-		{"header cannot be read", func(tx *shard.Tx) { _ = tx.Set(head(group), garbage) }},
-		{"header is missing", func(tx *shard.Tx) { _ = tx.Delete(head(inbox)) }},
-		{"state that this version does not know", func(tx *shard.Tx) { change(t, tx, head(group), func(h *header) { h.State = 77 }) }},
-		{"numbers contradict each other", func(tx *shard.Tx) { change(t, tx, head(group), func(h *header) { h.Swept = 99 }) }},
-		{"header names a life", func(tx *shard.Tx) { change(t, tx, head(group), func(h *header) { h.Incarnation[0] ^= 1 }) }},
-		{"admins and limits", func(tx *shard.Tx) { _ = tx.Delete(owned(group)) }},
-		{"admins and limits", func(tx *shard.Tx) { _ = tx.Set(owned(inbox), garbage) }},
-		{"lies in a gap", func(tx *shard.Tx) {
-			var g gap
-			v, _, _ := tx.Get(at(kindGap, group, 2))
-			_ = wire.Unmarshal(v, &g)
-			b, _ := wire.Marshal(&g)
-			_ = tx.Set(at(kindGap, group, 4), b)
-		}},
-		{"gap that ends at 2 cannot be read", func(tx *shard.Tx) { _ = tx.Set(at(kindGap, group, 2), garbage) }},
-		{"names a life that the store never had", func(tx *shard.Tx) {
-			change(t, tx, at(kindGap, group, 2), func(g *gap) { g.Incarnation[3] ^= 1 })
-		}},
-		{"is not the last commit", func(tx *shard.Tx) { change(t, tx, head(group), func(h *header) { h.LastCommit.Seq = 4 }) }},
-		{"names its reader, and names none", func(tx *shard.Tx) {
-			change(t, tx, at(kindEntry, group, 3), func(e *entry) { e.Reader = nil })
-		}},
-		{"its header counts 6 with", func(tx *shard.Tx) { change(t, tx, head(group), func(h *header) { h.Entries++ }) }},
-		{"1 of 3 entries from strangers are missing", func(tx *shard.Tx) {
-			change(t, tx, head(inbox), func(h *header) { h.Requests = append(h.Requests, 9) })
-		}},
-		{"a reader's record cannot be read", func(tx *shard.Tx) { _ = tx.Set(first(tx, of(kindReader, inbox)), garbage) }},
-		{"a reader stands beyond its head", func(tx *shard.Tx) {
-			change(t, tx, first(tx, of(kindReader, inbox)), func(p *reader) { p.Acked = 99 })
-		}},
-		{"readers and tickets and counts 8", func(tx *shard.Tx) { change(t, tx, owned(inbox), func(a *authority) { a.Readers = 8 }) }},
-		{"contact writers and counts 7", func(tx *shard.Tx) { change(t, tx, owned(inbox), func(a *authority) { a.Writers = 7 }) }},
-		{"contact writer's record", func(tx *shard.Tx) { _ = tx.Set(first(tx, of(kindWriter, inbox)), garbage) }},
-		{"parts of its log from earlier lives", func(tx *shard.Tx) {
-			change(t, tx, owned(group), func(a *authority) { a.Segments = []segment{{Base: 5, Last: 4}} })
-		}},
-		{"its header says 0", func(tx *shard.Tx) { change(t, tx, head(group), func(h *header) { h.Blobs = 0 }) }},
-		{"all blobs count for", func(tx *shard.Tx) { _ = tx.Delete([]byte{kindStored}) }},
-		{"a blob's record cannot be read", func(tx *shard.Tx) { _ = tx.Set(first(tx, []byte{kindBlob}), garbage) }},
-		{"1 commits name a blob that counts 4", func(tx *shard.Tx) {
-			change(t, tx, first(tx, []byte{kindBlob}), func(b *blobRecord) { b.Pins = 4 })
-		}},
-		{"a blob that has no record", func(tx *shard.Tx) { _ = tx.Delete(first(tx, []byte{kindBlob})) }},
-		{"the record does not decode", func(tx *shard.Tx) { _ = tx.Set(first(tx, []byte{kindShort}), garbage) }},
-		{"the record does not decode", func(tx *shard.Tx) { _ = tx.Set([]byte{kindMeta}, garbage) }},
-		{"of a kind that this version does not know", func(tx *shard.Tx) { _ = tx.Set([]byte("zebra"), garbage) }},
-	}
 	whole := r.dir
-	for _, c := range cases {
+	for _, c := range append(wrongLogs(t, group, inbox), wrongPlaces(t, group, inbox)...) {
 		r.dir = t.TempDir()
 		copyDir(t, whole, r.dir)
 		r.edit(c.edit)
