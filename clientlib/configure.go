@@ -44,8 +44,11 @@ func (e *engine) flushConfigure() {
 			continue
 		}
 		var change relay.Change = relay.SetAdmins{Keys: j.rec.Admins}
-		if j.rec.RemoveReader != nil {
+		switch {
+		case j.rec.RemoveReader != nil:
 			change = relay.RemoveReader{Key: *j.rec.RemoveReader}
+		case j.rec.Named != nil:
+			change = relay.SetNamedWriting{On: *j.rec.Named}
 		}
 		j.flying = true
 		call := l.conn.Configure(g.rec.Queue, j.rec.ID, e.id.Secret.adminKey(g.rec.Queue), change)

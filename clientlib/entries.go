@@ -99,7 +99,11 @@ func (e *engine) entry(tx *state.Tx, g *group, en *relayclient.Entry, d *deliver
 	}
 	switch en.Kind {
 	case relay.KindMessage:
-		return e.message(tx, g, en, d)
+		before := g.skipped
+		if err := e.message(tx, g, en, d); err != nil || g.skipped == before || !g.live() {
+			return err
+		}
+		return e.dud(tx, g, en, d)
 	case relay.KindCommit:
 		return e.commit(tx, g, en, d)
 	case relay.KindKnock:

@@ -54,6 +54,10 @@ const (
 	// EventNotRenewed: this device has been connected for a day, and its new keys do not get into
 	// the conversation's log: somebody may be keeping it at keys that he has.
 	EventNotRenewed EventKind = 20
+	// EventFlooded: many entries of the conversation's log open for nobody. If Device is set, they are
+	// that device's, by what the relay says: RemoveMember ends it. Otherwise this device is an
+	// admin's, and has told the relay to name senders; or removed a reader that is no member's.
+	EventFlooded EventKind = 21
 )
 
 var eventNames = map[EventKind]string{
@@ -61,7 +65,7 @@ var eventNames = map[EventKind]string{
 	EventMemberRemoved: "member removed", EventRemoved: "removed from the conversation", EventGap: "gap",
 	EventForkSuspected: "fork suspected", EventRollback: "rollback", EventCannotFollow: "cannot follow a commit",
 	EventFailed: "failed", EventUnsafeStore: "unsafe store", EventInvitationRefused: "invitation refused",
-	EventSuspiciousDevice: "suspicious device", EventReplaced: "device replaced", EventNotRenewed: "keys not renewed",
+	EventSuspiciousDevice: "suspicious device", EventReplaced: "device replaced", EventNotRenewed: "keys not renewed", EventFlooded: "flooded",
 }
 
 // String names the kind in words.

@@ -45,6 +45,8 @@ type group struct {
 	signals       signalBook
 	handed        []pastEpoch // that the inviter gave, until they are stored
 
+	named      bool // the relay asks for senders' names, in this session
+	flood      flood
 	renewAt    time.Time // a renewal that is due is made; zero: none is
 	leavesSeen time.Time // when the others' leaves were looked at
 

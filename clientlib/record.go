@@ -117,6 +117,7 @@ type groupRecord struct {
 	Base      relay.Position `cbor:"25,keyasint"` // of the COMMIT by which this device joined; zero for the founder
 	BaseEpoch uint64         `cbor:"26,keyasint"` // that it led to
 	Rival     uint64         `cbor:"28,keyasint"` // 1 + the epoch from which the others went another way than this device; 0: none
+	Named     int64          `cbor:"29,keyasint"` // when this device saw the last dud, unix seconds, since it had senders named; 0: it did not
 	Online    int64          `cbor:"27,keyasint"` // when this device was there last, unix seconds, to within seenEvery
 }
 
@@ -213,6 +214,7 @@ type outRow struct {
 	RequestID    relay.IdempotencyID `cbor:"10,keyasint"`
 	At           relay.Position      `cbor:"11,keyasint"` // where the relay says that it is, once accepted
 	File         *outFile            `cbor:"12,keyasint,omitempty"`
+	Named        bool                `cbor:"13,keyasint,omitempty"` // sent with a proof of the reader
 }
 
 // outFile is a sealed file that has to be at the relay before the message that tells of it.
@@ -252,6 +254,7 @@ type configureRow struct {
 	ID           relay.IdempotencyID `cbor:"2,keyasint"`
 	RemoveReader *relay.PublicKey    `cbor:"3,keyasint,omitempty"`
 	Admins       []relay.PublicKey   `cbor:"4,keyasint,omitempty"`
+	Named        *bool               `cbor:"5,keyasint,omitempty"` // named writing
 }
 
 // recordMode reads what was written here, whatever the strings in it: a name that a peer

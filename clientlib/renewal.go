@@ -54,6 +54,7 @@ func (e *engine) watchLeaves(g *group) {
 	if time.Since(g.leavesSeen) > evictEvery {
 		g.leavesSeen = time.Now()
 		e.evictOld(g, now)
+		e.stopNaming(g)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/sealpost/sealpost/internal/wire"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/relayclient"
 )
 
 // row is an outbox row in memory; owned by run.
@@ -155,7 +156,7 @@ func (e *engine) sealRow(g *group, r *row) error {
 		return err // not for size: Send has made sure that it fits
 	}
 	r.rec.State, r.rec.Group, r.rec.Epoch = rowSealed, g.id, g.mls.Epoch()
-	r.rec.Envelope, r.rec.RequestID = envelope, newIdempotencyID()
+	r.rec.Envelope, r.rec.RequestID, r.rec.Named = envelope, newIdempotencyID(), g.named
 	return nil
 }
 
@@ -165,7 +166,14 @@ func (e *engine) transmit(l *link, g *group, r *row) {
 	writer := g.keys.writer.signer()
 	r.flying = true
 	sent := r.rec.RequestID
-	e.send(l, len(r.rec.Envelope), l.conn.Append(g.rec.Queue, sent, writer, r.rec.Envelope), func(at relay.Position, err error) {
+	var call *relayclient.Call
+	if r.rec.Named {
+		reader := e.id.Secret.readerKey(g.rec.Queue, e.reader(g))
+		call = l.conn.AppendNamed(g.rec.Queue, sent, writer, reader, r.rec.Envelope)
+	} else {
+		call = l.conn.Append(g.rec.Queue, sent, writer, r.rec.Envelope)
+	}
+	e.send(l, len(r.rec.Envelope), call, func(at relay.Position, err error) {
 		if r.rec.RequestID != sent || r.rec.State != rowSealed {
 			return // read back from the log in the meantime
 		}
@@ -185,6 +193,12 @@ func (e *engine) appended(g *group, r *row, at relay.Position, err error) {
 			e.after(0, e.acceptAnswered)
 		}
 		return
+	case errors.Is(err, relay.ErrForbidden) && !r.rec.Named:
+		// Named writing. It stays with the row, since a retry is the same request as before.
+		g.named, r.rec.Named = true, true
+		if e.update(func(tx *state.Tx) error { return e.saveRow(tx, r) }) != nil {
+			return
+		}
 	case errors.Is(err, relay.ErrStale):
 		r.stale = true
 		e.raiseHead(g, err)
