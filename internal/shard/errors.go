@@ -6,6 +6,8 @@ import "errors"
 var (
 	// ErrWrongKey: give the right storage key; nothing was written.
 	ErrWrongKey = errors.New("shard: the storage key is not this store's")
+	// ErrFormat: another version of the program made the store. Use that one; nothing was written.
+	ErrFormat = errors.New("shard: the store has the format of another version of this program")
 	// ErrLocked: another process, or another Store, has the folder open.
 	ErrLocked = errors.New("shard: the folder is in use")
 	// ErrCorrupt: a file or value is damaged. At Open: restore a backup. From a read or an

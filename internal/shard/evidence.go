@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -15,7 +16,10 @@ var (
 	ringPrefix  = []byte{0, 'r'} // then uint16 batch modulo ringSize: batchRecord
 )
 
-var keyCheckValue = []byte("sealpost shard 1")
+// keyCheckValue begins alike in every format.
+var keyCheckValue = fmt.Appendf(nil, "%s%d", keyCheckPrefix, Format)
+
+const keyCheckPrefix = "sealpost shard "
 
 func ringKey(batch uint64) []byte {
 	return binary.BigEndian.AppendUint16(ringPrefix[:2:2], uint16(batch%ringSize))
@@ -78,6 +82,9 @@ func readPast(db *badger.DB, v *vault, keyKnown bool) (past, error) {
 		p.empty = db.MaxVersion() == 0
 		return p, nil // nothing that was committed later can be trusted to be complete
 	case string(check) != string(keyCheckValue):
+		if bytes.HasPrefix(check, []byte(keyCheckPrefix)) {
+			return p, fmt.Errorf("%w: the database says %q", ErrFormat, check[len(keyCheckPrefix):])
+		}
 		return p, ErrCorrupt
 	}
 	b, ok, err := snap.Get(livesKey)

@@ -20,7 +20,7 @@ const inspectFolder = "inspect"
 
 // Inspect looks at a store that is not open, and changes nothing of it: files, evidence and
 // tables first, then walk, with a Store that can be read ([Store.View], [Store.Name]) and takes no
-// operation. What is wrong is reported; errors are ErrLocked, ErrWrongKey, walk's, and those of
+// operation. What is wrong is reported; errors are ErrLocked, ErrWrongKey, ErrFormat, walk's, and those of
 // the file system. It needs room for a copy of the write-ahead logs, some 200 MB at most.
 func Inspect(dir string, key Key, report func(Finding), walk func(*Store) error) (err error) {
 	v, err := newVault(key)

@@ -1,12 +1,17 @@
 package shard
 
-// The store's format: none of these can change without a new version of the mark file.
+// Format is the version of everything in a store's folder, the records of all machines included:
+// whoever changes what any of them stores raises it. It stands in the high-water mark, which is
+// read before anything else, and in the database. A store of another format is [ErrFormat], and
+// nothing of it is changed (ATTACKS R36).
+const Format = 1
+
+// The store's format: none of these can change without a new [Format].
 const (
-	markVersion = 1
-	slotSize    = 128     // bytes of a mark slot that are written
-	slotStride  = 4096    // distance of the slots: a torn write damages one of them only
-	nameSize    = 20      // bytes of HMAC in a name
-	ringSize    = 1 << 16 // batch records kept as evidence inside Badger
+	slotSize   = 128     // bytes of a mark slot that are written
+	slotStride = 4096    // distance of the slots: a torn write damages one of them only
+	nameSize   = 20      // bytes of HMAC in a name
+	ringSize   = 1 << 16 // batch records kept as evidence inside Badger
 )
 
 // Our own limits, each with its reason.

@@ -25,7 +25,7 @@ var markMagic = [8]byte{'s', 'e', 'a', 'l', 'm', 'a', 'r', 'k'}
 
 func (m *mark) MarshalWire(w *wire.Writer) {
 	w.Raw(markMagic[:])
-	w.Uint8(markVersion)
+	w.Uint8(Format)
 	w.Raw(m.KeyCheck[:])
 	w.Raw(m.Incarnation[:])
 	w.Uint64(m.Batch)
@@ -35,8 +35,8 @@ func (m *mark) MarshalWire(w *wire.Writer) {
 func (m *mark) UnmarshalWire(r *wire.Reader) {
 	var magic [8]byte
 	r.Copy(magic[:])
-	if version := r.Uint8(); r.Err() == nil && (magic != markMagic || version != markVersion) {
-		r.Fail(fmt.Errorf("%w: not a mark of version %d", ErrCorrupt, markVersion))
+	if version := r.Uint8(); r.Err() == nil && (magic != markMagic || version != Format) {
+		r.Fail(fmt.Errorf("%w: not a mark of format %d", ErrCorrupt, Format))
 	}
 	r.Copy(m.KeyCheck[:])
 	r.Copy(m.Incarnation[:])
@@ -64,6 +64,20 @@ func decodeMark(slot []byte) (*mark, bool) {
 	return m, ok
 }
 
+// otherFormat tells whether another version of the program wrote a slot: it begins as a mark does, with
+// another format, and is no damaged slot of ours, in which the rest agrees with the checksum.
+func otherFormat(slot []byte) (format uint8, other bool) {
+	const at = len(markMagic)
+	format = slot[at]
+	if !bytes.HasPrefix(slot, markMagic[:]) || format == Format || format == 0 {
+		return format, false
+	}
+	ours := bytes.Clone(slot)
+	ours[at] = Format
+	_, damaged := decodeMark(ours)
+	return format, !damaged
+}
+
 // markFile is the open high-water file. Used by Open and then by the storing goroutine.
 type markFile struct {
 	f    *os.File
@@ -79,7 +93,7 @@ type evidence struct {
 	missing bool  // there is no file
 }
 
-// readMark reads the high-water file and writes nothing.
+// readMark reads the high-water file and writes nothing. ErrFormat: another version wrote it.
 func readMark(path string) (evidence, int, error) {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -95,6 +109,9 @@ func readMark(path string) (evidence, int, error) {
 		if at+slotSize > len(b) {
 			ev.damaged = true
 			continue
+		}
+		if format, other := otherFormat(b[at : at+slotSize]); other {
+			return evidence{}, 0, fmt.Errorf("%w: %d, and this one has %d", ErrFormat, format, Format)
 		}
 		m, ok := decodeMark(b[at : at+slotSize])
 		switch {

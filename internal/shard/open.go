@@ -20,7 +20,7 @@ import (
 	"github.com/sealpost/sealpost/internal/wire"
 )
 
-// Open opens the store in cfg.Dir, or makes one. It returns ErrLocked, ErrWrongKey (both
+// Open opens the store in cfg.Dir, or makes one. It returns ErrLocked, ErrWrongKey, ErrFormat (all
 // before anything is written), ErrCorrupt, or an error of the file system. A shortfall is
 // no error: the store begins a new incarnation.
 func Open(cfg Config) (*Store, error) {
