@@ -35,6 +35,7 @@ const (
 	modGobwas    = "github.com/gobwas/ws"
 	modGWS       = "github.com/lxzan/gws"
 	modKong      = "github.com/alecthomas/kong"
+	modMetrics   = "github.com/VictoriaMetrics/metrics"
 	modNet       = "golang.org/x/net"
 	modNoise     = "github.com/flynn/noise"
 	modPorcupine = "github.com/anishathalye/porcupine"
@@ -68,7 +69,7 @@ var rules = map[string]rule{
 		why: "the codec knows no protocol: every protocol is written in it",
 	},
 	"internal/shard": {
-		may:     []string{"internal/wire"},
+		may:     []string{"internal/metrics", "internal/wire"},
 		modules: []string{modBadger, modCrypto, modSys},
 		ban:     []string{"net", "net/http"},
 		why:     "one storing goroutine for any state machine; it knows none of them, so relay and key server share its durability",
@@ -101,7 +102,17 @@ var rules = map[string]rule{
 	"internal/tlscert/acmetest": {
 		why: "a certificate authority for tests; nothing but tests imports it",
 	},
+	"internal/metrics": {
+		modules: []string{modMetrics},
+		ban:     []string{"net", "net/http"},
+		why:     "what a server counts, with every label value there is: it imports nothing of what it counts, so nothing that a peer chose can become a label",
+	},
+	"internal/observe": {
+		may: []string{"internal/connlimit"},
+		why: "who may look at a server, and how; what there is to see is the caller's",
+	},
 	"internal/connlimit": {
+		may: []string{"internal/metrics"},
 		ban: []string{"net/http"},
 		why: "how many connections a process has open, and from where; knows no protocol",
 	},
@@ -111,7 +122,7 @@ var rules = map[string]rule{
 		why: "who of those that come at once is computed for first; knows no protocol",
 	},
 	"internal/proxyline": {
-		may:     []string{"internal/connlimit"},
+		may:     []string{"internal/connlimit", "internal/metrics"},
 		modules: []string{modProxy},
 		ban:     []string{"net/http"},
 		why:     "who a proxy's connection comes from; knows no protocol above TCP",
@@ -157,13 +168,13 @@ var rules = map[string]rule{
 		why: "sealed files under names that tell nothing; of shard only how much the disk has left. No record and no connection is known to it",
 	},
 	"relay/internal/queue": {
-		may:     []string{"relay", "relay/internal/blob", "internal/shard", "internal/wire"},
+		may:     []string{"relay", "relay/internal/blob", "internal/metrics", "internal/shard", "internal/wire"},
 		modules: []string{modCrypto},
 		ban:     []string{"net", "net/http"},
 		why:     "the state machine behind the relay: storage below it, no connection above it",
 	},
 	"relay/relayserver": {
-		may:     []string{"relay", "relay/session", "relay/internal/queue", "relay/internal/blob", "internal/shard", "internal/turns", "internal/wire", "internal/certpin"},
+		may:     []string{"relay", "relay/session", "relay/internal/queue", "relay/internal/blob", "internal/metrics", "internal/shard", "internal/turns", "internal/wire", "internal/certpin"},
 		modules: []string{modGobwas, modGWS, modCoder, modNoise, modQUIC, modWebTrans},
 		why:     "connections in front of the queues; its WebSocket library is chosen by memory for each idle connection",
 	},
@@ -178,7 +189,7 @@ var rules = map[string]rule{
 		why:     "vocabulary and client; of MLS only KeyPackage, PublicGroup and parsers",
 	},
 	"keyserver/httpserver": {
-		may: []string{"keyserver", "keyserver/directory", "keyserver/groupstate", "internal/shard", "internal/wire"},
+		may: []string{"keyserver", "keyserver/directory", "keyserver/groupstate", "internal/metrics", "internal/shard", "internal/wire"},
 		why: "HTTP in front of the key server's two stores",
 	},
 	"keyserver/internal/fixture": {
@@ -191,12 +202,12 @@ var rules = map[string]rule{
 		why: "the day by which both stores expire: a clock that jumps must not empty either",
 	},
 	"keyserver/directory": {
-		may: []string{"keyserver", "keyserver/internal/calendar", "mls", "internal/shard", "internal/wire"},
+		may: []string{"keyserver", "keyserver/internal/calendar", "mls", "internal/metrics", "internal/shard", "internal/wire"},
 		ban: []string{"net"},
 		why: "accounts and KeyPackage pools as a state machine",
 	},
 	"keyserver/groupstate": {
-		may: []string{"keyserver", "keyserver/internal/calendar", "internal/shard", "internal/wire"},
+		may: []string{"keyserver", "keyserver/internal/calendar", "internal/metrics", "internal/shard", "internal/wire"},
 		ban: []string{"net"},
 		why: "sealed chunks by hash: it has no idea what is in them",
 	},
@@ -265,11 +276,11 @@ var rules = map[string]rule{
 		may: []string{
 			"mls", "relay", "relay/session", "relay/relayserver", "keyserver", "keyserver/httpserver",
 			"clientlib", "clientlib/content", "clientlib/history", "internal/certpin", "internal/connlimit", "internal/keyfile", "internal/proxyline", "internal/quicport",
-			"internal/adminsocket", "internal/backup", "internal/operatorlog",
+			"internal/adminsocket", "internal/backup", "internal/metrics", "internal/observe", "internal/operatorlog",
 			"internal/shard", "internal/tlscert", "internal/turns", "internal/measure", "cmd/sealpost/demo", "cmd/sealpost/bench", "testvectors",
 		},
-		modules: []string{modKong, modTOML, modWebTrans},
-		why:     "wiring only; shard for the type of the storage key, WebTransport to hand it from one package to another",
+		modules: []string{modKong, modSys, modTOML, modWebTrans},
+		why:     "wiring only; shard for the type of the storage key, WebTransport to hand it from one package to another, the system to forbid core files",
 	},
 }
 

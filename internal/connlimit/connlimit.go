@@ -12,6 +12,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+
+	"github.com/sealpost/sealpost/internal/metrics"
 )
 
 // Our own limits on open connections, which are counted from accept on: before a request is
@@ -46,7 +48,9 @@ func forFiles(files uint64) Limits {
 
 // Counter counts open connections. It is safe for concurrent use.
 type Counter struct {
-	limits Limits
+	// Static after the first connection.
+	limits  Limits
+	metrics *metrics.Connections // nil: nobody counts who is turned away
 
 	mu        sync.Mutex
 	open      int                  // guarded by mu
@@ -62,6 +66,20 @@ func New(limits Limits) *Counter {
 // Limits returns what New was given.
 func (c *Counter) Limits() Limits { return c.limits }
 
+// CountIn has m count who is turned away, and tell how many are open. Call it before anybody
+// comes, and once.
+func (c *Counter) CountIn(m *metrics.Connections) {
+	c.metrics = m
+	m.Measure(func() float64 { return float64(c.Open()) })
+}
+
+// TurnedAway counts a connection that is refused, and why.
+func (c *Counter) TurnedAway(why metrics.Turned) {
+	if c.metrics != nil {
+		c.metrics.TurnedAway(why)
+	}
+}
+
 // Open returns how many connections are counted.
 func (c *Counter) Open() int {
 	c.mu.Lock()
@@ -75,6 +93,7 @@ func (c *Counter) Take() *Place {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.open >= c.limits.Total {
+		c.TurnedAway(metrics.ServerFull)
 		return nil
 	}
 	c.open++
@@ -112,6 +131,7 @@ func (p *Place) Claim(remote net.Addr) bool {
 	p.counter.mu.Lock()
 	defer p.counter.mu.Unlock()
 	if p.released || p.network != nil || p.counter.byNetwork[network] >= most || p.counter.bySite[site] >= mostOfSite {
+		p.counter.TurnedAway(metrics.NetworkFull)
 		return false
 	}
 	p.network = &network

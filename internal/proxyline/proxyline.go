@@ -25,6 +25,7 @@ import (
 	"github.com/pires/go-proxyproto"
 
 	"github.com/sealpost/sealpost/internal/connlimit"
+	"github.com/sealpost/sealpost/internal/metrics"
 )
 
 // The protocol's own sizes, in bytes.
@@ -134,6 +135,7 @@ func (l *listener) enter(c net.Conn) *connlimit.Place {
 	peer, err := netip.ParseAddrPort(c.RemoteAddr().String())
 	addr := peer.Addr().Unmap().WithZone("")
 	if err != nil || !slices.ContainsFunc(l.from, func(p netip.Prefix) bool { return p.Contains(addr) }) {
+		l.counter.TurnedAway(metrics.NotAProxy)
 		return nil
 	}
 	l.mu.Lock()
@@ -154,6 +156,9 @@ func (l *listener) bring(c net.Conn, place *connlimit.Place) {
 	l.mu.Lock()
 	delete(l.pending, c)
 	l.mu.Unlock()
+	if err != nil {
+		l.counter.TurnedAway(metrics.NotAProxy)
+	}
 	held := connlimit.Hold(&clientConn{c, client}, place)
 	if err != nil || !place.Claim(client) || !l.hand(result{conn: held}) {
 		_ = held.Close()

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/crypto/chacha20"
 
@@ -100,11 +101,13 @@ func (s *Store) storeNext(next *staged) *staged {
 	s.batch, s.high = next.tx.number, next.tx.high
 	s.queue.setBusy(true)
 	go func() {
+		begun := time.Now()
 		err := s.persist(next.tx)
 		if err == nil {
 			err = s.writeMark(next.tx.number, next.tx.high)
 		}
 		if err == nil {
+			s.metrics.Stored(len(next.batch), time.Since(begun))
 			next.answer()
 		} else {
 			s.fail(err, next)
@@ -136,6 +139,7 @@ func (b *staged) refuse(err error) {
 func (s *Store) fail(err error, b *staged) {
 	s.failed.Store(true)
 	close(s.broken)
+	s.metrics.Failed()
 	s.log.Error("the store has failed and acknowledges nothing any more", "error", err)
 	b.refuse(fmt.Errorf("%w: %w", ErrFailed, err))
 }
@@ -162,6 +166,7 @@ func (s *Store) checkSpace() {
 	full := err == nil && free < s.minFree
 	if full != s.full {
 		s.full = full
+		s.metrics.Full(full)
 		s.log.Warn("free disk space passed the watermark", "full", full)
 	}
 }

@@ -17,6 +17,8 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+
+	"github.com/sealpost/sealpost/internal/metrics"
 	"github.com/sealpost/sealpost/internal/wire"
 )
 
@@ -76,10 +78,13 @@ func open(cfg Config, v *vault) (*Store, error) {
 	s := &Store{
 		vault: v, db: db, wal: wal, machine: cfg.Machine, clock: cfg.Clock, log: log,
 		minFree: cmp.Or(cfg.MinFree, defaultMinFree), dir: cfg.Dir,
-		queue: newQueue(), recent: newRecent(), stopped: make(chan struct{}), broken: make(chan struct{}),
+		metrics: cfg.Metrics, queue: newQueue(), recent: newRecent(), stopped: make(chan struct{}), broken: make(chan struct{}),
 		commit: wal.Commit,
 	}
 	s.free = func() (uint64, error) { return FreeSpace(s.dir) }
+	if s.metrics == nil {
+		s.metrics = metrics.New().Store("")
+	}
 	if s.clock == nil {
 		s.clock = time.Now
 	}
@@ -99,6 +104,10 @@ func open(cfg Config, v *vault) (*Store, error) {
 		_ = db.Close()
 		return nil, err
 	}
+	s.metrics.Opened(len(s.lives), func() float64 {
+		free, _ := s.free()
+		return float64(free)
+	})
 	return s, nil
 }
 

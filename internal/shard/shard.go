@@ -26,6 +26,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/sealpost/sealpost/internal/metrics"
 )
 
 // A Machine is a deterministic state machine. Apply reads and writes only through tx and
@@ -76,6 +78,8 @@ type Config struct {
 	Machine Machine          // not called before Open returns
 	Clock   func() time.Time // time.Now when nil
 	Logger  *slog.Logger     // discards when nil; never gets a key, value or id
+
+	Metrics *metrics.Store // counts for nobody when nil
 
 	// MinFree is the free space in bytes below which only a Releaser is served and all
 	// else ends in ErrFull; 0 means 256 MiB. Badger maps its files, so a disk that fills
@@ -162,6 +166,13 @@ func (s *Store) View(fn func(*Snapshot) error) error {
 // Failed is closed when a write or sync has failed: from then on every operation ends in
 // ErrFailed, and only opening the store again helps.
 func (s *Store) Failed() <-chan struct{} { return s.broken }
+
+// Short reports whether the disk has less room than [Config.MinFree] now. It asks the disk
+// itself, and not what the last batch saw: while nobody writes there is none.
+func (s *Store) Short() bool {
+	free, err := s.free()
+	return err == nil && free < s.minFree
+}
 
 // Incarnation returns the name of the store's present life; it is fixed while it is open.
 func (s *Store) Incarnation() [16]byte { return s.lives[len(s.lives)-1].ID }

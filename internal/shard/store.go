@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"github.com/sealpost/sealpost/internal/metrics"
 )
 
 // A Store is one open shard. All methods are safe for concurrent use.
@@ -18,6 +20,7 @@ type Store struct {
 	machine Machine
 	clock   func() time.Time
 	log     *slog.Logger
+	metrics *metrics.Store
 	lives   lives
 	minFree uint64
 	dir     string

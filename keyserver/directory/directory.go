@@ -21,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/metrics"
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/keyserver"
 )
@@ -34,7 +35,8 @@ type Config struct {
 	// Restored says that Dir was put back from a backup: the store gets a new incarnation
 	// and all one-time packages in it are dropped (ATTACKS A14).
 	Restored bool
-	MinFree  uint64 // bytes; see shard.Config
+	MinFree  uint64         // bytes; see shard.Config
+	Metrics  *metrics.Store // as in shard.Config
 }
 
 // Directory is an open directory.
@@ -64,7 +66,7 @@ func Open(cfg Config) (*Directory, error) {
 	m := new(machine)
 	store, err := shard.Open(shard.Config{
 		Dir: cfg.Dir, Key: cfg.Key, Machine: m, Clock: cfg.Clock,
-		Logger: cfg.Logger, Restored: cfg.Restored, MinFree: cfg.MinFree,
+		Logger: cfg.Logger, Restored: cfg.Restored, MinFree: cfg.MinFree, Metrics: cfg.Metrics,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("key directory: %w", err)
@@ -78,6 +80,9 @@ func Open(cfg Config) (*Directory, error) {
 
 // Failed is closed when the store has failed and accepts nothing any more.
 func (d *Directory) Failed() <-chan struct{} { return d.store.Failed() }
+
+// Short reports whether the disk has no room for anything new.
+func (d *Directory) Short() bool { return d.store.Short() }
 
 // Close waits for what was accepted and closes the store.
 func (d *Directory) Close() error {

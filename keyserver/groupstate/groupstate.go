@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/metrics"
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/keyserver/internal/calendar"
@@ -38,8 +39,9 @@ type Config struct {
 	MaxBytes uint64    // bytes of all chunks together; 0 is 16 GiB
 	Clock    func() time.Time
 	Logger   *slog.Logger
-	Restored bool   // Dir was put back from a backup; chunks cannot tell
-	MinFree  uint64 // bytes; see shard.Config
+	Restored bool           // Dir was put back from a backup; chunks cannot tell
+	MinFree  uint64         // bytes; see shard.Config
+	Metrics  *metrics.Store // as in shard.Config
 }
 
 // Store is an open store of chunks.
@@ -68,7 +70,7 @@ func Open(cfg Config) (*Store, error) {
 	m := &machine{maxBytes: cfg.MaxBytes}
 	store, err := shard.Open(shard.Config{
 		Dir: cfg.Dir, Key: cfg.Key, Machine: m, Clock: cfg.Clock,
-		Logger: cfg.Logger, Restored: cfg.Restored, MinFree: cfg.MinFree,
+		Logger: cfg.Logger, Restored: cfg.Restored, MinFree: cfg.MinFree, Metrics: cfg.Metrics,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("group state: %w", err)
@@ -82,6 +84,9 @@ func Open(cfg Config) (*Store, error) {
 
 // Failed is closed when the store has failed and accepts nothing any more.
 func (s *Store) Failed() <-chan struct{} { return s.store.Failed() }
+
+// Short reports whether the disk has no room for anything new.
+func (s *Store) Short() bool { return s.store.Short() }
 
 // Close waits for what was accepted and closes the store.
 func (s *Store) Close() error {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/metrics"
 	"github.com/sealpost/sealpost/internal/wire"
 	"github.com/sealpost/sealpost/keyserver"
 )
@@ -22,35 +23,59 @@ type request[Q any] interface {
 // handle serves one operation at its path. What a stranger can make it do before his request
 // is known to be well formed: read one body of bounded size for a bounded time.
 func handle[Q any, PQ request[Q], P wire.Marshaler](s *Server, mux *http.ServeMux, at keyserver.Endpoint, rate *limiter, do func(context.Context, PQ) (P, error)) {
-	mux.HandleFunc(at.Path, func(w http.ResponseWriter, r *http.Request) {
+	route := routeOf(at)
+	serve := func(w http.ResponseWriter, r *http.Request) (wire.Marshaler, error) {
 		if r.Method != http.MethodPost || r.Header.Get("Content-Type") != keyserver.MediaType {
-			s.refuse(w, &keyserver.Error{Code: keyserver.CodeInvalid, Text: "not a POST of " + keyserver.MediaType})
-			return
+			return nil, &keyserver.Error{Code: keyserver.CodeInvalid, Text: "not a POST of " + keyserver.MediaType}
 		}
 		from := prefix(r.RemoteAddr)
 		if wait := rate.spend(from); wait > 0 {
-			s.refuse(w, limited(wait))
-			return
+			return nil, limited(wait)
 		}
 		body, err := readBody(w, r, at.MaxRequest)
 		if err != nil {
-			s.refuse(w, err)
-			return
+			return nil, err
 		}
 		q := PQ(new(Q))
 		if err := wire.Unmarshal(body, q); err != nil {
-			s.refuse(w, err)
-			return
+			return nil, err
 		}
 		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), sender{}, from), storeTimeout)
 		defer cancel()
-		p, err := do(ctx, q)
+		return do(ctx, q)
+	}
+	mux.HandleFunc(at.Path, func(w http.ResponseWriter, r *http.Request) {
+		p, err := serve(w, r)
 		if err != nil {
-			s.refuse(w, err)
+			s.refuse(w, route, err)
 			return
 		}
+		s.metrics.Request(route, 0)
 		s.answer(w, http.StatusOK, p)
 	})
+}
+
+// routeOf names an operation for its series.
+func routeOf(at keyserver.Endpoint) metrics.Route {
+	switch at {
+	case keyserver.EndpointRegister:
+		return metrics.Register
+	case keyserver.EndpointAppend:
+		return metrics.AppendEntry
+	case keyserver.EndpointLookup:
+		return metrics.Lookup
+	case keyserver.EndpointUpload:
+		return metrics.Upload
+	case keyserver.EndpointTake:
+		return metrics.Take
+	case keyserver.EndpointStock:
+		return metrics.Stock
+	case keyserver.EndpointPutChunk:
+		return metrics.PutChunk
+	case keyserver.EndpointGetChunk:
+		return metrics.GetChunk
+	}
+	return metrics.OtherRoute
 }
 
 // readBody reads a body of announced size, which is within the limit before any of it is
@@ -86,7 +111,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 
 // refuse answers with an error. What the caller did wrong is told in words; what went wrong
 // here is logged, and told without them.
-func (s *Server) refuse(w http.ResponseWriter, err error) {
+func (s *Server) refuse(w http.ResponseWriter, route metrics.Route, err error) {
 	e, remote := errors.AsType[*keyserver.Error](err)
 	switch {
 	case remote && e.Code == keyserver.CodeUnavailable && !errors.Is(err, context.Canceled):
@@ -102,6 +127,7 @@ func (s *Server) refuse(w http.ResponseWriter, err error) {
 		// own bytes.
 		e = &keyserver.Error{Code: keyserver.CodeInvalid, Text: err.Error()}
 	}
+	s.metrics.Request(route, int(e.Code))
 	if e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(e.RetryAfter/time.Second)))
 	}

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/metrics"
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/keyserver/directory"
@@ -40,8 +41,9 @@ type Config struct {
 	Limits   Limits    // zero fields have defaults
 	Clock    func() time.Time
 	Logger   *slog.Logger
-	Restored bool   // Dir was put back from a backup (ATTACKS A14)
-	MinFree  uint64 // bytes of free disk space below which nothing new is stored; 0 is 256 MiB
+	Metrics  *metrics.Set // requests and stores are counted in it; nil: nowhere
+	Restored bool         // Dir was put back from a backup (ATTACKS A14)
+	MinFree  uint64       // bytes of free disk space below which nothing new is stored; 0 is 256 MiB
 
 	// MaxChunkBytes bounds the group state of everybody together, in bytes; 0 is 16 GiB.
 	MaxChunkBytes uint64
@@ -53,6 +55,7 @@ type Server struct {
 	chunks    *groupstate.Store
 	limits    *limiters
 	log       *slog.Logger
+	metrics   *metrics.Keys
 	failed    chan struct{}   // closed when one of the stores has failed
 	closed    context.Context // ends with Close
 	stop      context.CancelFunc
@@ -66,22 +69,25 @@ func Open(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = metrics.New()
+	}
 	d, err := directory.Open(directory.Config{
 		Dir: filepath.Join(cfg.Dir, directoryFolder), Key: cfg.Key, Clock: cfg.Clock,
-		Logger: cfg.Logger, Restored: cfg.Restored, MinFree: cfg.MinFree,
+		Logger: cfg.Logger, Restored: cfg.Restored, MinFree: cfg.MinFree, Metrics: cfg.Metrics.Store(metrics.DirectoryStore),
 	})
 	if err != nil {
 		return nil, err
 	}
 	c, err := groupstate.Open(groupstate.Config{
 		Dir: filepath.Join(cfg.Dir, groupstateFolder), Key: cfg.Key, Clock: cfg.Clock, MaxBytes: cfg.MaxChunkBytes,
-		Logger: cfg.Logger, Restored: cfg.Restored, MinFree: cfg.MinFree,
+		Logger: cfg.Logger, Restored: cfg.Restored, MinFree: cfg.MinFree, Metrics: cfg.Metrics.Store(metrics.GroupStateStore),
 	})
 	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	s := &Server{
-		directory: d, chunks: c, limits: newLimiters(cfg.Limits, cfg.Clock), log: cfg.Logger,
+		directory: d, chunks: c, limits: newLimiters(cfg.Limits, cfg.Clock), log: cfg.Logger, metrics: cfg.Metrics.Keys(),
 		failed: make(chan struct{}),
 	}
 	s.closed, s.stop = context.WithCancel(context.Background())
@@ -103,6 +109,9 @@ func (s *Server) watch() {
 // Failed is closed when one of the stores has failed: it accepts nothing any more until it is
 // opened again.
 func (s *Server) Failed() <-chan struct{} { return s.failed }
+
+// Short reports whether the disk of one of the stores has no room for anything new.
+func (s *Server) Short() bool { return s.directory.Short() || s.chunks.Short() }
 
 // Close waits for what was accepted and closes the stores. The HTTP server in front is shut
 // down first, by whoever started it; a request that comes later is told to come again.
@@ -139,7 +148,7 @@ func (s *Server) Handler() http.Handler {
 	handle(s, mux, keyserver.EndpointPutChunk, s.limits.putChunk, s.putChunk)
 	handle(s, mux, keyserver.EndpointGetChunk, s.limits.getChunk, s.getChunk)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.refuse(w, &keyserver.Error{Code: keyserver.CodeNotFound, Text: "no such operation"})
+		s.refuse(w, metrics.OtherRoute, &keyserver.Error{Code: keyserver.CodeNotFound, Text: "no such operation"})
 	})
 	return mux
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/metrics"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/internal/blob"
 	"github.com/sealpost/sealpost/relay/internal/queue"
@@ -58,6 +59,7 @@ func (p *peer) storeBlob(f *relay.StoreBlob, answer func(relay.Frame)) {
 				refuse(a.Err)
 				return
 			}
+			p.srv.metrics.Accepted(metrics.StoreBlob)
 			u.name = a.Name
 			p.blobs.do(p.srv, job{run: func() { p.begin(u, a.Complete, f.Request, answer) }})
 		})

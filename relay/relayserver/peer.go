@@ -124,6 +124,7 @@ func closeCode(err error) relay.CloseCode {
 
 // send gives the writer a frame. It never blocks, so the store's goroutines may call it.
 func (p *peer) send(o outgoing) {
+	p.countOut(o.frame)
 	p.mu.Lock()
 	p.out = append(p.out, o)
 	p.mu.Unlock()

@@ -35,6 +35,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/metrics"
 	"github.com/sealpost/sealpost/internal/turns"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/internal/blob"
@@ -53,6 +54,7 @@ type Config struct {
 	Turns      *turns.Turns // that handshakes and proofs wait for; nil: for nothing
 	Origins    []string     // allowed values of Origin, exactly; programs send none
 	Logger     *slog.Logger // nil: nothing is logged
+	Metrics    *metrics.Set // what the relay does is counted in; nil: nowhere
 	Restored   bool         // Dir was restored from a backup: the store begins a new incarnation
 	Waker      Waker        // calls devices that are not attached; nil: nobody does
 }
@@ -80,6 +82,7 @@ type Server struct {
 	turns   *turns.Turns
 	origins []string
 	log     *slog.Logger
+	metrics *metrics.Relay
 	creates *buckets
 	adds    *buckets        // bytes of new blobs
 	ctx     context.Context // ends when draining begins: handshakes under way are given up
@@ -114,9 +117,14 @@ func Open(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("relayserver: %w", err)
 	}
+	counted := cfg.Metrics
+	if counted == nil {
+		counted = metrics.New()
+	}
 	store, err := queue.Open(queue.Config{
 		Dir: cfg.Dir, StorageKey: cfg.StorageKey, RelayKey: cfg.Key.Public(),
 		Limits: cfg.Queues, Logger: log, Restored: cfg.Restored, Blobs: blobs, Waker: cfg.Waker,
+		Metrics: counted.Store(metrics.RelayStore),
 	})
 	if err != nil {
 		_ = blobs.Close()
@@ -124,13 +132,14 @@ func Open(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		store: store, blobs: blobs, disk: make(chan struct{}, maxDisk), key: cfg.Key, limits: cfg.Limits.withDefaults(),
-		turns: cfg.Turns, origins: slices.Clone(cfg.Origins), log: log,
+		turns: cfg.Turns, origins: slices.Clone(cfg.Origins), log: log, metrics: counted.Relay(),
 		byPrefix: make(map[netip.Prefix]int), bySite: make(map[netip.Prefix]int), peers: make(map[*peer]struct{}), polls: make(map[string]*pollStream),
 	}
 	s.kept.most, s.kept.share = s.limits.Backlog, fairShare
 	s.creates = newBuckets(s.limits.CreateBurst, s.limits.CreateEvery)
 	added := int(max(store.RelayBlobs()/blobShare, store.MaxBlob()))
 	s.adds = newBuckets(added, 24*time.Hour/time.Duration(added))
+	s.measure()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -145,6 +154,9 @@ func (s *Server) Erased() uint64 { return s.store.Erased() }
 // Failed is closed when the store has failed: nothing is accepted any more until it is opened
 // again. Sessions go on, for reading what is there.
 func (s *Server) Failed() <-chan struct{} { return s.store.Failed() }
+
+// Short reports whether the disk has no room for anything new: reads and acks go on.
+func (s *Server) Short() bool { return s.store.Short() }
 
 // admit counts a connection from prefix, or says why not.
 func (s *Server) admit(prefix netip.Prefix) error {
@@ -212,8 +224,12 @@ func (s *Server) serve(ctx context.Context, t carrier, prefix netip.Prefix) {
 	sess, err := session.ServerInTurn(ctx, t, s.key, s.store.Incarnation(), take, s.turns.Give)
 	if err != nil {
 		s.log.Debug("handshake failed", "err", err)
+		s.metrics.HandshakeFailed()
 		return
 	}
+	over := transportOf(t)
+	s.metrics.SessionBegins(over)
+	defer s.metrics.SessionEnds(over)
 	sess.SetTimeouts(recordWithin, writeWithin)
 	sess.LimitFrames(relay.MaxFirstFrame, relay.FrameWithin)
 	p := newPeer(s, sess, prefix)

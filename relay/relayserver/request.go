@@ -131,6 +131,7 @@ func (p *peer) mutate(m relay.Mutation, answer func(relay.Frame)) {
 			answer(&relay.Refused{Request: request, Refusal: *a.Err})
 			return
 		}
+		p.srv.metrics.Accepted(operationOf(m))
 		answer(&relay.Accepted{Request: request, Position: a.Position})
 	})
 }

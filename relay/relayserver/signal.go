@@ -3,6 +3,7 @@ package relayserver
 import (
 	"slices"
 
+	"github.com/sealpost/sealpost/internal/metrics"
 	"github.com/sealpost/sealpost/relay"
 )
 
@@ -32,14 +33,15 @@ func (p *peer) hear(a *attachment, sealed *[relay.SignalSize]byte) {
 	}
 	if len(p.signals) >= maxSignals {
 		p.signals = slices.Delete(p.signals, 0, 1)
+		p.srv.metrics.Signal(metrics.SignalDropped)
 	}
 	p.signals = append(p.signals, signal{a, *sealed})
 	p.mu.Unlock()
 	p.look(a)
 }
 
-// signalled takes what waits for a.
-func (p *peer) signalled(a *attachment) (frames []relay.Frame) {
+// signalled takes what waits for a, and counts it as what becomes of it.
+func (p *peer) signalled(a *attachment, fate metrics.Fate) (frames []relay.Frame) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.signals) == 0 {
@@ -47,6 +49,7 @@ func (p *peer) signalled(a *attachment) (frames []relay.Frame) {
 	}
 	p.signals = slices.DeleteFunc(p.signals, func(s signal) bool {
 		if s.to == a {
+			p.srv.metrics.Signal(fate)
 			frames = append(frames, &relay.Signalled{Attachment: a.id, Sealed: s.sealed})
 		}
 		return s.to == a

@@ -3,6 +3,7 @@ package relayserver
 import (
 	"testing"
 
+	"github.com/sealpost/sealpost/internal/metrics"
 	"github.com/sealpost/sealpost/relay"
 )
 
@@ -80,7 +81,7 @@ func TestR09_SignalsNeverPileUp(t *testing.T) {
 		t.Errorf("heard %d, which was sent while the window was full", got.Sealed[0])
 	}
 
-	p := &peer{attachments: make(map[uint64]*attachment), wake: make(chan struct{}, 1)}
+	p := &peer{srv: s, attachments: make(map[uint64]*attachment), wake: make(chan struct{}, 1)}
 	one, other := &attachment{id: 1}, &attachment{id: 2}
 	p.attachments[1], p.attachments[2] = one, other
 	for n := range 100 {
@@ -94,11 +95,11 @@ func TestR09_SignalsNeverPileUp(t *testing.T) {
 	if len(p.signals) != maxSignals {
 		t.Errorf("%d signals wait", len(p.signals))
 	}
-	got := p.signalled(one)
+	got := p.signalled(one, metrics.SignalSent)
 	if len(got) != maxSignals/2 || got[0].(*relay.Signalled).Sealed != sealed(68) || got[15].(*relay.Signalled).Sealed != sealed(98) {
 		t.Errorf("%d are sent", len(got))
 	}
-	if got := p.signalled(other); len(got) != maxSignals/2 || p.signalled(other) != nil || p.signals != nil {
+	if got := p.signalled(other, metrics.SignalSent); len(got) != maxSignals/2 || p.signalled(other, metrics.SignalSent) != nil || p.signals != nil {
 		t.Errorf("then %d, and %d stay", len(got), len(p.signals))
 	}
 }

@@ -71,6 +71,7 @@ func (s *Server) admitted(w http.ResponseWriter, prefix netip.Prefix) bool {
 	if err == nil {
 		return true
 	}
+	s.metrics.TurnedAway(turnedOf(err))
 	status, after := http.StatusServiceUnavailable, "30" // and clients add up to as much, each its own
 	switch {
 	case errors.Is(err, errPrefixFull):

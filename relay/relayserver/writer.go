@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/sealpost/sealpost/internal/metrics"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/session"
 )
@@ -174,8 +175,8 @@ func (p *peer) deliver(a *attachment, room int) (frames []relay.Frame, bytes int
 	case ended: // of a removed reader only after its END, or long after
 		return p.drop(a, reason), 0
 	case window <= 0:
-		p.signalled(a) // too late when there is room again
-		return nil, 0  // ACK looks again
+		p.signalled(a, metrics.SignalDropped) // too late when there is room again
+		return nil, 0                         // ACK looks again
 	}
 	next := a.source.Next
 	if a.branch != nil && !a.branch.alone {
@@ -186,6 +187,7 @@ func (p *peer) deliver(a *attachment, room int) (frames []relay.Frame, bytes int
 		p.srv.log.Error("reading a queue failed", "err", err)
 		return p.drop(a, relay.DetachFailed), 0
 	}
+	p.countDelivered(b.Gap, b.Entries)
 	if b.Gap != nil {
 		b.Gap.Attachment = a.id
 		frames = append(frames, b.Gap)
@@ -211,7 +213,7 @@ func (p *peer) deliver(a *attachment, room int) (frames []relay.Frame, bytes int
 		a.branch.larger = b.Larger
 	}
 	if bytes == 0 && !b.Larger {
-		frames = p.signalled(a) // behind all entries
+		frames = p.signalled(a, metrics.SignalSent) // behind all entries
 	}
 	return frames, bytes
 }

@@ -3,6 +3,7 @@ package queue
 import (
 	"maps"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sealpost/sealpost/relay"
 )
@@ -14,6 +15,7 @@ func memberOf(recordName []byte) memberID { return memberID(recordName[len(recor
 
 // readers is the registry of attachments, by queue name and reader.
 type readers struct {
+	count   atomic.Int64 // attachments
 	mu      sync.Mutex
 	byQueue map[string]map[memberID]*Attachment // guarded by mu
 }
@@ -31,9 +33,11 @@ func (r *readers) add(a *Attachment) {
 	}
 	r.byQueue[a.name][a.member] = a
 	r.mu.Unlock()
-	if old != nil {
-		old.end(relay.DetachSuperseded)
+	if old == nil {
+		r.count.Add(1)
+		return
 	}
+	old.end(relay.DetachSuperseded)
 }
 
 // remove takes a out; false if it was superseded, and the place is another's.
@@ -43,6 +47,7 @@ func (r *readers) remove(a *Attachment) bool {
 	if r.byQueue[a.name][a.member] != a {
 		return false
 	}
+	r.count.Add(-1)
 	if delete(r.byQueue[a.name], a.member); len(r.byQueue[a.name]) == 0 {
 		delete(r.byQueue, a.name)
 	}

@@ -45,6 +45,15 @@ func (s *Store) MaxBlob() uint64 { return s.machine.limits.MaxBlob }
 // RelayBlobs is how many bytes all blobs of the relay may have.
 func (s *Store) RelayBlobs() uint64 { return s.machine.limits.RelayBlobBytes }
 
+// blobBytes is how many they have now.
+func (s *Store) blobBytes() (total stored64) {
+	_ = s.shard.View(func(snap *shard.Snapshot) error {
+		_, err := (&books{rd: snap}).get([]byte{kindStored}, &total)
+		return err
+	})
+	return total
+}
+
 // RoomFor is how many bytes a blob of this size counts for.
 func RoomFor(size uint64) uint64 { return blobBytes(size) }
 

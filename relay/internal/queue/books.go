@@ -14,6 +14,7 @@ type books struct {
 	namer  namer
 	name   []byte // HMAC of the queue's id
 	header header
+	had    uint64 // header.Bytes as stored
 
 	// lost is the gap before the present incarnation while it is not stored yet: a queue
 	// moves to a new incarnation when it is first written, and reads as if it had.
@@ -30,6 +31,7 @@ func queueName(n namer, q relay.QueueID) []byte { return n.Name('Q', q[:])[1:] }
 func openBooks(rd shard.Reader, n namer, name []byte) (b *books, ok bool, err error) {
 	b = &books{rd: rd, namer: n, name: name}
 	ok, err = b.get(b.key(kindHeader), &b.header)
+	b.had = b.header.Bytes
 	return b, ok, err
 }
 

@@ -70,6 +70,7 @@ func (w *work) gone() {
 	w.lost, w.old = nil, nil
 	w.header = header{State: stateGone, ClosedDay: w.day}
 	w.set(w.key(kindHeader), &w.header)
+	w.countBacklog()
 	w.m.touch(w.name)
 }
 

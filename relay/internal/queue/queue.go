@@ -28,6 +28,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/metrics"
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/internal/blob"
@@ -43,6 +44,7 @@ type Config struct {
 	Logger     *slog.Logger     // gets no id, key or address
 	MinFree    uint64           // bytes, as in shard.Config
 	Restored   bool             // as in shard.Config
+	Metrics    *metrics.Store   // as in shard.Config
 	Blobs      *blob.Store      // the blobs' files, which sweeps compare with the records; nil: none
 	Waker      Waker            // hears of readers that are not attached; nil: nobody does
 }
@@ -84,7 +86,7 @@ func Open(cfg Config) (*Store, error) {
 	m := &machine{relayKey: cfg.RelayKey, limits: cfg.Limits.withDefaults(), readers: newReaders(), rates: newRates()}
 	s, err := openShard(shard.Config{
 		Dir: cfg.Dir, Key: cfg.StorageKey, Machine: m, Clock: cfg.Clock, Logger: log,
-		MinFree: cfg.MinFree, Restored: cfg.Restored,
+		MinFree: cfg.MinFree, Restored: cfg.Restored, Metrics: cfg.Metrics,
 	})
 	if err != nil {
 		return nil, err
@@ -193,6 +195,7 @@ type machine struct {
 	walks     int             // searches for room over quota
 	erasing   uint64          // entries that this batch erases
 	erased    atomic.Uint64   // what Erased returns
+	backlog   backlog
 }
 
 // namer derives record names; the shard's store.

@@ -22,6 +22,7 @@ type sweeper struct {
 	log     *slog.Logger
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
+	one     sync.Mutex // held by a sweep: two would share what the machine sums up
 }
 
 func startSweeper(s *shard.Store, m *machine, files *blob.Store, log *slog.Logger) *sweeper {
@@ -58,6 +59,8 @@ func (w *sweeper) see() {
 // all sweeps once over everything, one bounded operation after the other: the queues, the
 // records of blobs, and then their files.
 func (w *sweeper) all(ctx context.Context) error {
+	w.one.Lock()
+	defer w.one.Unlock()
 	w.see()
 	if w.machine.wakes != nil {
 		w.machine.wakes.forget()
@@ -112,6 +115,7 @@ func (m *machine) sweep(tx *shard.Tx, env shard.Env, t meta, op sweepOp) sweepOp
 		if m.forget(tx, t.Period) {
 			return sweepOp{first: true, from: []byte{kindHeader}}
 		}
+		m.backlog.begin()
 		return sweepOp{from: []byte{kindHeader}}
 	}
 	next := sweepOp{}
@@ -129,6 +133,9 @@ func (m *machine) sweep(tx *shard.Tx, env shard.Env, t meta, op sweepOp) sweepOp
 		return true
 	})
 	if op.skip {
+		if next.from == nil {
+			m.backlog.end()
+		}
 		return next
 	}
 	for i, name := range names {
@@ -141,6 +148,10 @@ func (m *machine) sweep(tx *shard.Tx, env shard.Env, t meta, op sweepOp) sweepOp
 			// A bound ended it: the rest of this queue and the others are the next step's.
 			return sweepOp{from: append([]byte{kindHeader}, names[i]...)}
 		}
+		m.backlog.met(name, b.header.Bytes)
+	}
+	if next.from == nil {
+		m.backlog.end()
 	}
 	return next
 }
@@ -187,6 +198,7 @@ func (w *work) sweep() (more bool) {
 	expired := w.eraseExpired()
 	if after, err := wire.Marshal(h); err == nil && !bytes.Equal(before, after) {
 		_ = w.tx.Set(w.key(kindHeader), after)
+		w.countBacklog()
 		w.m.touch(w.name)
 	}
 	return acked || expired

@@ -78,6 +78,7 @@ func (w *work) save() {
 		w.lost, w.old = nil, nil
 	}
 	w.set(w.key(kindHeader), &w.header)
+	w.countBacklog()
 	w.tx.RaiseMark(w.header.Seq)
 	w.m.touch(w.name)
 }
