@@ -31,6 +31,7 @@ type serveConfig struct {
 	ACME       acmeConfig    `toml:"acme"`
 	Origins    []string      `toml:"origins"` // browser pages that may connect, as scheme://host[:port]
 
+	Observe   observeConfig    `toml:"observe"`
 	Limits    limitsConfig     `toml:"limits"`
 	Listeners []listenerConfig `toml:"listener"` // several listeners, in place of Listen
 }
@@ -81,6 +82,9 @@ func (c *serveConfig) complete() error {
 		return fmt.Errorf("drain is %v, not between %v and %v", c.Drain, minDrain, maxDrain)
 	}
 	if err := c.Limits.check(); err != nil {
+		return err
+	}
+	if err := c.Observe.check(); err != nil {
 		return err
 	}
 	if err := c.completeListeners(); err != nil {

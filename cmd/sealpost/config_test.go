@@ -85,6 +85,7 @@ func TestBadConfigIsRefused(t *testing.T) {
 		"half of tls":     {"[tls]\nkey = \"k.pem\"", "go together"},
 		"no public host":  {`public = ":443"`, "public is"},
 		"unknown level":   {`log = "loud"`, "log"},
+		"watched by all":  {"[observe]\nlisten = \"0.0.0.0:7444\"", "observe.listen"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	stdlog "log"
+	"net"
 	"os"
 	"runtime/debug"
 )
@@ -49,12 +50,20 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 	}
 	log := newLog(s.err, cfg.Log)
 	stdlog.SetOutput(io.Discard) // libraries write there, and name addresses (ATTACKS R31)
+	keepQuiet(s.err)
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbage)
 	}
 	all, err := openSockets(cfg)
 	if err != nil {
 		return err
+	}
+	watched, err := cfg.Observe.open()
+	if err != nil {
+		return errors.Join(err, closeSockets(all))
+	}
+	if watched != nil {
+		defer watched.Close() // again, unless the server did not get to it
 	}
 	srv, err := openServer(cfg, c.Restored, log)
 	if err != nil {
@@ -65,18 +74,22 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 		return errors.Join(err, closeSockets(all), srv.close())
 	}
 	// The sockets are open: what is pasted from here on is answered.
-	greet(s.out, cfg.Data, told)
+	greet(s.out, cfg.Data, told, watched)
+	defer srv.observed(watched)()
 	return srv.run(ctx, all, cfg.Drain)
 }
 
 // greet prints what somebody needs next. It is for people, and for scripts that look for the
 // two chat lines: each is complete, on a line of its own.
-func greet(w io.Writer, data string, told []address) {
+func greet(w io.Writer, data string, told []address, watched net.Listener) {
 	me := self()
 	fmt.Fprintf(w, "Sealpost serves as process %d.\n\n", os.Getpid())
 	fmt.Fprintf(w, "data folder  %s\n", data)
 	for _, a := range told {
 		fmt.Fprintf(w, "relay        %s\nkey server   %s\n", a.relay, a.keys)
+	}
+	if watched != nil {
+		fmt.Fprintf(w, "observe      http://%s/metrics\n", watched.Addr())
 	}
 	first := told[0].relay.String() // the configuration has at least one
 	fmt.Fprintf(w, "\nPaste each of these two lines into a terminal of its own, in the folder you are in:\n\n  %s\n  %s\n\n",

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/sealpost/sealpost/internal/metrics"
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/internal/turns"
 	"github.com/sealpost/sealpost/keyserver"
@@ -27,6 +28,9 @@ type server struct {
 	keys    *httpserver.Server
 	admin   *operator
 	log     *slog.Logger
+	metrics *metrics.Set
+	conns   *metrics.Connections
+	phase   phase
 }
 
 // openServer opens everything below cfg.Data. Whatever it opened before an error is closed.
@@ -38,7 +42,8 @@ func openServer(cfg serveConfig, restored bool, log *slog.Logger) (*server, erro
 	if err != nil {
 		return nil, err
 	}
-	s := &server{key: id.relay.Public(), storage: id.storage, turns: turns.ForProcess(), log: log}
+	s := &server{key: id.relay.Public(), storage: id.storage, turns: turns.ForProcess(), log: log, metrics: metrics.New()}
+	s.conns = s.metrics.Connections()
 	if s.certs, err = openCertificates(cfg, log); err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
@@ -104,12 +109,13 @@ func (s *server) openStores(cfg serveConfig, id identity, restored bool) error {
 		Dir: filepath.Join(cfg.Data, relayFolder), BlobDir: filepath.Join(cfg.Data, blobsFolder), StorageKey: queueKey, Key: id.relay,
 		Limits: cfg.Limits.relay(), Queues: cfg.Limits.queues(),
 		Turns: s.turns, Origins: cfg.Origins, Restored: restored, Logger: s.log,
+		Metrics: s.metrics,
 	})
 	if err != nil {
 		return fmt.Errorf("relay: %w", err)
 	}
 	s.keys, err = httpserver.Open(httpserver.Config{
-		Dir: filepath.Join(cfg.Data, keysFolder), Key: keysKey, Restored: restored, Logger: s.log,
+		Dir: filepath.Join(cfg.Data, keysFolder), Key: keysKey, Restored: restored, Logger: s.log, Metrics: s.metrics,
 	})
 	if err != nil {
 		return fmt.Errorf("key server: %w", err)

@@ -45,6 +45,7 @@ type front struct {
 // open puts s behind all sockets, which it closes if it fails.
 func (s *server) open(all []sockets) (*front, error) {
 	counter := connlimit.New(connlimit.ForProcess())
+	counter.CountIn(s.conns)
 	f := &front{web: s.http(), broken: make(chan error, 2*len(all))}
 	for i, socket := range all {
 		if socket.udp == nil {
@@ -87,6 +88,7 @@ func (s *server) http() *http.Server {
 	config.NextProtos = s.certs.protos
 	web := bounded(s.handler(s.relay))
 	web.TLSConfig = config
+	web.ErrorLog = failures{s.conns}.log()
 	web.ConnState = func(c net.Conn, state http.ConnState) {
 		if state == http.StateActive {
 			turns.Settle(c) // the TLS handshake is over, and a request is there
@@ -143,6 +145,7 @@ func (s *server) run(ctx context.Context, all []sockets, drain time.Duration) er
 		return errors.Join(err, s.close())
 	}
 	go s.admin.serve()
+	s.phase.n.Store(serving)
 	go s.certs.keep(ctx) // the listeners are open, which an authority tries
 	select {
 	case err = <-f.broken:
@@ -152,6 +155,7 @@ func (s *server) run(ctx context.Context, all []sockets, drain time.Duration) er
 		err = errStoreFailed
 	case <-ctx.Done():
 	}
+	s.phase.n.Store(draining)
 	s.log.Info("draining", "for", drain)
 	// ctx is done already; the drain has a time of its own.
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
