@@ -145,6 +145,17 @@ var rules = map[string]rule{
 		modules: []string{modQUIC},
 		why:     "a QUIC connection on a socket of its own, for the clients of relay and key server",
 	},
+	"internal/jitter": {
+		why: "random pauses for servers and clients, from the one source that a simulation can set",
+	},
+	"internal/sim": {
+		may: []string{
+			"clientlib", "clientlib/content", "clientlib/history", "internal/certpin", "keyserver", "keyserver/httpserver",
+			"relay", "relay/relayserver", "relay/session",
+		},
+		modules: []string{modSys},
+		why:     "whole systems in one process on made-up time; nothing imports it, so no program links what sets all randomness",
+	},
 	"mls": {
 		may:     []string{"internal/edkey", "internal/wire"},
 		modules: []string{modCrypto, modCirc},
@@ -174,12 +185,12 @@ var rules = map[string]rule{
 		why:     "the state machine behind the relay: storage below it, no connection above it",
 	},
 	"relay/relayserver": {
-		may:     []string{"relay", "relay/session", "relay/internal/queue", "relay/internal/blob", "internal/metrics", "internal/shard", "internal/turns", "internal/wire", "internal/certpin"},
+		may:     []string{"relay", "relay/session", "relay/internal/queue", "relay/internal/blob", "internal/metrics", "internal/shard", "internal/turns", "internal/wire", "internal/certpin", "internal/jitter"},
 		modules: []string{modGobwas, modGWS, modCoder, modNoise, modQUIC, modWebTrans},
 		why:     "connections in front of the queues; its WebSocket library is chosen by memory for each idle connection",
 	},
 	"relay/relayclient": {
-		may:     []string{"relay", "relay/session", "internal/wire", "internal/certpin", "internal/race", "internal/quicdial"},
+		may:     []string{"relay", "relay/session", "internal/wire", "internal/certpin", "internal/jitter", "internal/race", "internal/quicdial"},
 		modules: []string{modCoder, modNoise, modQUIC, modWebTrans},
 		why:     "what a client speaks to a relay; links no storage and no server, for it goes into apps",
 	},
@@ -214,7 +225,7 @@ var rules = map[string]rule{
 	"clientlib": {
 		may: []string{
 			"mls", "relay", "relay/session", "relay/relayclient", "keyserver", "internal/wire", "internal/certpin",
-			"internal/edkey", "clientlib/content", "clientlib/history", "clientlib/internal/sealedfile", "clientlib/internal/state",
+			"internal/edkey", "internal/jitter", "clientlib/content", "clientlib/history", "clientlib/internal/sealedfile", "clientlib/internal/state",
 			"clientlib/internal/transfer", "internal/vectorfile",
 		},
 		modules: []string{modCrypto, modCBOR},

@@ -3,9 +3,9 @@ package clientlib
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/jitter"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/relayclient"
 )
@@ -22,7 +22,7 @@ func retryAfter(err error) time.Duration {
 	if r, ok := errors.AsType[*relay.Refusal](err); ok && r.RetryAfter > 0 {
 		return min(r.RetryAfter, retryLongest)
 	}
-	return retryRefused + rand.N(retryRefused)
+	return retryRefused + jitter.Below(retryRefused)
 }
 
 // refusalName is what may be logged of an error: its kind, never an id or an address.
@@ -39,7 +39,7 @@ func refusalName(err error) string {
 // raceJitter spreads the members who lost a race to commit over a time that doubles with
 // every loss, so that one of them is through soon whatever their number.
 func raceJitter(losses int) time.Duration {
-	return rand.N(commitJitter << min(losses, 6))
+	return jitter.Below(commitJitter << min(losses, 6))
 }
 
 // untilDone calls fn until it returns an error that waiting does not cure, or nil.

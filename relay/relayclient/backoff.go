@@ -2,8 +2,9 @@ package relayclient
 
 import (
 	"errors"
-	"math/rand/v2"
 	"time"
+
+	"github.com/sealpost/sealpost/internal/jitter"
 )
 
 const (
@@ -78,5 +79,5 @@ func (b *Backoff) jitter(limit time.Duration) time.Duration {
 	if b.Jitter != nil {
 		return b.Jitter(limit)
 	}
-	return rand.N(limit)
+	return jitter.Below(limit)
 }

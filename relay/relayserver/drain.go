@@ -3,9 +3,10 @@ package relayserver
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/sealpost/sealpost/internal/jitter"
 )
 
 // Shutdown drains: new connections and requests are refused, readers are told when to
@@ -58,7 +59,7 @@ func (s *Server) advice(n int) []time.Duration {
 	all := make([]time.Duration, n)
 	each := time.Second / time.Duration(s.limits.ReconnectsPerSecond)
 	for i := range all {
-		all[i] = reconnect + time.Duration(i)*each + rand.N(max(each, reconnect))
+		all[i] = reconnect + time.Duration(i)*each + jitter.Below(max(each, reconnect))
 	}
 	return all
 }
