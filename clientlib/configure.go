@@ -34,7 +34,7 @@ func (e *engine) queueConfigure(tx *state.Tx, row configureRow, d *delivery) err
 
 // flushConfigure sends what waits for relays that are up.
 func (e *engine) flushConfigure() {
-	for _, j := range e.configure {
+	for _, j := range inOrder(e.configure) {
 		g := e.groups[j.rec.Group]
 		if j.flying || g == nil || !g.live() {
 			continue

@@ -211,7 +211,7 @@ func (e *engine) inboxDeliverSome(l *link, s *relayclient.Stream, entries []rela
 	}
 	l.brought(len(entries))
 	s.Ack(e.inbox.cursor.Seq)
-	for hash, v := range arrived {
+	for hash, v := range inOrderOfIDs(arrived) {
 		e.join(hash, v)
 	}
 	return len(entries), nil

@@ -67,7 +67,7 @@ func (e *engine) queueInvite(tx *state.Tx, g *group, pend *pendingCommit, draft 
 
 // inviteAnswered ends the repetitions: the device has spoken, or is a member no more.
 func (e *engine) inviteAnswered(tx *state.Tx, g *group, device keyserver.DeviceID, d *delivery) error {
-	for id, j := range e.invites {
+	for id, j := range inOrder(e.invites) {
 		if j.rec.Group != g.id || j.rec.Device != device {
 			continue
 		}
@@ -82,7 +82,7 @@ func (e *engine) inviteAnswered(tx *state.Tx, g *group, device keyserver.DeviceI
 // flushInvites sends the invitations whose time has come, over whichever relays are up.
 func (e *engine) flushInvites() {
 	now := e.now()
-	for _, j := range e.invites {
+	for _, j := range inOrder(e.invites) {
 		if j.flying || j.rec.NextAt > now {
 			continue // the next tick
 		}

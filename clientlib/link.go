@@ -140,7 +140,7 @@ func (e *engine) redial(l *link, pause time.Duration) {
 // linkUp starts everything that waits for this relay.
 func (e *engine) linkUp(l *link) {
 	e.inboxUp(l)
-	for _, g := range e.groups {
+	for _, g := range inOrderOfIDs(e.groups) {
 		if g.rec.Relay == l.key {
 			e.advance(g)
 		}

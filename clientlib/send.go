@@ -245,7 +245,7 @@ func (e *engine) acceptAnswered() {
 	if err != nil {
 		return
 	}
-	for _, g := range e.groups {
+	for _, g := range inOrderOfIDs(e.groups) {
 		if slices.ContainsFunc(rows, func(r *row) bool { return r.rec.Group == g.id }) {
 			e.advance(g)
 		}

@@ -48,7 +48,7 @@ func (e *engine) start() {
 	if e.id == nil {
 		return
 	}
-	for text := range e.relays() {
+	for text := range inOrder(e.relays()) {
 		e.linkTo(text)
 	}
 	err := e.db.View(e.ctx, func(tx *state.Tx) error {
@@ -100,7 +100,7 @@ func (e *engine) tick() {
 	e.flushInvites()
 	e.flushConfigure()
 	e.flushKnocks()
-	for _, g := range e.groups {
+	for _, g := range inOrderOfIDs(e.groups) {
 		e.watchLeaves(g)
 		e.advance(g)
 	}
