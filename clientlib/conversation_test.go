@@ -1,6 +1,7 @@
 package clientlib
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -194,6 +195,12 @@ func TestRemovedMemberReadsNothingMore(t *testing.T) {
 	bob.awaitText("without carol")
 	if _, err := carol.Send(carol.ctx(), id, content.Text("let me in")); err == nil {
 		t.Error("a removed member can send")
+	}
+	if _, _, err := carol.EpochAuthenticator(carol.ctx(), id); !errors.Is(err, ErrNotMember) {
+		t.Errorf("the epoch of a group that carol is not in: %v", err)
+	}
+	if _, _, err := carol.EpochAuthenticator(carol.ctx(), ConversationID{}); !errors.Is(err, ErrNoConversation) {
+		t.Errorf("the epoch of no conversation: %v", err)
 	}
 	alice.must(alice.AddMembers(alice.ctx(), id, carol.id))
 	carol.awaitKind(EventJoined, 2)

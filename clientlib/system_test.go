@@ -319,15 +319,9 @@ func group8(id *ConversationID, users ...*user) {
 // epoch is what members of one group agree on.
 func (u *user) epoch(id ConversationID) (epoch uint64, authenticator string) {
 	u.t.Helper()
-	u.must(u.eng.call(u.ctx(), func() error {
-		g := u.eng.primary(id)
-		if g == nil {
-			return errors.New("no group")
-		}
-		epoch, authenticator = g.mls.Epoch(), string(g.mls.EpochAuthenticator())
-		return nil
-	}))
-	return epoch, authenticator
+	epoch, value, err := u.EpochAuthenticator(u.ctx(), id)
+	u.must(err)
+	return epoch, string(value)
 }
 
 // logged returns how many entries the conversation's log has, and how many of them this
