@@ -25,7 +25,7 @@ type GapReason uint8
 // The reasons of GAP.
 const (
 	GapExpired GapReason = 1 // kept as long as the retention said
-	GapRemoved GapReason = 2 // erased by an admin
+	GapRemoved GapReason = 2 // erased by an admin, or without waiting for a reader that was removed
 	GapLost    GapReason = 3 // the store lost them; the incarnation changes here
 	GapAcked   GapReason = 4 // acked by every reader that was to have them; before this reader's place
 	GapQuota   GapReason = 5 // dropped to make room

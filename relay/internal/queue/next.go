@@ -93,11 +93,16 @@ func (a *Attachment) fill(out *Batch, b *books, p reader, end uint64, max int, w
 }
 
 // gapFor tells of a gap from where this reader stands. What it has acked itself is acked,
-// whatever ended it; and a removed reader hears of none beyond its end.
+// whatever ended it; and a removed reader hears of none beyond its end. Nobody waited for a removed
+// reader's acks: what the others made go is removed for it, and not acked, which a client takes as
+// a sign that its store is an old copy.
 func (a *Attachment) gapFor(g *gap, p reader) *relay.Gap {
 	reason := g.Reason
-	if reason != relay.GapLost && g.last <= p.Acked {
+	switch {
+	case reason != relay.GapLost && g.last <= p.Acked:
 		reason = relay.GapAcked
+	case reason == relay.GapAcked && p.State == readerRemoved && a.at.Seq >= p.Acked:
+		reason = relay.GapRemoved
 	}
 	if p.End != nil && g.last > p.End.Seq {
 		return &relay.Gap{From: a.at.Seq + 1, To: p.End.Seq, Reason: reason, After: *p.End}

@@ -50,3 +50,23 @@ func TestRemovedHearsNothingLater(t *testing.T) {
 		t.Errorf("END %v, want %v; gaps %v", f.end, end, f.gaps)
 	}
 }
+
+// TestRemovedHearsThatNobodyWaited: what the others made go before a removed reader had it is not
+// told as acked, which would mean that the reader had it once; unless it did.
+func TestRemovedHearsThatNobodyWaited(t *testing.T) {
+	r := newRig(t)
+	q := r.group("g", "alice", "bob")
+	first := r.must(r.append(q, "w0", "both read it"))
+	r.follow(q, "bob", nil).ack()
+	for i := range 3 {
+		r.must(r.append(q, "w0", fmt.Sprint(i)))
+	}
+	r.must(r.configure(q, "admin", relay.RemoveReader{Key: key("bob")}))
+	r.follow(q, "alice", nil).ack()
+	if f := r.follow(q, "bob", &first); len(f.gaps) != 1 || f.gaps[0].Reason != relay.GapRemoved {
+		t.Errorf("gaps %+v, want one of what was removed", f.gaps)
+	}
+	if f := r.follow(q, "bob", nil); len(f.gaps) != 1 || f.gaps[0].Reason != relay.GapAcked {
+		t.Errorf("gaps %+v, want one that is acked: it begins with what bob had", f.gaps)
+	}
+}
