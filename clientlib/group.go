@@ -243,6 +243,9 @@ func (e *engine) rekey(l *link, g *group) {
 	reader := e.id.Secret.readerKey(g.rec.Queue, e.reader(g))
 	e.answer(l, l.conn.Rekey(g.rec.Queue, g.rec.RequestID, g.rec.Ticket.signer(), reader), func(_ relay.Position, err error) {
 		g.busy = false
+		if !g.live() {
+			return // another invitation has taken its place
+		}
 		if errors.Is(err, relay.ErrUnknown) || errors.Is(err, relay.ErrForbidden) {
 			// The ticket is gone. If an earlier REKEY took it and its answer was lost, the
 			// own key is a reader by now.

@@ -116,7 +116,7 @@ func (e *engine) joined(hash [32]byte, v *invitation, joined *mls.Group, keys *m
 			delete(e.joining, hash)
 			return
 		}
-		if old.live() {
+		if old.live() && !old.overtaken(joined.Epoch(), v) {
 			e.forgetInvitation(hash) // delivered again, or answered before a crash
 			return
 		}
@@ -242,9 +242,13 @@ func (e *engine) chainOf(ctx context.Context, own *identity, account keyserver.A
 // replaced at once.
 func (e *engine) enter(hash [32]byte, g *group, keys *mls.KeyPackageSecrets, known map[keyserver.AccountID]*knownAccount) {
 	old := e.groups[g.id]
-	if old != nil && old.live() {
-		e.forgetInvitation(hash)
-		return
+	overtaken := old != nil && old.live()
+	if overtaken {
+		if old.rec.State != groupRekeying || g.mls.Epoch() <= old.rec.Epoch {
+			e.forgetInvitation(hash)
+			return
+		}
+		old.rec.State = groupRemoved // in memory: what is under way for it changes nothing any more
 	}
 	kp := keys.KeyPackage()
 	err := e.update(func(tx *state.Tx) error {
@@ -262,6 +266,9 @@ func (e *engine) enter(hash [32]byte, g *group, keys *mls.KeyPackageSecrets, kno
 				return err
 			}
 		}
+		if err := e.dropAnnouncements(tx, g.id); err != nil {
+			return err
+		}
 		// Who comes back starts over: which reader had which leaf is old knowledge.
 		if err := clearBucket(tx, bucketReader, g.id[:]); err != nil {
 			return err
@@ -271,6 +278,15 @@ func (e *engine) enter(hash [32]byte, g *group, keys *mls.KeyPackageSecrets, kno
 		}
 		if err := e.keepHanded(tx, g, g.handed); err != nil {
 			return err
+		}
+		if overtaken {
+			err := e.emit(tx, Event{
+				Kind: EventGap, Conversation: old.rec.Conversation, From: old.cursor.Seq + 1, To: g.cursor.Seq,
+				Detail: "removed and added again before they could be read",
+			})
+			if err != nil {
+				return err
+			}
 		}
 		back := old != nil && old.away()
 		if back {
@@ -300,6 +316,24 @@ func (e *engine) enter(hash [32]byte, g *group, keys *mls.KeyPackageSecrets, kno
 	delete(e.joining, hash)
 	e.groups[g.id] = g
 	e.advance(g)
+}
+
+// overtaken reports whether an invitation takes the place of the one that this group came by: it
+// was removed and added again before it ever read the queue, and its ticket went with the removal.
+func (g *group) overtaken(epoch uint64, v *invitation) bool {
+	return g.rec.State == groupRekeying && g.rec.Queue == v.Queue && g.rec.Relay == v.Relay && epoch > g.rec.Epoch
+}
+
+// dropAnnouncements forgets what would be said of keys that an earlier invitation brought.
+func (e *engine) dropAnnouncements(tx *state.Tx, id groupID) error {
+	for _, r := range slices.Clone(e.rows) {
+		if r.rec.Kind == payloadJoined && r.rec.Pinned == id {
+			if err := e.forgetRow(tx, r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // announce queues the signed message by which a joiner tells its keys at the relay.

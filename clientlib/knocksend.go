@@ -84,7 +84,7 @@ func (e *engine) dropKnock(tx *state.Tx, id groupID) error {
 
 // flushKnocks sends the knocks whose time has come, over whichever relays are up.
 func (e *engine) flushKnocks() {
-	for id, j := range e.knocking {
+	for id, j := range inOrderOfIDs(e.knocking) {
 		g := e.groups[id]
 		if g == nil || g.live() || j.flying || j.rec.NextAt > e.now() || time.Now().Before(j.notBefore) {
 			continue // the next tick
