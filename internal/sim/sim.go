@@ -1,0 +1,92 @@
+// Package sim runs whole systems on made-up time: members with real clients and stores, a real
+// relay and key server, and between them a network that delays, cuts and swallows. Everything
+// that is chosen follows from one seed: who does what next, how long every packet takes, which
+// connection is cut at which byte, who crashes and when. After the faults everything must come
+// to rest with nobody's help, and the promises of DESIGN section 1 are held against what each
+// member has then. A seed that fails is played again by its number.
+//
+// Start with [Run], inside a bubble of testing/synctest and after
+// testing/cryptotest.SetGlobalRandom. The tests of this package do that for a fixed sample, and
+// "sealpost sim" for as many seeds as one likes.
+//
+// How one seed comes to one run: all of it happens on one processor, no two things at one
+// instant (delays are drawn to the nanosecond), and time moves on only when every goroutine
+// waits. Randomness is that of the seed; each connection has a stream of its own.
+//
+// Out of scope: real sockets, real clocks and processes that are killed, which the tests of the
+// packages themselves and "sealpost demo" have.
+package sim
+
+import (
+	"fmt"
+	"time"
+)
+
+// Result is what came of a run.
+type Result struct {
+	Seed     uint64
+	Hash     string   // of the trace: the same for every run of a seed
+	Trace    string   // what happened, a line a thing
+	Broken   []string // promises that were not kept; none is good
+	Messages int      // that were written
+}
+
+// Run plays one seed in dir, an empty folder. An error is the simulation's own, or a program's
+// that did not start again. With wire the trace has what the network carried, too.
+func Run(seed uint64, dir string, wire bool) (Result, error) {
+	w, err := newWorld(seed, dir, wire)
+	if err != nil {
+		return Result{}, err
+	}
+	broken, err := w.run()
+	if endErr := w.end(); err == nil {
+		err = endErr
+	}
+	return Result{Seed: seed, Hash: w.trace.hash(), Trace: w.trace.String(), Broken: broken, Messages: w.said}, err
+}
+
+// run is the whole story.
+func (w *world) run() (broken []string, err error) {
+	if err := w.people(3 + w.random.IntN(4)); err != nil {
+		return nil, err
+	}
+	for range 1 + w.random.IntN(3) {
+		all := append([]*member{}, w.members...)
+		w.random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		if err := w.found(all[0], all[1:2+w.random.IntN(len(all)-1)]...); err != nil {
+			return nil, err
+		}
+		w.pass(w.pause())
+	}
+	if err := w.play(40 + w.random.IntN(80)); err != nil {
+		return nil, err
+	}
+	if err := w.recover(); err != nil {
+		return nil, err
+	}
+	for _, open := range w.settle() {
+		broken = append(broken, "never at rest: "+open)
+	}
+	// Who can open what the others write now is in their epoch.
+	for _, r := range w.rooms {
+		for _, m := range w.members {
+			w.write(m, r)
+			w.pass(time.Duration(1 + w.random.IntN(1000)))
+		}
+	}
+	if len(broken) == 0 {
+		for _, open := range w.settle() {
+			broken = append(broken, "never at rest again: "+open)
+		}
+	}
+	broken = append(broken, w.check()...)
+	for _, b := range broken {
+		w.trace.add("BROKEN: %s", b)
+	}
+	return broken, nil
+}
+
+// String is a result in one line.
+func (r Result) String() string {
+	return fmt.Sprintf("seed %d: %d messages, trace %s, %d promises broken", r.Seed, r.Messages, r.Hash, len(r.Broken))
+}
