@@ -11,8 +11,9 @@ import (
 
 // A Snapshot is the committed state as of one batch. It is not safe for concurrent use.
 type Snapshot struct {
-	s   *Store
-	txn *badger.Txn
+	s     *Store
+	txn   *badger.Txn
+	batch uint64
 }
 
 var _ Reader = (*Snapshot)(nil)
@@ -25,6 +26,9 @@ func (n *Snapshot) Floor() uint64 { return n.s.Floor() }
 
 // Incarnations implements [Reader].
 func (n *Snapshot) Incarnations() []Incarnation { return n.s.lives }
+
+// Batch returns the batch that the state is as of.
+func (n *Snapshot) Batch() uint64 { return n.batch }
 
 // Get implements [Reader].
 func (n *Snapshot) Get(key []byte) (value []byte, ok bool, err error) {
@@ -158,10 +162,17 @@ func (h *horizon) advance(batch uint64) uint64 {
 	return batch
 }
 
+// Visible returns the last batch that readers see. It is seen before a [Committer] hears of it.
+func (s *Store) Visible() uint64 {
+	s.horizon.mu.Lock()
+	defer s.horizon.mu.Unlock()
+	return s.horizon.visible
+}
+
 func (s *Store) view(fn func(*Snapshot) error) error {
 	batch := s.horizon.enter()
 	defer s.horizon.leave(batch)
 	txn := s.db.NewTransactionAt(batch, false)
 	defer txn.Discard()
-	return fn(&Snapshot{s: s, txn: txn})
+	return fn(&Snapshot{s: s, txn: txn, batch: batch})
 }

@@ -72,7 +72,9 @@ func (p *peer) attach(f *relay.Attach, room *place) {
 	if a.branch != nil {
 		p.grow(a)
 	}
-	p.look(a)
+	if a.branch != nil || source.News() {
+		p.look(a)
+	}
 }
 
 // admit puts a among the attachments, in one step with the answer that tells the client of it:

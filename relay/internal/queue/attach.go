@@ -31,6 +31,7 @@ type Attachment struct {
 	stored uint64             // guarded by mu: the client has said that it has stored so much
 	began  uint64             // what it had stored when it attached; static
 	head   uint64             // what it was told of then; static
+	behind bool               // there may have been more to read then; static
 
 	hearing hearing // guarded by mu
 	signals bucket  // used by Signal only
@@ -52,14 +53,15 @@ type Batch struct {
 // head (pos is not in this log). In the Attached only Head and LastCommit are set; for a
 // removed reader Head is its end, and LastCommit is none if it came later.
 //
-// wake is called when there may be more to read, or the attachment has ended; the first time
-// before Attach returns. Others wait meanwhile, so it does not block, and does not call the
+// wake is called when there may be more to read, which may be before Attach returns, and when
+// the attachment has ended. Others wait meanwhile, so it does not block, and does not call the
 // Store or the Attachment.
 func (s *Store) Attach(q relay.QueueID, key relay.PublicKey, pos *relay.Position, wake func()) (*Attachment, relay.Attached, error) {
 	a := &Attachment{store: s, queue: q, name: string(queueName(s.shard, q)), reader: key, wake: wake}
 	var out relay.Attached
-	callable := false
+	callable, noted, batch := false, false, uint64(0)
 	err := s.shard.View(func(snap *shard.Snapshot) error {
+		batch = snap.Batch()
 		b, p, err := s.read.open(snap, q, key)
 		if err != nil {
 			return err
@@ -79,6 +81,8 @@ func (s *Store) Attach(q relay.QueueID, key relay.PublicKey, pos *relay.Position
 			a.began = max(a.began, pos.Seq)
 		}
 		a.stored = a.began
+		a.behind = pos == nil || *pos != out.Head || p.State != readerActive
+		noted = p.State == readerActive && p.Day == s.machine.today.Load() && b.header.Swept >= b.header.Acked
 		if pos == nil {
 			a.blind = true
 			a.at, err = b.beginning(s.read.relayKey, q)
@@ -94,9 +98,22 @@ func (s *Store) Attach(q relay.QueueID, key relay.PublicKey, pos *relay.Position
 	if callable && s.wakes != nil {
 		s.wakes.came(a)
 	}
-	a.wake()
-	s.acks.add(q, key, 0)
+	// What was stored between the snapshot and here woke nobody.
+	if a.behind = a.behind || s.shard.Visible() != batch; a.behind {
+		a.wake()
+	}
+	if !noted {
+		s.acks.add(q, key, 0)
+	}
 	return a, out, nil
+}
+
+// News reports whether there may be something to read, or the attachment has ended, since the
+// reader attached: a client that comes back to a hundred queues is behind in few of them.
+func (a *Attachment) News() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.behind || a.ended || a.hearing.changes > 0
 }
 
 // open reads the queue and the reader's place in it. A stranger hears UNKNOWN; b is nil only

@@ -186,8 +186,9 @@ type machine struct {
 	readers   *readers
 	wakes     *wakes // nil without a Waker
 	rates     *rates
-	time      meta   // as of batch timeBatch
-	timeBatch uint64 // 0: not read yet
+	time      meta          // as of batch timeBatch
+	timeBatch uint64        // 0: not read yet
+	today     atomic.Uint32 // the store's day, for attachments; 0: not known yet
 	past      past
 	touched   map[string]bool // names of queues that this batch changed; true: there is a new entry
 	armed     []sleeper       // readers whose wake handle this batch set

@@ -38,6 +38,7 @@ func (m *machine) clock(tx *shard.Tx, env shard.Env) meta {
 			return meta{}
 		}
 		m.timeBatch = env.Batch
+		m.today.Store(m.time.Day)
 		return m.time
 	}
 	today := dayOf(env.Now)
