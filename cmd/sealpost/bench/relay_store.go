@@ -18,6 +18,12 @@ func (b *bench) relayStore() []measure.Figure {
 			Of: b.appends(busyOver(relayclient.WebSocket)), Over: b.raw(rawRequest{Writers: manyWriters, Messages: b.count(6_000, 500)}, loadDone.rate),
 		},
 		{
+			Name: "durable_vs_jetstream_always", Unit: "ratio", Sides: "messages/s", Bound: measure.AtLeast(6),
+			About: "Accepted messages per second of the same load, over those of a nats-server in a process of its own with one JetStream stream, stored in files and synced always, " +
+				"over TLS, from 16 connections with as many unanswered messages each as made it fastest. In programs built with the tag full.",
+			Of: b.appends(busyOver(relayclient.WebSocket)), Over: b.jetstream,
+		},
+		{
 			Name: "cycle_vs_badger_put_delete", Unit: "ratio", Sides: "messages/s", Bound: measure.AtLeast(0.4),
 			About: "Messages per second that are accepted, delivered, acked and erased, over WebSocket, TLS and Noise, from 16 connections that write and read four queues each, " +
 				"until the last one is erased; over Badger in a process of its own that puts the same records and deletes the entries, in transactions of 256, each with the same two syncs.",
