@@ -57,6 +57,7 @@ const (
 	DetachRemoved    DetachReason = 4 // the reader was removed
 	DetachDeleted    DetachReason = 5 // the queue was erased
 	DetachFailed     DetachReason = 6 // the store cannot read the queue now; attach again later
+	DetachSuspended  DetachReason = 7 // the relay's operator stopped the queue
 )
 
 // Detached is the last frame of an attachment.

@@ -112,7 +112,7 @@ func TestProtocolNamesEveryCode(t *testing.T) {
 		CodeUnknown: "UNKNOWN", CodeStale: "STALE", CodeConflict: "CONFLICT", CodeBadProof: "BAD_PROOF",
 		CodeMalformed: "MALFORMED", CodeTooLarge: "TOO_LARGE", CodeLimit: "LIMIT", CodeQuota: "QUOTA",
 		CodeClosed: "CLOSED", CodeReused: "REUSED", CodeRollback: "ROLLBACK", CodeForbidden: "FORBIDDEN",
-		CodeBusy: "BUSY", CodeDraining: "DRAINING", CodeNoBlob: "NO_BLOB",
+		CodeBusy: "BUSY", CodeDraining: "DRAINING", CodeNoBlob: "NO_BLOB", CodeSuspended: "SUSPENDED",
 	} {
 		if row := fmt.Sprintf("\n| %d | %s |", code, name); !strings.Contains(text, row) {
 			t.Errorf("no row %q", row)

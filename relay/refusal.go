@@ -30,6 +30,7 @@ const (
 	CodeBusy      RefusalCode = 13 // the server cannot store now; retry_ms
 	CodeDraining  RefusalCode = 14 // the server is going away; reconnect
 	CodeNoBlob    RefusalCode = 15 // a blob that the request names is not there complete; store it first
+	CodeSuspended RefusalCode = 16 // the relay's operator stopped the queue; retry_ms
 )
 
 var codeNames = [...]string{
@@ -38,7 +39,7 @@ var codeNames = [...]string{
 	CodeLimit: "limit reached", CodeQuota: "over quota", CodeClosed: "queue closed",
 	CodeReused: "idempotency id reused", CodeRollback: "position not in the log",
 	CodeForbidden: "forbidden", CodeBusy: "busy", CodeDraining: "draining",
-	CodeNoBlob: "blob missing",
+	CodeNoBlob: "blob missing", CodeSuspended: "queue suspended by the operator",
 }
 
 // String names the code in words.
@@ -85,7 +86,8 @@ type Refusal struct {
 
 // The sentinels. What the caller does next: UNKNOWN, BAD_PROOF, MALFORMED, TOO_LARGE,
 // CLOSED, REUSED, FORBIDDEN are final for the request; STALE and CONFLICT mean catch up and
-// send anew; NO_BLOB means store the blob and send the same again; LIMIT, QUOTA, BUSY and DRAINING mean the same request later; ROLLBACK is
+// send anew; NO_BLOB means store the blob and send the same again; LIMIT, QUOTA, BUSY and DRAINING mean the same request later;
+// SUSPENDED means to go on over another queue, and to ask here again seldom; ROLLBACK is
 // evidence against the relay.
 var (
 	ErrUnknown   error = &Refusal{Code: CodeUnknown}
@@ -103,6 +105,7 @@ var (
 	ErrBusy      error = &Refusal{Code: CodeBusy}
 	ErrDraining  error = &Refusal{Code: CodeDraining}
 	ErrNoBlob    error = &Refusal{Code: CodeNoBlob}
+	ErrSuspended error = &Refusal{Code: CodeSuspended}
 )
 
 // Error names the code, and the wait if there is one. It holds no id.

@@ -19,6 +19,8 @@ type adminCommand struct {
 	Check   checkCommand       `cmd:"" help:"Look whether a server's stores are sound."`
 	Backup  backupCommand      `cmd:"" help:"Write a backup of a running server, while it serves."`
 	Restore restoreCommand     `cmd:"" help:"Make a data folder from a backup."`
+	Suspend suspendCommand     `cmd:"" help:"Stop a queue of a running server: nobody reads or writes it."`
+	Resume  resumeCommand      `cmd:"" help:"Have a suspended queue go on."`
 	Log     operatorLogCommand `cmd:"" help:"Print and verify the log of what operators did."`
 }
 

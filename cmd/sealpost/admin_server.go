@@ -56,6 +56,8 @@ func openOperator(cfg serveConfig, s *server) (*operator, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /backup", o.backup)
 	mux.HandleFunc("POST /check", o.check)
+	mux.HandleFunc("POST /suspend", o.suspending(true))
+	mux.HandleFunc("POST /resume", o.suspending(false))
 	o.web = &http.Server{
 		Handler:           http.MaxBytesHandler(mux, maxAdminBody),
 		Protocols:         new(http.Protocols),

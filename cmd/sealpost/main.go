@@ -7,7 +7,7 @@
 //	sealpost vectors        Sealpost's own test vectors
 //	sealpost vectors DIR…   the MLS working group's
 //	sealpost bench AREA     figures, each against what it stands on
-//	sealpost admin …        check, backup, restore and the operator's log
+//	sealpost admin …        check, backup, restore, suspend a queue; the operator's log
 //
 // Start with "sealpost serve": it needs no configuration and prints what to type next.
 // Exit status: 0 done, 1 failed, 2 not understood.

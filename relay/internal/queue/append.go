@@ -108,10 +108,13 @@ func (w *work) appendContact(m *relay.Append, key []byte, c contact) (relay.Posi
 	return position, nil
 }
 
-// writable refuses on a closed queue. It comes after authority: strangers hear UNKNOWN.
+// writable refuses on a closed or suspended queue. It comes after authority: strangers hear UNKNOWN.
 func (w *work) writable() *relay.Refusal {
-	if w.header.State != stateOpen {
-		return refuse(relay.CodeClosed)
+	switch w.header.State {
+	case stateOpen:
+		return nil
+	case stateSuspended:
+		return suspended()
 	}
-	return nil
+	return refuse(relay.CodeClosed)
 }

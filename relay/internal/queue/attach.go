@@ -49,7 +49,7 @@ type Batch struct {
 
 // Attach opens the log for reader after pos, or, if pos is nil, from where the reader was
 // registered. The caller has proven reader for reading in q. An earlier attachment of the
-// same reader ends as superseded. Refusals: UNKNOWN, FORBIDDEN (a ticket), ROLLBACK with the
+// same reader ends as superseded. Refusals: UNKNOWN, FORBIDDEN (a ticket), SUSPENDED, ROLLBACK with the
 // head (pos is not in this log). In the Attached only Head and LastCommit are set; for a
 // removed reader Head is its end, and LastCommit is none if it came later.
 //
@@ -127,8 +127,11 @@ func (r *reading) open(snap *shard.Snapshot, q relay.QueueID, key relay.PublicKe
 		return nil, reader{}, relay.ErrUnknown
 	}
 	p, ok, err := b.reader(key)
-	if err == nil && !ok {
+	switch {
+	case err == nil && !ok:
 		err = relay.ErrUnknown
+	case err == nil && b.header.State == stateSuspended:
+		err = suspended()
 	}
 	return b, p, err
 }
@@ -219,7 +222,7 @@ func (b *books) segmentOf(inc relay.Incarnation) (s *segment, lived bool, err er
 }
 
 // Ended reports whether the attachment has ended, and why: superseded, removed (after the
-// Batch with End), or deleted.
+// Batch with End), deleted or suspended.
 func (a *Attachment) Ended() (relay.DetachReason, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -114,6 +114,9 @@ func (s *Store) FindBlob(q relay.QueueID, hash relay.Hash) (name blob.Name, size
 		if err == nil && (!ok || rec.State != blobComplete) {
 			err = relay.ErrUnknown
 		}
+		if err == nil && b.header.State == stateSuspended {
+			err = suspended()
+		}
 		size = rec.Size
 		return err
 	})

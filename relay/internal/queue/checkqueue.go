@@ -66,7 +66,7 @@ func (c *checker) queue(k *cursors, name []byte) {
 		return
 	case h.State == stateGone:
 		return // sweeps erase the rest
-	case h.State != stateOpen && h.State != stateClosed:
+	case h.State != stateOpen && h.State != stateClosed && h.State != stateSuspended:
 		c.find(name, meansUnusable, "its header has a state that this version does not know, %d", h.State)
 		return
 	}

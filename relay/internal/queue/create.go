@@ -40,8 +40,8 @@ func (w *work) close(d *relay.Delete) (relay.Position, *relay.Refusal) {
 	if refusal := w.admin(d.Key); refusal != nil {
 		return relay.Position{}, refusal
 	}
-	if w.header.State != stateOpen {
-		return relay.Position{}, refuse(relay.CodeClosed)
+	if refusal := w.writable(); refusal != nil {
+		return relay.Position{}, refusal
 	}
 	a, err := w.authority()
 	if err != nil {

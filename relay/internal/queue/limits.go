@@ -56,7 +56,8 @@ const (
 	maxRefused = 1 << 14 // queues over quota that are remembered, about 150 bytes each
 	maxBuckets = 1 << 17 // rate buckets in memory, about 100 bytes each
 
-	busyRetry = 30 * time.Second
+	busyRetry      = 30 * time.Second
+	suspendedRetry = 10 * time.Minute // an operator takes days
 
 	// When it is worth asking again for what others have to give back first.
 	retryStorage = 2 * ackDelay // acks do

@@ -45,6 +45,9 @@ func (a *Attachment) next(max int, within bool) (Batch, error) {
 	case errors.Is(err, relay.ErrUnknown):
 		a.end(relay.DetachDeleted)
 		return Batch{}, nil
+	case errors.Is(err, relay.ErrSuspended):
+		a.end(relay.DetachSuspended)
+		return Batch{}, nil
 	case errors.Is(err, shard.ErrClosed):
 		return Batch{}, nil
 	case err != nil:

@@ -220,6 +220,8 @@ func (m *machine) Apply(tx *shard.Tx, env shard.Env, op shard.Op) any {
 		return m.blobs(tx, env, t, op)
 	case blobSweepOp:
 		return m.sweepBlobs(tx, t, op)
+	case suspendOp:
+		return m.suspend(tx, env, t, op)
 	}
 	return nil
 }

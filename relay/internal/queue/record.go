@@ -29,6 +29,9 @@ const (
 	stateOpen   uint8 = 1
 	stateClosed uint8 = 2 // by DELETE: readable, not writable
 	stateGone   uint8 = 3 // erased or being erased; only the name is still taken
+
+	// By the operator: neither readable nor writable. A ClosedDay says that it was closed before.
+	stateSuspended uint8 = 4
 )
 
 // header is what every operation on a queue reads, and every append writes. It is small.

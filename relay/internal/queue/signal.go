@@ -82,7 +82,7 @@ func (s *Store) lookUp(q relay.QueueID, all map[memberID]*Attachment) error {
 		}
 		for a, changes := range stale {
 			active := false
-			if ok && b.header.State != stateGone {
+			if ok && b.header.State != stateGone && b.header.State != stateSuspended {
 				p, known, err := b.reader(a.reader)
 				active = err == nil && known && p.State == readerActive
 			}

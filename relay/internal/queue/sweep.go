@@ -180,12 +180,15 @@ func (w *work) sweep() (more bool) {
 	if h.State == stateGone {
 		return w.eraseRecords()
 	}
-	if h.State == stateClosed && h.ClosedDay+closedDays < w.day {
+	closed := h.State == stateClosed || h.State == stateSuspended && h.ClosedDay > 0
+	if closed && h.ClosedDay+closedDays < w.day {
 		w.gone()
 		return w.eraseRecords()
 	}
 	before, _, _ := w.tx.Get(w.key(kindHeader))
-	w.sweepReaders()
+	if h.State != stateSuspended { // nobody can be seen
+		w.sweepReaders()
+	}
 	w.dropRemoved()
 	if a, err := w.authority(); err == nil {
 		if n := len(a.Recent); n > 0 {

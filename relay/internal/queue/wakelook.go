@@ -119,7 +119,7 @@ func (w *wakes) all(name string) {
 func (w *wakes) view(name string, fn func(*books) error) error {
 	err := w.shard.View(func(snap *shard.Snapshot) error {
 		b, ok, err := openBooks(snap, w.shard, []byte(name))
-		if err != nil || !ok || b.header.State == stateGone {
+		if err != nil || !ok || b.header.State == stateGone || b.header.State == stateSuspended {
 			return err
 		}
 		return fn(b)

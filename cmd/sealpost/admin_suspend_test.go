@@ -1,0 +1,88 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/relayclient"
+)
+
+// TestAdminSuspend: an operator stops a queue while its reader is attached, over a kill of the
+// server, and has it go on. Its members hear why; another queue goes on; the log tells who did what
+// and holds no queue's id, in whatever form.
+func TestAdminSuspend(t *testing.T) {
+	home := t.TempDir()
+	data := filepath.Join(home, ".local", "share", "sealpost", "server")
+	server := start(t, home, "serve", "--listen", "127.0.0.1:0")
+	g := greeted(t, server)
+	k, stream := newTalk(t, g.relay)
+	other, _ := newTalk(t, g.relay)
+	send := func(k *talk) error {
+		_, err := k.conn.Append(k.queue, id(), k.writer, make([]byte, 512)).Wait(t.Context())
+		return err
+	}
+	if err := send(k); err != nil {
+		t.Fatal(err)
+	}
+	texts := []string{hex.EncodeToString(k.queue[:]), base64.RawURLEncoding.EncodeToString(k.queue[:])}
+	status, out, errs := admin(t, home, "suspend", texts[0])
+	if status != 0 || !strings.Contains(out, "suspended queue") {
+		t.Fatalf("status %d: %s%s", status, out, errs)
+	}
+	for e := range stream.Events() {
+		if d, ok := e.(relayclient.Detached); ok && d.Reason != relay.DetachSuspended {
+			t.Errorf("the reader is sent away for reason %d", d.Reason)
+		}
+	}
+	if err := send(k); !errors.Is(err, relay.ErrSuspended) {
+		t.Errorf("its writer hears %v", err)
+	}
+	if err := send(other); err != nil {
+		t.Errorf("another queue: %v", err)
+	}
+	if status, _, errs := admin(t, home, "suspend", texts[1]); status != 1 || !strings.Contains(errs, "already") {
+		t.Errorf("again: status %d, %s", status, errs)
+	}
+	server.kill()
+	greeted(t, start(t, home, "serve", "--listen", g.relay.Host))
+	conn, err := relayclient.Dial(t.Context(), g.relay, relayclient.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	k.conn = conn
+	if _, err := conn.Attach(k.queue, k.reader, nil, 0).Wait(t.Context()); !errors.Is(err, relay.ErrSuspended) {
+		t.Errorf("after a restart its reader hears %v", err)
+	}
+	if status, out, errs := admin(t, home, "resume", texts[1]); status != 0 || !strings.Contains(out, "goes on") {
+		t.Errorf("status %d: %s%s", status, out, errs)
+	}
+	if err := send(k); err != nil {
+		t.Errorf("a resumed queue: %v", err)
+	}
+	for bad, says := range map[string]string{"nonsense": "32 bytes", strings.Repeat("00", 32): "no such queue"} {
+		if status, _, errs := admin(t, home, "suspend", bad); status != 1 || !strings.Contains(errs, says) {
+			t.Errorf("%s: status %d, %s", bad, status, errs)
+		}
+	}
+	status, out, _ = admin(t, home, "log")
+	lines := strings.Split(out, "\n")
+	if status != 0 || !strings.Contains(lines[0], " suspend ") || !strings.Contains(lines[1], " resume ") || !strings.Contains(out, "over all 2 lines") {
+		t.Errorf("status %d:\n%s", status, out)
+	}
+	b, err := os.ReadFile(filepath.Join(data, "operator.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range append(texts, string(k.queue[:])) {
+		if strings.Contains(string(b), text) {
+			t.Error("the log holds the queue's id")
+		}
+	}
+}
