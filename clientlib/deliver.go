@@ -20,6 +20,7 @@ func (e *engine) attach(l *link, g *group) {
 	e.openStream(l, l.conn.Attach(g.rec.Queue, reader, new(g.cursor), l.pace.window()), streamHandler{
 		opened: func(s *relayclient.Stream) {
 			g.busy, g.stream, g.head, g.refused, g.reading.begun = false, s, s.Head, 0, false
+			g.suspended = false
 			l.pace.attached(s.Head.Seq > g.cursor.Seq)
 			s.Ack(g.cursor.Seq) // the last one of the session before may have been lost
 			if g.rec.State == groupRekeying {
@@ -48,6 +49,8 @@ func (e *engine) attachRefused(g *group, err error) {
 		e.unknown(g) // FORBIDDEN: the key is there as a ticket
 	case errors.Is(err, relay.ErrRollback), isBroken(err):
 		e.rollback(g, err)
+	case errors.Is(err, relay.ErrSuspended):
+		e.suspended(g, err)
 	default:
 		e.retryGroup(g, err)
 	}

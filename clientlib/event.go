@@ -58,6 +58,10 @@ const (
 	// that device's, by what the relay says: RemoveMember ends it. Otherwise this device is an
 	// admin's, and has told the relay to name senders; or removed a reader that is no member's.
 	EventFlooded EventKind = 21
+	// EventSuspended: the relay's operator has stopped the conversation's queue: nothing of it is read or
+	// written until he lets it go on, which is waited for. Members who want to talk on found another
+	// conversation, over another relay. It comes once for each time that it is noticed.
+	EventSuspended EventKind = 22
 )
 
 var eventNames = map[EventKind]string{
@@ -66,6 +70,7 @@ var eventNames = map[EventKind]string{
 	EventForkSuspected: "fork suspected", EventRollback: "rollback", EventCannotFollow: "cannot follow a commit",
 	EventFailed: "failed", EventUnsafeStore: "unsafe store", EventInvitationRefused: "invitation refused",
 	EventSuspiciousDevice: "suspicious device", EventReplaced: "device replaced", EventNotRenewed: "keys not renewed", EventFlooded: "flooded",
+	EventSuspended: "suspended by the operator",
 }
 
 // String names the kind in words.

@@ -38,6 +38,7 @@ type group struct {
 	renewDemanded bool
 	renewals      int  // made for a stale key since a message was last accepted
 	refused       int  // UNKNOWN in a row
+	suspended     bool // the relay's operator stopped the queue, and the app was told
 	tried         bool // REKEY was UNKNOWN: the own key may be registered already
 	rolled        bool // the relay contradicts its log; not read again in this run
 	forkTold      map[mls.LeafIndex]bool

@@ -361,7 +361,7 @@ func (t *chat) showEvent(ctx context.Context, ev clientlib.Event, shown map[clie
 	case clientlib.EventGap:
 		fmt.Fprintf(t.err, "sealpost: messages %d to %d are missing: %s\n", ev.From, ev.To, ev.Detail)
 	case clientlib.EventForkSuspected, clientlib.EventRollback, clientlib.EventUnsafeStore, clientlib.EventSuspiciousDevice,
-		clientlib.EventCannotFollow, clientlib.EventFailed, clientlib.EventRemoved:
+		clientlib.EventCannotFollow, clientlib.EventFailed, clientlib.EventRemoved, clientlib.EventSuspended:
 		fmt.Fprintf(t.err, "sealpost: warning: %s %s\n", ev.Kind, ev.Detail)
 	}
 	return nil
