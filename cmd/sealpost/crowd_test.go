@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/turns"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/relayclient"
 )
@@ -27,6 +29,9 @@ type crowd struct {
 	open    relay.Address // TCP and QUIC
 	server  *process
 	all     []*member
+	// turns are of what the members themselves compute: ten thousand devices have processors of
+	// their own, and in one process they would keep each other from answering in time.
+	turns *turns.Turns
 }
 
 // member is one client, with a queue of its own.
@@ -39,15 +44,16 @@ type member struct {
 
 	// Owned by stay, and by whoever has waited for the member to be in.
 	conn     *relayclient.Conn
-	made     bool // its queue
-	failures int  // of dials and attachments
+	dialled  *device // under conn, unless it is of a member over QUIC
+	made     bool    // its queue
+	failures int     // of dials and attachments
 }
 
 // gather starts a server and returns so many members, who are not in yet. One in overQUIC of
 // them races QUIC with the rest; 0 is none.
 func gather(t *testing.T, members, overQUIC int) *crowd {
 	t.Helper()
-	c := &crowd{t: t, home: t.TempDir()}
+	c := &crowd{t: t, home: t.TempDir(), turns: turns.ForProcess()}
 	proxied, open := freePort(t), freePort(t)
 	config := fmt.Sprintf("[[listener]]\naddress = %q\n[[listener]]\naddress = %q\npublic = %q\nproxy-from = [\"127.0.0.1/32\"]\n", open, proxied, proxied)
 	if err := os.WriteFile(filepath.Join(c.home, "c.toml"), []byte(config), 0o600); err != nil {
@@ -154,6 +160,9 @@ func (m *member) try() error {
 		return err
 	}
 	m.conn = conn
+	if m.dialled != nil {
+		m.dialled.settle()
+	}
 	return nil
 }
 
@@ -205,7 +214,64 @@ func (m *member) dialProxied(ctx context.Context, network, addr string) (net.Con
 		c.Close()
 		return nil, err
 	}
-	return c, nil
+	if err := m.crowd.turns.Take(netip.Prefix{}, turns.Fresh, ctx.Done()); err != nil {
+		c.Close()
+		return nil, err
+	}
+	m.dialled = &device{Conn: c, turns: m.crowd.turns, holds: true}
+	return m.dialled, nil
+}
+
+// device is a member's connection until it is in: it has a turn while it computes.
+type device struct {
+	net.Conn
+	turns *turns.Turns
+
+	mu             sync.Mutex
+	holds, settled bool
+}
+
+// rest gives the turn back, and reports whether another is to be taken when there is something
+// to compute.
+func (d *device) rest() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.holds {
+		d.turns.Give()
+	}
+	d.holds = false
+	return !d.settled
+}
+
+func (d *device) settle() {
+	d.mu.Lock()
+	d.settled = true
+	d.mu.Unlock()
+	d.rest()
+}
+
+// Read implements net.Conn.
+func (d *device) Read(b []byte) (int, error) {
+	paced := d.rest()
+	n, err := d.Conn.Read(b)
+	if n > 0 && paced && d.turns.Take(netip.Prefix{}, turns.Begun, nil) == nil {
+		d.mu.Lock()
+		d.holds = true
+		d.mu.Unlock()
+	}
+	return n, err
+}
+
+// Write implements net.Conn.
+func (d *device) Write(b []byte) (int, error) {
+	d.rest()
+	return d.Conn.Write(b)
+}
+
+// Close implements net.Conn.
+func (d *device) Close() error {
+	d.settle()
+	return d.Conn.Close()
 }
 
 // local is an address of this machine for the member.
