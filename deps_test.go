@@ -117,7 +117,7 @@ var rules = map[string]rule{
 		why: "how many connections a process has open, and from where; knows no protocol",
 	},
 	"internal/turns": {
-		may: []string{"internal/connlimit"},
+		may: []string{"internal/connlimit", "internal/metrics"},
 		ban: []string{"net/http"},
 		why: "who of those that come at once is computed for first; knows no protocol",
 	},
@@ -128,7 +128,7 @@ var rules = map[string]rule{
 		why:     "who a proxy's connection comes from; knows no protocol above TCP",
 	},
 	"internal/quicport": {
-		may:     []string{"internal/connlimit"},
+		may:     []string{"internal/connlimit", "internal/metrics"},
 		modules: []string{modQUIC, modWebTrans},
 		why:     "a UDP socket with HTTP/3 on it; who answers is the caller's",
 	},

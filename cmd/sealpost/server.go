@@ -44,6 +44,7 @@ func openServer(cfg serveConfig, restored bool, log *slog.Logger) (*server, erro
 	}
 	s := &server{key: id.relay.Public(), storage: id.storage, turns: turns.ForProcess(), log: log, metrics: metrics.New()}
 	s.conns = s.metrics.Connections()
+	s.turns.CountIn(s.conns)
 	if s.certs, err = openCertificates(cfg, log); err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}

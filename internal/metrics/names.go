@@ -104,9 +104,10 @@ const (
 	NetworkFull
 	Draining
 	NotAProxy // on a listener behind proxies: not from one, or without its header
+	Busy      // too many handshakes wait, or are under way
 )
 
-var reasons = []string{OtherReason: "other", ServerFull: "full", NetworkFull: "network", Draining: "draining", NotAProxy: "proxy"}
+var reasons = []string{OtherReason: "other", ServerFull: "full", NetworkFull: "network", Draining: "draining", NotAProxy: "proxy", Busy: "busy"}
 
 // Fate is what became of a signal for one reader.
 type Fate uint8

@@ -11,6 +11,7 @@ import (
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/sealpost/sealpost/internal/connlimit"
+	"github.com/sealpost/sealpost/internal/metrics"
 )
 
 // client is what a Port knows of one connection.
@@ -46,6 +47,7 @@ func (p *Port) admit(ctx context.Context, info *quic.ClientInfo) (context.Contex
 	handshake := p.handshakes.Admit(info.RemoteAddr)
 	if handshake == nil {
 		place.Release()
+		p.counter.TurnedAway(metrics.Busy)
 		return nil, errBusy
 	}
 	c := &client{place: place, handshake: handshake}

@@ -22,6 +22,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/sealpost/sealpost/internal/metrics"
 )
 
 // Our own limits.
@@ -54,7 +56,8 @@ type Turns struct {
 	free    int          // turns that nobody has
 	waiting [stages]line // empty while a turn is free
 	begun   int          // turns that Begun took since Fresh had one
-	refused uint64
+
+	metrics *metrics.Connections // nil: nobody counts who had no turn
 }
 
 // New returns Turns of which so many may be taken at once.
@@ -64,6 +67,9 @@ func New(atOnce int) *Turns {
 
 // ForProcess returns Turns that leave at least half of the processors to those who are in.
 func ForProcess() *Turns { return New(max(runtime.GOMAXPROCS(0)/2, 1)) }
+
+// CountIn has m count who had no turn in time. Call it before anybody comes.
+func (t *Turns) CountIn(m *metrics.Connections) { t.metrics = m }
 
 // waiter is somebody who wants a turn.
 type waiter struct {
@@ -103,7 +109,9 @@ func (t *Turns) Take(network netip.Prefix, stage Stage, gone <-chan struct{}) er
 		return nil
 	}
 	w.gone = true
-	t.refused++
+	if t.metrics != nil {
+		t.metrics.TurnedAway(metrics.Busy)
+	}
 	return ErrBusy
 }
 
@@ -139,14 +147,4 @@ func (t *Turns) next() *waiter {
 	}
 	t.begun = 0
 	return nil
-}
-
-// Refused returns how many had no turn in time since the process began.
-func (t *Turns) Refused() uint64 {
-	if t == nil {
-		return 0
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.refused
 }

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sealpost/sealpost/internal/metrics"
 )
 
 // network returns one of the tests' networks.
@@ -77,7 +80,8 @@ func TestR11_WhoHasBegunGoesFirst(t *testing.T) {
 // at once; neither takes a turn of the others.
 func TestR11_NobodyWaitsForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := New(1)
+		turns, set := New(1), metrics.New()
+		turns.CountIn(set.Connections())
 		if err := turns.Take(network(1), Fresh, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -99,8 +103,13 @@ func TestR11_NobodyWaitsForLong(t *testing.T) {
 			t.Errorf("behind them: %v", err)
 		}
 		turns.Give()
-		if turns.Refused() != 2 || turns.free != 1 {
-			t.Errorf("%d were refused, %d turns are free", turns.Refused(), turns.free)
+		if turns.free != 1 {
+			t.Errorf("%d turns are free", turns.free)
+		}
+		var counted strings.Builder
+		set.Write(&counted)
+		if !strings.Contains(counted.String(), `sealpost_connections_refused_total{reason="busy"} 2`) {
+			t.Errorf("what is counted:\n%s", counted.String())
 		}
 	})
 }
@@ -114,7 +123,4 @@ func TestNoTurns(t *testing.T) {
 		}
 	}
 	none.Give()
-	if none.Refused() != 0 {
-		t.Error("somebody was refused")
-	}
 }
