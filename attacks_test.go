@@ -12,7 +12,7 @@ import (
 
 var (
 	attackRow   = regexp.MustCompile(`(?m)^\| ([RQ][0-9]{2}) [^|]+\| ([^|]+) \|$`)
-	attackTests = regexp.MustCompile("^`([a-z/]+)` (Test[A-Za-z0-9_]+(?:, Test[A-Za-z0-9_]+)*)$")
+	attackTests = regexp.MustCompile("^`([a-z./]+)` (Test[A-Za-z0-9_]+(?:, Test[A-Za-z0-9_]+)*)$")
 	catalogued  = regexp.MustCompile(`(?m)^\| ([RQ][0-9]{2})★? \|`)
 )
 

@@ -276,15 +276,5 @@ func syncLogs(badgerDir string, sync func(*os.File) error) error {
 	return nil
 }
 
-// badgerLog passes Badger's warnings and errors on. They name files, never keys.
-type badgerLog struct{ log *slog.Logger }
-
-func (b badgerLog) Errorf(f string, a ...any) { b.log.Error("badger: " + fmt.Sprintf(f, a...)) }
-
-func (b badgerLog) Warningf(f string, a ...any) { b.log.Warn("badger: " + fmt.Sprintf(f, a...)) }
-
-func (badgerLog) Infof(string, ...any)  {}
-func (badgerLog) Debugf(string, ...any) {}
-
 // noFree is what a file system that cannot tell its free space counts as.
 const noFree = math.MaxUint64
