@@ -107,6 +107,10 @@ var rules = map[string]rule{
 		ban:     []string{"net", "net/http"},
 		why:     "what a server counts, with every label value there is: it imports nothing of what it counts, so nothing that a peer chose can become a label",
 	},
+	"internal/canary": {
+		ban: []string{"net", "net/http"},
+		why: "what was written where it should not be; knows nobody who writes",
+	},
 	"internal/observe": {
 		may: []string{"internal/connlimit"},
 		why: "who may look at a server, and how; what there is to see is the caller's",
@@ -268,7 +272,7 @@ var rules = map[string]rule{
 	},
 	"cmd/sealpost/demo": {
 		may: []string{
-			"clientlib", "clientlib/content", "clientlib/history", "keyserver", "relay", "relay/relayclient", "internal/shard",
+			"clientlib", "clientlib/content", "clientlib/history", "keyserver", "relay", "relay/relayclient", "internal/canary", "internal/shard",
 		},
 		why: "the promises tried out from outside: clients, child processes, and shard to open the servers' stores and scan them",
 	},

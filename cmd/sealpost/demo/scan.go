@@ -1,18 +1,14 @@
 package demo
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
 
+	"github.com/sealpost/sealpost/internal/canary"
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/relay"
@@ -25,40 +21,11 @@ type Store struct {
 	Key shard.Key
 }
 
-// needle is something to look for, in all the forms in which a program may have written it.
-type needle struct {
-	what  string
-	forms [][]byte
-}
-
-// newNeedle makes the raw, hexadecimal and base64 forms. Base64 of a text inside another text
-// begins at one of three offsets; the first and last characters depend on what is around.
-func newNeedle(what string, b []byte) needle {
-	n := needle{what: what, forms: [][]byte{b, []byte(hex.EncodeToString(b)), []byte(strings.ToUpper(hex.EncodeToString(b)))}}
-	for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-		for offset := range 3 {
-			text := enc.EncodeToString(append(make([]byte, offset), b...))
-			from := (offset*8 + 5) / 6
-			n.forms = append(n.forms, []byte(text[from:len(text)-1]))
-		}
-	}
-	return n
-}
-
-func (n needle) in(hay []byte) bool {
-	for _, f := range n.forms {
-		if bytes.Contains(hay, f) {
-			return true
-		}
-	}
-	return false
-}
-
 // names lists what must not be in anything of the relay's beside plaintext.
-func (r *run) names(context.Context) ([]needle, error) {
-	var out []needle
+func (r *run) names(context.Context) ([]canary.Mark, error) {
+	var out []canary.Mark
 	for _, p := range r.people {
-		out = append(out, newNeedle("handle", []byte(p.handle)), newNeedle("account id", p.account[:]))
+		out = append(out, canary.Of("handle", []byte(p.handle)), canary.Of("account id", p.account[:]))
 	}
 	return out, nil
 }
@@ -66,65 +33,65 @@ func (r *run) names(context.Context) ([]needle, error) {
 // plant puts a marker where plaintext would be if something leaked: into a queue, as an
 // envelope that nobody sealed, and into a group-state chunk. A scan that does not find it
 // proves nothing.
-func (r *run) plant(ctx context.Context) (needle, error) {
+func (r *run) plant(ctx context.Context) (canary.Mark, error) {
 	var tag [12]byte
 	rand.Read(tag[:])
 	marker := []byte("control-" + hex.EncodeToString(tag[:]))
 	addr, err := relay.ParseAddress(r.relay.relayURI)
 	if err != nil {
-		return needle{}, err
+		return canary.Mark{}, err
 	}
 	frames, err := os.Create(r.path("control.frames"))
 	if err != nil {
-		return needle{}, err
+		return canary.Mark{}, err
 	}
 	defer frames.Close()
 	conn, err := relayclient.Dial(ctx, addr, relayclient.Options{FrameTap: func(_ bool, f []byte) { _, _ = frames.Write(f) }})
 	if err != nil {
-		return needle{}, err
+		return canary.Mark{}, err
 	}
 	defer conn.Close()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return needle{}, err
+		return canary.Mark{}, err
 	}
 	public := relay.PublicKey(key.Public().(ed25519.PublicKey))
 	create := relayclient.CreateParams{Admin: key, Admins: []relay.PublicKey{public}, Writer: &public, Readers: []relay.PublicKey{public}}
 	rand.Read(create.Queue[:])
 	rand.Read(create.ID[:])
 	if _, err := conn.Create(create).Wait(ctx); err != nil {
-		return needle{}, err
+		return canary.Mark{}, err
 	}
 	var id relay.IdempotencyID
 	rand.Read(id[:])
 	envelope := make([]byte, relay.MinEnvelope)
 	copy(envelope[100:], marker)
 	if _, err := conn.Append(create.Queue, id, key, envelope).Wait(ctx); err != nil {
-		return needle{}, err
+		return canary.Mark{}, err
 	}
 	keys, err := keyserver.ParseAddress(r.keys.keysURI)
 	if err != nil {
-		return needle{}, err
+		return canary.Mark{}, err
 	}
 	client := keyserver.NewClient(keys, keyserver.Options{})
 	defer client.Close()
 	if _, err := client.PutChunk(ctx, marker); err != nil {
-		return needle{}, err
+		return canary.Mark{}, err
 	}
-	return newNeedle("planted control", marker), nil
+	return canary.Of("planted control", marker), nil
 }
 
 // scan looks through everything that the servers have or had: every key and value of their
 // stores, opened; the stores' files as they lie on the disk; their logs; and the frames that
 // the members exchanged with the relay. It returns how many places hold plaintext, or hold a
 // name where the relay could see it.
-func (r *run) scan(control needle, names []needle) (found int, err error) {
-	text := newNeedle("plaintext", []byte(r.mark))
-	relayLooksFor := append([]needle{text}, names...)
-	hits := func(where string, hay []byte, ns []needle) {
+func (r *run) scan(control canary.Mark, names []canary.Mark) (found int, err error) {
+	text := canary.Of("plaintext", []byte(r.mark))
+	relayLooksFor := append([]canary.Mark{text}, names...)
+	hits := func(where string, hay []byte, ns []canary.Mark) {
 		for _, n := range ns {
-			if n.in(hay) {
-				r.say("%s of a member in %s", n.what, where)
+			if n.In(hay) {
+				r.say("%s of a member in %s", n.What, where)
 				found++
 			}
 		}
@@ -133,21 +100,21 @@ func (r *run) scan(control needle, names []needle) (found int, err error) {
 	for _, s := range []struct {
 		name string
 		p    *process
-		ns   []needle
-	}{{"relay", r.relay, relayLooksFor}, {"key server", r.keys, []needle{text}}} {
+		ns   []canary.Mark
+	}{{"relay", r.relay, relayLooksFor}, {"key server", r.keys, []canary.Mark{text}}} {
 		records := 0
 		err := r.records(s.p.dir, func(key, value []byte) {
 			records++
 			hits("the "+s.name+"'s store", key, s.ns)
 			hits("the "+s.name+"'s store", value, s.ns)
-			if control.in(value) {
+			if control.In(value) {
 				controls[s.name] = true
 			}
 		})
 		if err != nil {
 			return found, err
 		}
-		files, err := eachFile(s.p.dir, func(path string, b []byte) { hits("a file of the "+s.name, b, s.ns) })
+		files, err := canary.EachFile(s.p.dir, func(path string, b []byte) { hits("a file of the "+s.name, b, s.ns) })
 		if err != nil {
 			return found, err
 		}
@@ -155,7 +122,7 @@ func (r *run) scan(control needle, names []needle) (found int, err error) {
 		if err != nil {
 			return found, err
 		}
-		hits("the "+s.name+"'s log", log, append([]needle{text}, names...))
+		hits("the "+s.name+"'s log", log, append([]canary.Mark{text}, names...))
 		r.say("scanned the %s: %d records, %d files, %d bytes of log", s.name, records, files, len(log))
 	}
 	for _, name := range []string{"alice", "bob", "carol", "control"} {
@@ -164,7 +131,7 @@ func (r *run) scan(control needle, names []needle) (found int, err error) {
 			return found, err
 		}
 		hits(name+"'s frames", frames, relayLooksFor)
-		if control.in(frames) {
+		if control.In(frames) {
 			controls["frames"] = true
 		}
 		r.say("scanned %d bytes of %s's frames", len(frames), name)
@@ -208,20 +175,3 @@ func (r *run) records(dir string, fn func(key, value []byte)) error {
 type idle struct{}
 
 func (idle) Apply(*shard.Tx, shard.Env, shard.Op) any { return nil }
-
-// eachFile reads every file below dir.
-func eachFile(dir string, fn func(path string, b []byte)) (n int, err error) {
-	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		n++
-		fn(path, b)
-		return nil
-	})
-	return n, err
-}
