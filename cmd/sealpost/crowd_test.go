@@ -30,7 +30,8 @@ type crowd struct {
 	server  *process
 	all     []*member
 	// turns are of what the members themselves compute: ten thousand devices have processors of
-	// their own, and in one process they would keep each other from answering in time.
+	// their own, and in one process they would keep each other from answering in time. So they
+	// come as fast as this machine makes their handshakes.
 	turns *turns.Turns
 }
 
@@ -44,7 +45,7 @@ type member struct {
 
 	// Owned by stay, and by whoever has waited for the member to be in.
 	conn     *relayclient.Conn
-	dialled  *device // under conn, unless it is of a member over QUIC
+	dialled  *device // what it dials with
 	made     bool    // its queue
 	failures int     // of dials and attachments
 }
@@ -147,9 +148,14 @@ func (m *member) try() error {
 		m.conn.Close()
 		m.conn = nil
 	}
+	m.dialled = &device{turns: m.crowd.turns, holds: true}
+	for m.dialled.turns.Take(netip.Prefix{}, turns.Fresh, nil) != nil {
+	}
+	defer m.dialled.settle()
 	address, options := m.crowd.proxied, relayclient.Options{Transports: []relayclient.Transport{relayclient.WebSocket}, DialNet: m.dialProxied}
 	if m.quic {
 		address, options = m.crowd.open, relayclient.Options{DialNet: m.dialOpen, ListenPacket: m.listen}
+		m.dialled.rest() // QUIC is not paced here: it reads and writes as it likes
 	}
 	conn, err := relayclient.Dial(m.crowd.t.Context(), address, options)
 	if err != nil {
@@ -160,9 +166,6 @@ func (m *member) try() error {
 		return err
 	}
 	m.conn = conn
-	if m.dialled != nil {
-		m.dialled.settle()
-	}
 	return nil
 }
 
@@ -214,11 +217,7 @@ func (m *member) dialProxied(ctx context.Context, network, addr string) (net.Con
 		c.Close()
 		return nil, err
 	}
-	if err := m.crowd.turns.Take(netip.Prefix{}, turns.Fresh, ctx.Done()); err != nil {
-		c.Close()
-		return nil, err
-	}
-	m.dialled = &device{Conn: c, turns: m.crowd.turns, holds: true}
+	m.dialled.Conn = c
 	return m.dialled, nil
 }
 

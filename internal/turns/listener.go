@@ -12,7 +12,8 @@ import (
 // Listen returns a listener whose connections wait for a turn with what they make the server
 // compute, until they are settled: each time bytes have come, before they are handed on, and
 // for as long as nothing more is read and nothing is written. A TLS handshake reads, computes
-// and writes. A connection that has no turn in time fails to read.
+// and writes. A connection that has no turn in time fails to read;
+// one that would have none is closed as it comes.
 func (t *Turns) Listen(l net.Listener) net.Listener { return &listener{l, t} }
 
 type listener struct {
@@ -22,11 +23,17 @@ type listener struct {
 
 // Accept implements net.Listener.
 func (l *listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		network := connlimit.NetworkOf(c.RemoteAddr())
+		if !l.turns.Hopeless(network) {
+			return &conn{Conn: c, pace: &pace{turns: l.turns, network: network, closed: make(chan struct{})}}, nil
+		}
+		_ = c.Close() // nobody is told: that would take time, and the peer comes again
 	}
-	return &conn{Conn: c, pace: &pace{turns: l.turns, network: connlimit.NetworkOf(c.RemoteAddr()), closed: make(chan struct{})}}, nil
 }
 
 // Settle ends the pacing of c, or of the connection below it (as of a [crypto/tls.Conn]): its

@@ -11,7 +11,8 @@
 // turns the first are through at once and the others after them; who cannot be served in time
 // is turned away before anything was computed, and comes again.
 //
-// Networks take turns too: a crowd from one waits for itself.
+// Networks take turns too: a crowd from one waits for itself. Whoever would wait in vain, by how
+// long the turns have lately taken, is turned away at once.
 //
 // Out of scope: how many connections there may be (internal/connlimit).
 package turns
@@ -57,6 +58,9 @@ type Turns struct {
 	waiting [stages]line // empty while a turn is free
 	begun   int          // turns that Begun took since Fresh had one
 
+	each time.Duration // about how long Fresh has lately waited from one turn to the next
+	last time.Time     // when it had one; zero if nobody waited since
+
 	metrics *metrics.Connections // nil: nobody counts who had no turn
 }
 
@@ -92,6 +96,11 @@ func (t *Turns) Take(network netip.Prefix, stage Stage, gone <-chan struct{}) er
 		t.mu.Unlock()
 		return nil
 	}
+	if stage == Fresh && t.hopeless(network) {
+		t.refuse()
+		t.mu.Unlock()
+		return ErrBusy
+	}
 	w := &waiter{ready: make(chan struct{})}
 	t.waiting[stage].push(network, w)
 	t.mu.Unlock()
@@ -109,10 +118,47 @@ func (t *Turns) Take(network netip.Prefix, stage Stage, gone <-chan struct{}) er
 		return nil
 	}
 	w.gone = true
+	t.refuse()
+	return ErrBusy
+}
+
+// Hopeless tells whether somebody fresh from network would wait in vain, and counts him as
+// turned away if so. It costs less to know before he has said anything.
+func (t *Turns) Hopeless(network netip.Prefix) bool {
+	if t == nil {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.hopeless(network) {
+		return false
+	}
+	t.refuse()
+	return true
+}
+
+// hopeless tells whether those of a network who wait already will not all have had their turns
+// in time. Callers hold mu.
+func (t *Turns) hopeless(network netip.Prefix) bool {
+	line := &t.waiting[Fresh]
+	c := line.networks[network]
+	return c != nil && time.Duration(len(c.waiting)*len(line.order))*t.each > waitAtMost
+}
+
+// refuse counts somebody who has no turn. Callers hold mu.
+func (t *Turns) refuse() {
 	if t.metrics != nil {
 		t.metrics.TurnedAway(metrics.Busy)
 	}
-	return ErrBusy
+}
+
+// paced notes that somebody fresh has a turn. Callers hold mu.
+func (t *Turns) paced() {
+	now := time.Now()
+	if !t.last.IsZero() {
+		t.each += (min(now.Sub(t.last), waitAtMost) - t.each) / 8
+	}
+	t.last = now
 }
 
 // Give gives a turn back, to whoever is next.
@@ -141,10 +187,11 @@ func (t *Turns) next() *waiter {
 		if w := t.waiting[stage].pop(); w != nil {
 			if t.begun++; stage == Fresh {
 				t.begun = 0
+				t.paced()
 			}
 			return w
 		}
 	}
-	t.begun = 0
+	t.begun, t.last = 0, time.Time{}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,6 +111,52 @@ func TestR11_NobodyWaitsForLong(t *testing.T) {
 		set.Write(&counted)
 		if !strings.Contains(counted.String(), `sealpost_connections_refused_total{reason="busy"} 2`) {
 			t.Errorf("what is counted:\n%s", counted.String())
+		}
+	})
+}
+
+// TestR11_NobodyWaitsInVain: when turns take long, a network has no more waiting than will be
+// served in time; others are not held up by that. When the crowd has gone, all are welcome.
+func TestR11_NobodyWaitsInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := New(1)
+		served, refused := 0, 0
+		var crowd sync.WaitGroup
+		come := func(n byte) {
+			crowd.Go(func() {
+				if turns.Take(network(n), Fresh, nil) != nil {
+					refused++
+					return
+				}
+				served++
+				time.Sleep(100 * time.Millisecond)
+				turns.Give()
+			})
+			synctest.Wait()
+		}
+		for range 40 { // of the first ones nobody knows how long they take
+			come(1)
+		}
+		time.Sleep(3 * time.Second)
+		if turns.Hopeless(network(1)) {
+			t.Error("ten of them wait for a second")
+		}
+		for range 100 {
+			come(1)
+		}
+		if !turns.Hopeless(network(1)) || turns.Hopeless(network(2)) {
+			t.Error("one network waits in vain, and another does not")
+		}
+		if before := refused; before < 40 || before > 60 {
+			t.Errorf("%d of 110 who would wait for eleven seconds are turned away at once", before)
+		}
+		come(2)
+		crowd.Wait()
+		if served+refused != 141 || served < 80 {
+			t.Errorf("%d had their turns, and %d were turned away", served, refused)
+		}
+		if turns.Hopeless(network(1)) {
+			t.Error("nobody waits any more")
 		}
 	})
 }
