@@ -1,0 +1,80 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestA14_KilledRestore: a restore is killed at random moments. What it leaves is a server that is
+// complete and sound, or a folder that serve refuses, or nothing.
+func TestA14_KilledRestore(t *testing.T) {
+	home := t.TempDir()
+	key := filepath.Join(home, "key")
+	if err := os.WriteFile(key, goldenKey, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	left := make(map[string]int)
+	for round := range 12 {
+		dir := filepath.Join(home, "again", string(rune('a'+round)))
+		p := start(t, home, "admin", "restore", goldenBackup, dir, "--storage-key", key)
+		look := time.NewTicker(time.Millisecond)
+		for range rand.IntN(600) {
+			<-look.C
+		}
+		look.Stop()
+		p.kill()
+		_, unfinished := os.Lstat(filepath.Join(dir, restoringFile))
+		_, begun := os.Lstat(filepath.Join(dir, relayFolder))
+		switch {
+		case unfinished == nil:
+			left["refused"]++
+			s := start(t, home, "serve", "--data", dir, "--listen", "127.0.0.1:0")
+			if status, _ := s.wait(); status != 1 || !strings.Contains(s.stderr.String(), "not finished") {
+				t.Errorf("an unfinished restore is served: status %d, %s", status, s.stderr.String())
+			}
+			if status, _, errs := admin(t, home, "check", "--data", dir); status != 1 || !strings.Contains(errs, "not finished") {
+				t.Errorf("an unfinished restore is checked: status %d, %s", status, errs)
+			}
+			if status, _, errs := admin(t, home, "restore", goldenBackup, dir, "--storage-key", key); status != 1 || !strings.Contains(errs, "not empty") {
+				t.Errorf("over an unfinished restore: status %d, %s", status, errs)
+			}
+		case errors.Is(begun, fs.ErrNotExist):
+			left["nothing"]++
+		default:
+			left["whole"]++
+			if status, out, errs := admin(t, home, "check", "--data", dir); status != 0 {
+				t.Errorf("a restore that is not marked: status %d, %s%s", status, out, errs)
+			}
+		}
+	}
+	t.Log(left)
+}
+
+// TestRestoreWithAKeyElsewhere: where the configuration names the storage key it is used from
+// there, and no copy of it lies in the data folder.
+func TestRestoreWithAKeyElsewhere(t *testing.T) {
+	home := t.TempDir()
+	key, dir, config := filepath.Join(home, "key"), filepath.Join(home, "again"), filepath.Join(home, "c.toml")
+	if err := os.WriteFile(key, goldenKey, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(config, []byte("data = \"again\"\nlisten = \"127.0.0.1:0\"\nstorage-key = \"key\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, out, errs := admin(t, home, "restore", goldenBackup, dir, "--config", config); status != 0 {
+		t.Fatalf("%s%s", out, errs)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, storageKeyFile)); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("the key lies in the data folder, too")
+	}
+	greeted(t, start(t, home, "serve", "--config", config))
+	if status, out, errs := admin(t, home, "check", "--config", config); status != 0 || !strings.Contains(out, "server runs") {
+		t.Errorf("status %d, %s%s", status, out, errs)
+	}
+}
