@@ -3,11 +3,11 @@ package clientlib
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/sealpost/sealpost/clientlib/internal/state"
+	"github.com/sealpost/sealpost/internal/jitter"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/relayclient"
 )
@@ -45,6 +45,7 @@ func (e *engine) relayLost(tx *state.Tx, g *group, s *relayclient.Stream, gap re
 		return err
 	}
 	last, lacks := s.LastCommit, true
+	g.late = 0
 	g.rec.Loss, g.rec.LostAt, g.rec.Doubt, g.committing = lossUnsure, time.Now().UnixMilli(), 0, false
 	if last.Seq > gap.To {
 		lacks = false // it comes behind the gap
@@ -84,12 +85,12 @@ func (e *engine) turn(g *group) time.Duration {
 	k := g.keptAt(g.rec.Owed)
 	switch {
 	case k != nil && k.Own:
-		return rand.N(e.grace()/50 + 1)
+		return jitter.Below(e.grace()/50)
 	case k != nil && g.mayBegin(k):
-		return e.grace()/20 + rand.N(e.grace()/10+1)
+		return e.grace()/20 + jitter.Below(e.grace()/10)
 	}
 	// This device joined by what is lacking, or has forgotten it: another one has to begin.
-	return e.patience() + rand.N(e.grace())
+	return e.patience() + jitter.Below(e.grace())
 }
 
 // mayBegin reports whether the relay has, or had in time, all that comes before a kept commit.
@@ -332,7 +333,7 @@ func (e *engine) unread(g *group, en *relayclient.Entry, d *delivery) error {
 
 // doubtLater looks after a while whether anything of another member's has opened.
 func (e *engine) doubtLater(g *group) {
-	e.after(e.patience()+rand.N(e.patience()/2), func() { e.doubt(g) })
+	e.after(e.patience()+jitter.Below(e.patience()/2), func() { e.doubt(g) })
 }
 
 // doubt ends waiting for commits that might lead to one that did not open. That one may be a dud,
@@ -360,11 +361,15 @@ func (e *engine) doubt(g *group) {
 // opened notes that something opened which another member said in this device's epoch.
 func (g *group) opened() { g.rec.Doubt, g.unopened = 0, 0 }
 
+// maxLate bounds the events of one loss: a member can write in an old epoch as often as it likes.
+const maxLate = 64
+
 // tooLate tells of a message that was sent, after a loss, in an epoch that this device had left.
 func (e *engine) tooLate(tx *state.Tx, g *group, en *relayclient.Entry) error {
-	if g.rec.Loss == lossNone || g.endedEpoch(en.Envelope) == nil {
+	if g.rec.Loss == lossNone || g.late == maxLate || g.endedEpoch(en.Envelope) == nil {
 		return nil
 	}
+	g.late++
 	return e.emit(tx, Event{
 		Kind: EventGap, Conversation: g.rec.Conversation, From: en.Position.Seq, To: en.Position.Seq,
 		Detail: "sent after the relay's loss in an epoch that this device had left",

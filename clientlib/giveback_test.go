@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/relay"
 )
 
 // quickGrace makes the pauses after a loss short.
@@ -207,4 +208,32 @@ func TestQ06_CommitThatOnlyItsAuthorSaw(t *testing.T) {
 		inOneEpoch(id, alice, bob, carol)
 		reach(id, "without her commit", alice, bob, carol)
 	}
+}
+
+// TestQ06_QueueIsLost: the relay goes back to before a conversation's queue was made. Its founder
+// makes it again, and all come back to it.
+func TestQ06_QueueIsLost(t *testing.T) {
+	s := startServers(t)
+	alice, bob := s.quick("alice"), s.quick("bob")
+	backup := s.backup()
+	id := need[ConversationID](t)(alice.StartDirect(alice.ctx(), need[keyserver.AccountID](t)(alice.Find(alice.ctx(), "bob"))))
+	bob.awaitKind(EventJoined, 1)
+	alice.quiet()
+	alice.say(id, "before")
+	bob.awaitText("before")
+	bob.say(directID(alice.id), "before too")
+	alice.awaitText("before too")
+	s.restore(backup)
+	alice.say(id, "after")
+	bob.say(directID(alice.id), "after too")
+	alice.awaitText("after too")
+	bob.awaitText("after")
+	// Both have an admin key again.
+	conn := bob.insider()
+	var queue relay.QueueID
+	bob.must(bob.eng.call(bob.ctx(), func() error { queue = bob.eng.primary(directID(alice.id)).rec.Queue; return nil }))
+	bob.until("his admin key", func() bool {
+		_, err := conn.Configure(queue, newIdempotencyID(), bob.eng.id.Secret.adminKey(queue), relay.SetRetention{Days: 30}).Wait(bob.ctx())
+		return err == nil
+	})
 }

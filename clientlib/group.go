@@ -59,6 +59,7 @@ type group struct {
 	waking    bool          // advance is called when the pause after a loss is over
 	probed    bool          // a commit was made to find out who is behind
 	unopened  int           // COMMITs that did not open since
+	late      int           // messages told of that came too late
 
 	// COMMITs whose bytes stand in a blob:
 	storing  *pendingCommit      // whose blob is on its way to the relay

@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/sealpost/sealpost/clientlib/internal/state"
+	"github.com/sealpost/sealpost/internal/jitter"
 	"github.com/sealpost/sealpost/keyserver"
 )
 
@@ -35,7 +35,7 @@ func (e *engine) watchLeaves(g *group) {
 	if e.renewalDue(g, now) {
 		// Not all who come back at once from a long outage, and at a time of its own for each group.
 		if g.renewAt.IsZero() {
-			g.renewAt = time.Now().Add(rand.N(60 * e.grace()))
+			g.renewAt = time.Now().Add(jitter.Below(60 * e.grace()))
 		}
 		if time.Now().After(g.renewAt) {
 			g.renewAt = time.Time{}
@@ -69,8 +69,8 @@ func (e *engine) renewalDue(g *group, now int64) bool {
 	own := e.device()
 	mixed := sha256.Sum256(binary.BigEndian.AppendUint64(slices.Concat(g.id[:], own[:]), uint64(g.rec.Renewed)))
 	quarter := int64(every/time.Second) / 4
-	jitter := int64(binary.BigEndian.Uint32(mixed[:]))%(2*quarter+1) - quarter
-	return now-g.rec.Renewed > int64(every/time.Second)+jitter
+	shift := int64(binary.BigEndian.Uint32(mixed[:]))%(2*quarter+1) - quarter
+	return now-g.rec.Renewed > int64(every/time.Second)+shift
 }
 
 // renewing returns the renewal that waits for a group.
@@ -173,7 +173,7 @@ func (c *Client) RenewAllKeys(ctx context.Context) error {
 		e := c.eng
 		var live []*group
 		err := e.update(func(tx *state.Tx) error {
-			for _, g := range e.groups {
+			for _, g := range inOrderOfIDs(e.groups) {
 				if !g.live() || e.renewing(g) != nil && g.pend == nil {
 					continue
 				}

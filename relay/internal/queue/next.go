@@ -102,6 +102,8 @@ func (a *Attachment) fill(out *Batch, b *books, p reader, end uint64, max int, w
 func (a *Attachment) gapFor(g *gap, p reader) *relay.Gap {
 	reason := g.Reason
 	switch {
+	case !a.blind && g.Incarnation != a.at.Incarnation:
+		reason = relay.GapLost // nothing else leads from one incarnation to another
 	case reason != relay.GapLost && g.last <= p.Acked:
 		reason = relay.GapAcked
 	case reason == relay.GapAcked && p.State == readerRemoved && a.at.Seq >= p.Acked:
@@ -125,9 +127,6 @@ func (a *Attachment) fillStart(out *Batch, b *books, p reader, reason relay.GapR
 			g = &gap{Reason: reason, Chain: e.Chain, last: e.seq}
 			if g.Incarnation, bad = b.incarnationOf(e.seq); bad != nil {
 				return false
-			}
-			if !a.blind && g.Incarnation != a.at.Incarnation {
-				g.Reason = relay.GapLost // only a loss leads from one incarnation to another
 			}
 		}
 		out.Gap = a.gapFor(g, p)
