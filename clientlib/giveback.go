@@ -85,7 +85,7 @@ func (e *engine) turn(g *group) time.Duration {
 	k := g.keptAt(g.rec.Owed)
 	switch {
 	case k != nil && k.Own:
-		return jitter.Below(e.grace()/50)
+		return jitter.Below(e.grace() / 50)
 	case k != nil && g.mayBegin(k):
 		return e.grace()/20 + jitter.Below(e.grace()/10)
 	}

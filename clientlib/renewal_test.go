@@ -155,6 +155,11 @@ func TestA15_OldLeavesAreEvicted(t *testing.T) {
 	if n := look(alice, 0); n != 0 {
 		t.Errorf("%d changes when nobody is old", n)
 	}
+	bob.mu.Lock()
+	defer bob.mu.Unlock()
+	if n := bob.count(bob.events, EventFailed); n != 0 {
+		t.Errorf("a member that may not remove anybody tried %d times", n)
+	}
 }
 
 // TestA15_OldPeerIsAskedBack: in a conversation of two the other one is removed too, and asked back.
