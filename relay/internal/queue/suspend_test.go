@@ -133,3 +133,30 @@ func TestSuspensionKeepsNoDeletedQueue(t *testing.T) {
 		t.Errorf("a deleted queue after its time: %v", err)
 	}
 }
+
+// TestR27_FullDiskStopsWritingAlone: on a disk without room appends are told to come again, and
+// reading, acks and an operator who stops a queue go on.
+func TestR27_FullDiskStopsWritingAlone(t *testing.T) {
+	r := newRig(t)
+	q, other := r.group("g", "alice"), r.group("other", "alice")
+	r.must(r.append(q, "w0", "one"))
+	r.must(r.append(q, "w0", "two"))
+	r.cfg.MinFree = 1 << 62
+	r.reopen()
+	if refusal := r.refused(relay.ErrBusy, r.append(q, "w0", "three")); refusal.RetryAfter == 0 {
+		t.Error("nobody is told when to come again")
+	}
+	if f := r.follow(q, "alice", nil); len(f.texts) != 2 {
+		t.Errorf("alice reads %q", f.texts)
+	}
+	r.Ack(q, key("alice"), 2)
+	r.flushAcks()
+	if f := r.follow(q, "alice", nil); len(f.texts) != 0 || len(f.gaps) != 1 || f.gaps[0].Reason != relay.GapAcked {
+		t.Errorf("what was acked is still there: %q", f.texts)
+	}
+	r.suspend(other, true)
+	r.cfg.MinFree = 1
+	r.reopen()
+	r.must(r.append(q, "w0", "three"))
+	r.refused(relay.ErrSuspended, r.append(other, "w0", "x"))
+}
