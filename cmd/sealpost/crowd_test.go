@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -14,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sealpost/sealpost/internal/turns"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/relayclient"
 )
@@ -29,10 +27,6 @@ type crowd struct {
 	open    relay.Address // TCP and QUIC
 	server  *process
 	all     []*member
-	// turns are of what the members themselves compute: ten thousand devices have processors of
-	// their own, and in one process they would keep each other from answering in time. So they
-	// come as fast as this machine makes their handshakes.
-	turns *turns.Turns
 }
 
 // member is one client, with a queue of its own.
@@ -45,16 +39,15 @@ type member struct {
 
 	// Owned by stay, and by whoever has waited for the member to be in.
 	conn     *relayclient.Conn
-	dialled  *device // what it dials with
-	made     bool    // its queue
-	failures int     // of dials and attachments
+	made     bool // its queue
+	failures int  // of dials and attachments
 }
 
 // gather starts a server and returns so many members, who are not in yet. One in overQUIC of
 // them races QUIC with the rest; 0 is none.
 func gather(t *testing.T, members, overQUIC int) *crowd {
 	t.Helper()
-	c := &crowd{t: t, home: t.TempDir(), turns: turns.ForProcess()}
+	c := &crowd{t: t, home: t.TempDir()}
 	proxied, open := freePort(t), freePort(t)
 	config := fmt.Sprintf("[[listener]]\naddress = %q\n[[listener]]\naddress = %q\npublic = %q\nproxy-from = [\"127.0.0.1/32\"]\n", open, proxied, proxied)
 	if err := os.WriteFile(filepath.Join(c.home, "c.toml"), []byte(config), 0o600); err != nil {
@@ -97,9 +90,9 @@ func (c *crowd) start() {
 
 // in has every member dial until it is in, so many of them at once, and returns when the last
 // one is.
-func (c *crowd) in(atOnce int, came func(*member)) {
+func (c *crowd) in(most int, came func(*member)) {
 	var all sync.WaitGroup
-	room := make(chan struct{}, atOnce)
+	room := make(chan struct{}, most)
 	for _, m := range c.all {
 		room <- struct{}{}
 		all.Go(func() {
@@ -111,8 +104,13 @@ func (c *crowd) in(atOnce int, came func(*member)) {
 	all.Wait()
 }
 
-// gently is how many members come in at once where that is not what a test is about.
-const gently = 50
+const (
+	// gently is how many members come in at once where that is not what a test is about.
+	gently = 50
+	// atOnce is how many do where it is. Ten thousand devices have processors of their own; more
+	// than this in one process keep each other from answering in time.
+	atOnce = 500
+)
 
 // leave ends every member's session.
 func (c *crowd) leave() {
@@ -148,14 +146,9 @@ func (m *member) try() error {
 		m.conn.Close()
 		m.conn = nil
 	}
-	m.dialled = &device{turns: m.crowd.turns, holds: true}
-	for m.dialled.turns.Take(netip.Prefix{}, turns.Fresh, nil) != nil {
-	}
-	defer m.dialled.settle()
 	address, options := m.crowd.proxied, relayclient.Options{Transports: []relayclient.Transport{relayclient.WebSocket}, DialNet: m.dialProxied}
 	if m.quic {
 		address, options = m.crowd.open, relayclient.Options{DialNet: m.dialOpen, ListenPacket: m.listen}
-		m.dialled.rest() // QUIC is not paced here: it reads and writes as it likes
 	}
 	conn, err := relayclient.Dial(m.crowd.t.Context(), address, options)
 	if err != nil {
@@ -217,60 +210,7 @@ func (m *member) dialProxied(ctx context.Context, network, addr string) (net.Con
 		c.Close()
 		return nil, err
 	}
-	m.dialled.Conn = c
-	return m.dialled, nil
-}
-
-// device is a member's connection until it is in: it has a turn while it computes.
-type device struct {
-	net.Conn
-	turns *turns.Turns
-
-	mu             sync.Mutex
-	holds, settled bool
-}
-
-// rest gives the turn back, and reports whether another is to be taken when there is something
-// to compute.
-func (d *device) rest() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.holds {
-		d.turns.Give()
-	}
-	d.holds = false
-	return !d.settled
-}
-
-func (d *device) settle() {
-	d.mu.Lock()
-	d.settled = true
-	d.mu.Unlock()
-	d.rest()
-}
-
-// Read implements net.Conn.
-func (d *device) Read(b []byte) (int, error) {
-	paced := d.rest()
-	n, err := d.Conn.Read(b)
-	if n > 0 && paced && d.turns.Take(netip.Prefix{}, turns.Begun, nil) == nil {
-		d.mu.Lock()
-		d.holds = true
-		d.mu.Unlock()
-	}
-	return n, err
-}
-
-// Write implements net.Conn.
-func (d *device) Write(b []byte) (int, error) {
-	d.rest()
-	return d.Conn.Write(b)
-}
-
-// Close implements net.Conn.
-func (d *device) Close() error {
-	d.settle()
-	return d.Conn.Close()
+	return c, nil
 }
 
 // local is an address of this machine for the member.

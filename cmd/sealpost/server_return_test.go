@@ -10,8 +10,8 @@ import (
 
 var clients = flag.Int("clients", 200, "R11: how many clients come back at once")
 
-// TestR11_EverybodyComesBack: the server is killed under its clients, who all come back as soon
-// as they notice. They are served one after the other, and none is refused for good; those
+// TestR11_EverybodyComesBack: the server is killed under its clients, who come back as soon as
+// they notice, as many at once as one process can act for. They are served one after the other, and none is refused for good; those
 // who are in can send meanwhile. With ten thousand of them, in some minutes:
 //
 //	go test ./cmd/sealpost -run TestR11_EverybodyComesBack -clients 10000 -v -timeout 20m
@@ -33,7 +33,7 @@ func TestR11_EverybodyComesBack(t *testing.T) {
 	var talked []time.Duration // how long a message of the first of them took to be accepted
 	var talking sync.WaitGroup
 	all := make(chan struct{})
-	c.in(len(c.all), func(m *member) {
+	c.in(atOnce, func(m *member) {
 		mu.Lock()
 		defer mu.Unlock()
 		back = append(back, time.Since(begin))
