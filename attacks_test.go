@@ -6,6 +6,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -15,6 +16,9 @@ var (
 	attackTests = regexp.MustCompile("^`([a-z./]+)` (Test[A-Za-z0-9_]+(?:, Test[A-Za-z0-9_]+)*)$")
 	catalogued  = regexp.MustCompile(`(?m)^\| ([RQ][0-9]{2})★? \|`)
 )
+
+// untested are the cases whose row may say "none", with the reason: what they attack is not built.
+var untested = []string{"R06", "R40", "Q12", "Q15"}
 
 // SECURITY.md says which tests play which attack. A test that was renamed or removed would
 // leave a claim that nothing holds.
@@ -38,8 +42,8 @@ func TestAttacksAreTestedWhereSecuritySays(t *testing.T) {
 			t.Errorf("%s has two rows", id)
 		}
 		rows[id] = true
-		if strings.HasPrefix(cell, "none: ") {
-			continue // and why
+		if strings.HasPrefix(cell, "none: ") && slices.Contains(untested, id) {
+			continue
 		}
 		for part := range strings.SplitSeq(cell, " · ") {
 			m := attackTests.FindStringSubmatch(part)
