@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sealpost/sealpost/relay"
@@ -27,8 +28,9 @@ type outgoing struct {
 	room  *place      // nil for what answers nothing
 }
 
-// peer is one session. Its reader goroutine (run) and its writer goroutine own a direction
-// each; answers come in from the store's goroutines.
+// peer is one session. Its reader goroutine (run) and its writer goroutine, which is there only
+// while there is something to send, own a direction each; answers come in from the store's
+// goroutines.
 type peer struct {
 	// Static.
 	srv      *Server
@@ -37,11 +39,17 @@ type peer struct {
 	inFlight *inFlight
 	wake     chan struct{}  // cap 1: the writer has something to look at
 	over     chan struct{}  // closed when the reader has ended
+	written  chan struct{}  // closed when the last writer has
+	live     atomic.Bool    // run has begun
+	writing  atomic.Bool    // there is a writer
 	brancher brancher       // nil if the client takes no branches, or the carrier has none
 	growing  sync.WaitGroup // one for each branch
 	large    chan struct{}  // cap 1: taken by the branch that sends an entry larger than a turn
 	blobs    *blobs
 	flow     queue.Flow // of what the session asks the store to do
+
+	// Owned by the writer.
+	drained bool // it has sent GOAWAY
 
 	// Owned by the reader.
 	proofs    map[proof]struct{}
@@ -63,15 +71,15 @@ type peer struct {
 func newPeer(s *Server, sess *session.Session, prefix netip.Prefix) *peer {
 	return &peer{
 		srv: s, session: sess, prefix: prefix, inFlight: newInFlight(),
-		wake: make(chan struct{}, 1), over: make(chan struct{}), large: make(chan struct{}, 1), blobs: newBlobs(),
+		wake: make(chan struct{}, 1), over: make(chan struct{}), written: make(chan struct{}), large: make(chan struct{}, 1), blobs: newBlobs(),
 		proofs: make(map[proof]struct{}), attachments: make(map[uint64]*attachment),
 	}
 }
 
 // run reads until the session ends, and returns when nothing of it is left.
 func (p *peer) run() {
-	var writer sync.WaitGroup
-	writer.Go(p.write)
+	p.live.Store(true)
+	p.signal()
 	code, err := p.read()
 	p.srv.log.Debug("session ends", "code", uint16(code), "err", err)
 	if code == 0 {
@@ -81,7 +89,8 @@ func (p *peer) run() {
 	p.closing = code
 	p.mu.Unlock()
 	close(p.over)
-	writer.Wait()
+	p.signal()
+	<-p.written
 	p.blobs.stop()
 	p.growing.Wait()
 	p.mu.Lock()
@@ -131,10 +140,14 @@ func (p *peer) send(o outgoing) {
 	p.signal()
 }
 
+// signal has the writer look, whether there is one or not.
 func (p *peer) signal() {
 	select {
 	case p.wake <- struct{}{}:
 	default: // it will look anyway
+	}
+	if p.live.Load() && p.writing.CompareAndSwap(false, true) {
+		go p.write()
 	}
 }
 

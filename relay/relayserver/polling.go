@@ -76,10 +76,11 @@ func (s *Server) openPolling(w http.ResponseWriter, r *http.Request) {
 	s.sessions.Go(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, handshakeTime)
 		defer cancel()
-		s.serve(ctx, p, prefix)
-		s.mu.Lock()
-		delete(s.polls, p.token)
-		s.mu.Unlock()
+		s.serve(ctx, p, prefix, func() {
+			s.mu.Lock()
+			delete(s.polls, p.token)
+			s.mu.Unlock()
+		})
 	})
 	if status := p.take(w, r, 0, pollOpen); status != http.StatusNoContent {
 		p.cut()

@@ -29,10 +29,9 @@ func connect(t testing.TB, s *Server) (net.Conn, <-chan struct{}) {
 	}
 	gone := make(chan struct{})
 	go func() {
-		defer close(gone)
 		ctx, cancel := context.WithTimeout(s.ctx, handshakeTime)
 		defer cancel()
-		s.serve(ctx, newWSStream(far, bufio.NewReader(strings.NewReader(""))), prefix)
+		s.serve(ctx, newWSStream(far, bufio.NewReader(strings.NewReader(""))), prefix, func() { close(gone) })
 	}()
 	return near, gone
 }

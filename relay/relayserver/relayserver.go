@@ -217,19 +217,40 @@ type carrier interface {
 	SetWriteDeadline(time.Time) error
 }
 
-// serve runs one admitted connection from handshake, for which it has until ctx ends, to end.
-func (s *Server) serve(ctx context.Context, t carrier, prefix netip.Prefix) {
-	defer s.release(prefix)
+// serve runs one admitted connection, from its handshake, for which it has until ctx ends. It
+// returns when the session has begun, or is over; after, if there is one, is called when
+// nothing of it is left. The session lives on a goroutine of its own: the stack of one that
+// has made handshakes is several times what waiting for a frame needs.
+func (s *Server) serve(ctx context.Context, t carrier, prefix netip.Prefix, after func()) {
+	end := func() {
+		s.release(prefix)
+		if after != nil {
+			after()
+		}
+	}
+	p := s.begin(ctx, t, prefix)
+	if p == nil {
+		end()
+		return
+	}
+	go func() {
+		defer end()
+		defer s.metrics.SessionEnds(transportOf(t))
+		defer s.leave(p)
+		p.run()
+	}()
+}
+
+// begin makes the handshake, and returns a session that has entered, or nil.
+func (s *Server) begin(ctx context.Context, t carrier, prefix netip.Prefix) *peer {
 	take := func() error { return s.turns.Take(prefix, turns.Begun, ctx.Done()) }
 	sess, err := session.ServerInTurn(ctx, t, s.key, s.store.Incarnation(), take, s.turns.Give)
 	if err != nil {
 		s.log.Debug("handshake failed", "err", err)
 		s.metrics.HandshakeFailed()
-		return
+		return nil
 	}
-	over := transportOf(t)
-	s.metrics.SessionBegins(over)
-	defer s.metrics.SessionEnds(over)
+	s.metrics.SessionBegins(transportOf(t))
 	sess.SetTimeouts(recordWithin, writeWithin)
 	sess.LimitFrames(relay.MaxFirstFrame, relay.FrameWithin)
 	p := newPeer(s, sess, prefix)
@@ -240,8 +261,8 @@ func (s *Server) serve(ctx context.Context, t carrier, prefix netip.Prefix) {
 		sess.SetTimeouts(recordWithin, closeWithin) // whoever does not read cannot hold up the drain
 		_ = sess.WriteFrames(&relay.GoAway{Reconnect: s.advice(1)[0]}, &relay.Close{Code: relay.CloseDraining})
 		_ = sess.Close()
-		return
+		s.metrics.SessionEnds(transportOf(t))
+		return nil
 	}
-	defer s.leave(p)
-	p.run()
+	return p
 }

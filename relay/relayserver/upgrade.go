@@ -61,7 +61,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	s.sessions.Go(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, handshakeTime)
 		defer cancel()
-		s.serve(ctx, t, prefix)
+		s.serve(ctx, t, prefix, nil)
 	})
 }
 

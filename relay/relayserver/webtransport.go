@@ -91,7 +91,7 @@ func (s *Server) serveSession(session *webtransport.Session, sent *flight, prefi
 		s.release(prefix)
 		return
 	}
-	s.serve(ctx, &wtStream{Stream: stream, session: session, flight: sent}, prefix)
+	s.serve(ctx, &wtStream{Stream: stream, session: session, flight: sent}, prefix, nil)
 }
 
 // wtStream is the session's stream and all that goes with it. One goroutine reads; any number

@@ -17,18 +17,16 @@ type turn struct {
 	last   bool
 }
 
-// write sends turns until the session is over, and then closes it, which ends the reader.
+// write sends turns while there is something to send, and ends: an idle session has no writer,
+// whose stack would be a good part of what it costs. signal starts the next one. After the
+// last turn of a session that is over, or when the client takes nothing any more, it closes
+// the session, which ends the reader.
 func (p *peer) write() {
-	defer func() {
-		_ = p.session.Close()
-		p.inFlight.end() // a reader that waits for room gives up
-	}()
-	drained := false
 	for {
-		t := p.next(&drained)
+		t := p.next(&p.drained)
 		if len(t.frames) > 0 {
 			if p.writeCounted(p.session, t.frames, t.bytes) != nil {
-				return
+				break
 			}
 			p.inFlight.give(t.room)
 			for _, f := range t.frames {
@@ -36,15 +34,26 @@ func (p *peer) write() {
 			}
 		}
 		if t.last {
+			break
+		}
+		if len(t.frames) == 0 && p.rests() {
 			return
 		}
-		if len(t.frames) > 0 {
-			continue
-		}
-		select {
-		case <-p.wake:
-		case <-p.over:
-		}
+	}
+	_ = p.session.Close()
+	p.inFlight.end() // a reader that waits for room gives up
+	close(p.written)
+}
+
+// rests reports whether the writer may end: nothing has come since it looked, or there is
+// another writer already, who looks first of all.
+func (p *peer) rests() bool {
+	p.writing.Store(false)
+	select {
+	case <-p.wake:
+		return !p.writing.CompareAndSwap(false, true)
+	default:
+		return true
 	}
 }
 
