@@ -11,6 +11,9 @@ import (
 type reading struct {
 	shard    *shard.Store
 	relayKey relay.RelayKey
+
+	mu   sync.Mutex
+	last *fresh // guarded by mu; nil: none
 }
 
 // An Attachment is one reader's place in one queue's log. Next and Close are for one

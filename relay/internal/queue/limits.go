@@ -53,8 +53,9 @@ const (
 	scanPause  = 100 * time.Millisecond
 	wakeRetry  = time.Second
 
-	maxRefused = 1 << 14 // queues over quota that are remembered, about 150 bytes each
-	maxBuckets = 1 << 17 // rate buckets in memory, about 100 bytes each
+	maxFresh   = 64 << 10 // bytes of entries that are kept for the other readers of a queue
+	maxRefused = 1 << 14  // queues over quota that are remembered, about 150 bytes each
+	maxBuckets = 1 << 17  // rate buckets in memory, about 100 bytes each
 
 	busyRetry      = 30 * time.Second
 	suspendedRetry = 10 * time.Minute // an operator takes days

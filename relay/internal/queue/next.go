@@ -11,6 +11,9 @@ import (
 // entryOverhead is what an entry takes in a DELIVER beside its envelope.
 const entryOverhead = 8 + 1 + 1 + 32 + 2 + 4
 
+// sizeOf is what an entry counts for.
+func sizeOf(e *relay.Entry) int { return len(e.Envelope) + len(e.Blobs)*sha256.Size + entryOverhead }
+
 // Next returns what comes next, at most about max bytes of entries but always one; an empty
 // Batch means that there is nothing new, or that the attachment has ended. It never blocks
 // for new entries. An error (BUSY) means that reading failed; try again later.
@@ -27,6 +30,10 @@ func (a *Attachment) next(max int, within bool) (Batch, error) {
 	var out Batch
 	exists := false
 	err := a.store.shard.View(func(snap *shard.Snapshot) error {
+		if a.share(&out, snap, max) {
+			exists = true
+			return nil
+		}
 		b, p, err := a.store.read.open(snap, a.queue, a.reader)
 		if exists = b != nil; err != nil {
 			return err
@@ -36,7 +43,14 @@ func (a *Attachment) next(max int, within bool) (Batch, error) {
 			out.End = new(a.at)
 			return nil
 		}
-		return a.fill(&out, b, p, end, max, within)
+		at := a.at
+		if err := a.fill(&out, b, p, end, max, within); err != nil {
+			return err
+		}
+		if p.State == readerActive {
+			a.store.read.keep(snap, a.name, at, &b.header, &out)
+		}
+		return nil
 	})
 	switch {
 	case errors.Is(err, relay.ErrUnknown) && exists:
@@ -83,13 +97,14 @@ func (a *Attachment) fill(out *Batch, b *books, p reader, end uint64, max int, w
 			}
 			return false
 		}
-		size := len(e.Envelope) + len(e.Blobs)*sha256.Size + entryOverhead
+		given := relay.Entry{Seq: e.seq, Kind: e.Kind, Reader: e.Reader, Blobs: e.Blobs, Envelope: e.Envelope}
+		size := sizeOf(&given)
 		if bytes+size > max && (within || len(out.Entries) > 0) {
 			out.Larger = len(out.Entries) == 0
 			return false
 		}
 		bytes += size
-		out.Entries = append(out.Entries, relay.Entry{Seq: e.seq, Kind: e.Kind, Reader: e.Reader, Blobs: e.Blobs, Envelope: e.Envelope})
+		out.Entries = append(out.Entries, given)
 		out.Chain = e.Chain
 		return bytes < max
 	})
