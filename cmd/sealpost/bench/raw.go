@@ -24,8 +24,8 @@ type rawRequest struct {
 	Writers   int `json:",omitempty"` // store Messages, each in a synced transaction
 	Messages  int `json:",omitempty"`
 	PutDelete int `json:",omitempty"` // messages to put and to delete, in batches
-	Fill      int `json:",omitempty"` // messages to put into one queue,
-	Iterate   int `json:",omitempty"` // and times to go over them
+	Fill      int `json:",omitempty"` // messages to put into each of the relay's load's queues,
+	Iterate   int `json:",omitempty"` // and times to go over those of one
 	Open      int `json:",omitempty"` // times to open the store, as it is
 }
 
@@ -38,11 +38,11 @@ func useBadger(ctx context.Context, d *measure.Desk, _ Cast) error {
 		case q.PutDelete > 0:
 			return withWriter(q.Dir, connections*queuesEach, func(w *rawWriter) (loadDone, error) { return w.putAndDelete(ctx, q.PutDelete) })
 		case q.Fill > 0:
-			return withWriter(q.Dir, 1, func(w *rawWriter) (loadDone, error) {
-				if err := w.write(ctx, q.Fill); err != nil {
+			return withWriter(q.Dir, connections*queuesEach, func(w *rawWriter) (loadDone, error) {
+				if err := w.write(ctx, q.Fill*len(w.queues)); err != nil {
 					return loadDone{}, err
 				}
-				return timed(q.Iterate, func(int) error { return w.iterate(q.Fill) })
+				return timed(q.Iterate, func(i int) error { return w.iterate(i%len(w.queues), q.Fill) })
 			})
 		case q.Open > 0:
 			return timed(q.Open, func(int) error { return openVerified(q.Dir) })
@@ -136,13 +136,13 @@ func (w *rawWriter) entry(q int, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(append([]byte{entryRecord.kind}, w.queues[q][:]...), seq)
 }
 
-// iterate goes over the entries of the first queue, which are so many.
-func (w *rawWriter) iterate(entries int) error {
+// iterate goes over the entries of a queue, which are so many.
+func (w *rawWriter) iterate(queue, entries int) error {
 	txn := w.db.NewTransactionAt(w.batch, false)
 	defer txn.Discard()
 	opts := badger.DefaultIteratorOptions
 	opts.PrefetchValues = false // as the relay does: it is faster
-	opts.Prefix = w.entry(0, 0)[:21]
+	opts.Prefix = w.entry(queue, 0)[:21]
 	it := txn.NewIterator(opts)
 	defer it.Close()
 	bytes := 0
