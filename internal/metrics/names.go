@@ -63,7 +63,7 @@ var operations = []string{
 var (
 	refusals = []string{
 		"other", "unknown", "stale", "conflict", "bad_proof", "malformed", "too_large", "limit_other", "quota", "closed", "reused",
-		"rollback", "forbidden", "busy", "draining", "no_blob",
+		"rollback", "forbidden", "busy", "draining", "no_blob", "suspended",
 	}
 	limits = []string{
 		"limit_other", "limit_create", "limit_appends", "limit_commits", "limit_conflicts", "limit_knocks", "limit_votes", "limit_configures",
