@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -120,15 +121,15 @@ func TestR11_NobodyWaitsForLong(t *testing.T) {
 func TestR11_NobodyWaitsInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := New(1)
-		served, refused := 0, 0
+		var served, refused atomic.Int64
 		var crowd sync.WaitGroup
 		come := func(n byte) {
 			crowd.Go(func() {
 				if turns.Take(network(n), Fresh, nil) != nil {
-					refused++
+					refused.Add(1)
 					return
 				}
-				served++
+				served.Add(1)
 				time.Sleep(100 * time.Millisecond)
 				turns.Give()
 			})
@@ -147,13 +148,13 @@ func TestR11_NobodyWaitsInVain(t *testing.T) {
 		if !turns.Hopeless(network(1)) || turns.Hopeless(network(2)) {
 			t.Error("one network waits in vain, and another does not")
 		}
-		if before := refused; before < 40 || before > 60 {
+		if before := refused.Load(); before < 40 || before > 60 {
 			t.Errorf("%d of 110 who would wait for eleven seconds are turned away at once", before)
 		}
 		come(2)
 		crowd.Wait()
-		if served+refused != 141 || served < 80 {
-			t.Errorf("%d had their turns, and %d were turned away", served, refused)
+		if served.Load()+refused.Load() != 141 || served.Load() < 80 {
+			t.Errorf("%d had their turns, and %d were turned away", served.Load(), refused.Load())
 		}
 		if turns.Hopeless(network(1)) {
 			t.Error("nobody waits any more")
