@@ -56,6 +56,9 @@ const (
 // in it because types that hold secrets redact themselves for it (slog.LogValuer).
 var pureBan = []string{"os", "net", "net/http", "log", "os/exec", "database/sql"}
 
+// seedBan keeps a run repeatable: internal/jitter draws from the source that a simulation sets.
+var seedBan = []string{"math/rand", "math/rand/v2"}
+
 // rules is the import policy. A package that is not in it fails the test: whoever adds a
 // package says here what it may know, and why.
 var rules = map[string]rule{
@@ -191,11 +194,13 @@ var rules = map[string]rule{
 	"relay/relayserver": {
 		may:     []string{"relay", "relay/session", "relay/internal/queue", "relay/internal/blob", "internal/metrics", "internal/shard", "internal/turns", "internal/wire", "internal/certpin", "internal/jitter"},
 		modules: []string{modGobwas, modGWS, modCoder, modNoise, modQUIC, modWebTrans},
+		ban:     seedBan,
 		why:     "connections in front of the queues; its WebSocket library is chosen by memory for each idle connection",
 	},
 	"relay/relayclient": {
 		may:     []string{"relay", "relay/session", "internal/wire", "internal/certpin", "internal/jitter", "internal/race", "internal/quicdial"},
 		modules: []string{modCoder, modNoise, modQUIC, modWebTrans},
+		ban:     seedBan,
 		why:     "what a client speaks to a relay; links no storage and no server, for it goes into apps",
 	},
 	"keyserver": {
@@ -233,6 +238,7 @@ var rules = map[string]rule{
 			"clientlib/internal/transfer", "internal/vectorfile",
 		},
 		modules: []string{modCrypto, modCBOR},
+		ban:     seedBan,
 		why:     "the one place where ids of relay, key server and MLS meet, because unlinkability could leak there",
 	},
 	"clientlib/content": {

@@ -3,11 +3,11 @@ package clientlib
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/sealpost/sealpost/clientlib/internal/state"
+	"github.com/sealpost/sealpost/internal/jitter"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/mls"
 	"github.com/sealpost/sealpost/relay/relayclient"
@@ -43,7 +43,7 @@ func (e *engine) knocked(tx *state.Tx, g *group, en *relayclient.Entry, d *deliv
 	if err := e.queueChange(tx, *asked); err != nil {
 		return err
 	}
-	wait := rand.N(knockJitter*time.Duration(min(g.size, 100)) + 1)
+	wait := jitter.Below(knockJitter*time.Duration(min(g.size, 100)) + 1)
 	e.changes[len(e.changes)-1].notBefore = time.Now().Add(wait)
 	d.after = append(d.after, func() { e.after(wait, func() { e.advance(g) }) })
 	return nil

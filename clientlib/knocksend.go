@@ -3,11 +3,11 @@ package clientlib
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/sealpost/sealpost/clientlib/internal/state"
+	"github.com/sealpost/sealpost/internal/jitter"
 	"github.com/sealpost/sealpost/internal/wire"
 	"github.com/sealpost/sealpost/mls"
 	"github.com/sealpost/sealpost/relay"
@@ -53,7 +53,7 @@ type knockJob struct {
 // asking, across restarts, until an invitation brings it back; the caller has told the app why.
 // Asking twice is asking once.
 func (e *engine) knock(tx *state.Tx, g *group) error {
-	return e.knockLater(tx, g, 0, rand.N(knockJitter*time.Duration(min(g.size, 100))+1))
+	return e.knockLater(tx, g, 0, jitter.Below(knockJitter*time.Duration(min(g.size, 100))+1))
 }
 
 func (e *engine) knockLater(tx *state.Tx, g *group, above uint64, wait time.Duration) error {
@@ -189,9 +189,9 @@ func (e *engine) knockSent(g *group, j *knockJob, err error) {
 // pause is how long a knock waits for its answer. Members who were shut out together go on apart.
 func (r *knockRow) pause() time.Duration {
 	if r.Sent <= knocksOften {
-		return knockOften + rand.N(knockOften/20)
+		return knockOften + jitter.Below(knockOften/20)
 	}
-	return knockRarely + rand.N(knockRarely/20)
+	return knockRarely + jitter.Below(knockRarely/20)
 }
 
 // loadKnocks reads what the device asks for.
@@ -209,7 +209,7 @@ func (e *engine) loadKnocks(tx *state.Tx) error {
 // version of this program stored them.
 func (e *engine) resumeKnocks() error {
 	return e.update(func(tx *state.Tx) error {
-		for _, g := range e.groups {
+		for _, g := range inOrderOfIDs(e.groups) {
 			if g.away() && e.knocking[g.id] == nil {
 				if err := e.knock(tx, g); err != nil {
 					return err
