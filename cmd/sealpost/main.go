@@ -6,6 +6,7 @@
 //	sealpost demo           the promises, tested on this machine with real processes
 //	sealpost vectors        Sealpost's own test vectors
 //	sealpost vectors DIR…   the MLS working group's
+//	sealpost sim            the promises, against whatever faults a seed chooses, on made-up time
 //	sealpost bench AREA     figures, each against what it stands on
 //	sealpost admin …        check, backup, restore, suspend a queue; the operator's log
 //
@@ -41,6 +42,7 @@ type commands struct {
 	Chat    chatCommand    `cmd:"" help:"Talk to somebody, one line a message."`
 	Demo    demoCommand    `cmd:"" help:"Try the promises on this machine, with real processes that are killed."`
 	Vectors vectorsCommand `cmd:"" help:"Run Sealpost's own test vectors, or folders of the MLS working group's."`
+	Sim     simCommand     `cmd:"" help:"Play whole systems on made-up time, each with the faults of a seed (needs Go and the checkout)."`
 	Bench   benchCommand   `cmd:"" help:"Measure it against what it stands on."`
 
 	BenchRole benchRoleCommand `cmd:"" hidden:""`

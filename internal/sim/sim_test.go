@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -9,13 +11,14 @@ import (
 	"testing"
 	"testing/cryptotest"
 	"testing/synctest"
-	"time"
 )
 
 var (
 	firstSeed = flag.Uint64("sim.seed", 1, "first seed")
 	seedCount = flag.Uint64("sim.seeds", 0, "how many seeds; 0: the sample that every test run has")
 	wire      = flag.Bool("sim.wire", false, "have what the network carries in the traces")
+	stride    = flag.Uint64("sim.stride", 1, "from one seed to the next")
+	report    = flag.Bool("sim.report", false, "print a line of JSON when a seed ends, for sealpost sim")
 	verbose   = flag.Bool("sim.v", false, "print every trace")
 )
 
@@ -57,16 +60,27 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestSeeds plays a sample of seeds.
+// TestSeeds plays a sample of seeds, or those of the flags.
 func TestSeeds(t *testing.T) {
 	count := *seedCount
 	if count == 0 {
 		count = sample
 	}
-	begin := time.Now()
-	for seed := *firstSeed; seed < *firstSeed+count; seed++ {
+	for i := range count {
+		seed := *firstSeed + i**stride
+		if *report {
+			fmt.Printf("\nsim: begin %d\n", seed) // a newline first: whatever was printed before
+		}
 		r := play(t, seed)
-		t.Logf("%v after %v", r, time.Since(begin).Round(time.Millisecond))
+		if *report {
+			b, err := json.Marshal(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Printf("\nsim: end %s\n", b)
+			continue
+		}
+		t.Log(r)
 		if *verbose || len(r.Broken) > 0 {
 			t.Log("\n" + r.Trace)
 		}
