@@ -31,6 +31,9 @@ var steps = []step{
 	{4, (*world).appStarts},
 	{4, (*world).serverCrashes},
 	{4, (*world).serverStarts},
+	{1, (*world).ages},
+	{2, (*world).backup},
+	{1, (*world).restore},
 }
 
 // play has so many things happen, with some time between them: often too little for anything to
@@ -63,7 +66,7 @@ func (w *world) pause() time.Duration {
 	case n < 60:
 		longest = 60 * time.Millisecond
 	case n >= 99:
-		longest = 2 * time.Hour
+		longest = time.Hour
 	case n >= 93:
 		longest = 2 * time.Minute
 	}
@@ -228,4 +231,48 @@ func (w *world) serverStarts() error {
 		}
 	}
 	return nil
+}
+
+// ages lets days go by while nobody is there, and no server: Badger looks twenty times a second
+// whether there is something to compact, which makes a month of made-up time cost hours.
+func (w *world) ages() error {
+	if w.aged {
+		return nil // once is enough: the reader of who stays away for long is removed
+	}
+	w.aged = true
+	for _, m := range w.members {
+		if err := m.close(); err != nil {
+			return err
+		}
+	}
+	for _, h := range []*host{w.relay, w.keys} {
+		if h.up() {
+			if err := h.crash(); err != nil {
+				return err
+			}
+		}
+	}
+	days := 1 + w.random.IntN(40)
+	w.trace.add("nobody is there for %d days", days)
+	w.pass(time.Duration(days)*24*time.Hour + time.Duration(w.random.Int64N(int64(time.Hour))))
+	return w.serverStarts()
+}
+
+// backup keeps a copy of the relay's disk.
+func (w *world) backup() error {
+	if !w.relay.up() {
+		return nil
+	}
+	w.trace.add("the relay's disk is backed up")
+	return w.relay.backup()
+}
+
+// restore puts the relay's disk back as it was at the last backup.
+func (w *world) restore() error {
+	if w.relay.saved == "" {
+		return nil
+	}
+	w.trace.add("the relay's disk is put back")
+	w.restored = true
+	return w.relay.restore()
 }

@@ -31,24 +31,22 @@ func (w *world) recover() error {
 	if err := w.appStarts(); err != nil {
 		return err
 	}
-	// What somebody wrote who is alone waits until there is a reader.
+	return nil
+}
+
+// accompany has who is alone in a room add somebody: what it wrote waits for a reader.
+func (w *world) accompany() {
 	for _, r := range w.rooms {
-		err := w.change("is not alone in "+r.name, r.founder, func(ctx context.Context, c *clientlib.Client) error {
-			if len(active(ctx, c, r.id)) != 1 {
-				return nil
-			}
+		_ = r.founder.call(func(ctx context.Context, c *clientlib.Client) error {
 			for _, m := range w.members {
-				if m != r.founder {
+				if m != r.founder && len(active(ctx, c, r.id)) == 1 {
+					w.trace.add("%s is alone in %s and adds %s", r.founder.name, r.name, m.name)
 					return c.AddMembers(ctx, r.id, m.account)
 				}
 			}
 			return nil
 		})
-		if err != nil {
-			return err
-		}
 	}
-	return nil
 }
 
 // settle waits until nothing waits any more and all members of each room agree. It returns what
@@ -57,6 +55,7 @@ func (w *world) settle() (open []string) {
 	every := settleEvery
 	for deadline := time.Now().Add(settleWithin); time.Now().Before(deadline); every += every / 5 {
 		w.pass(every + time.Duration(w.random.IntN(1000)))
+		w.accompany()
 		if open = w.unsettled(); len(open) == 0 {
 			w.trace.add("everything is at rest")
 			return nil

@@ -35,7 +35,9 @@ type host struct {
 	name  string
 	dir   string // of the present life
 	lives int
-	open  func(dir string) (server, error)
+	saved string // a backup of its disk
+	old   bool   // its disk is an older copy
+	open  func(dir string, old bool) (server, error)
 	run   server // nil while down
 	http  *http.Server
 	ended chan struct{}
@@ -60,8 +62,8 @@ func (w *world) servers() error {
 	pin := w.cert.Pin()
 	w.relayAddr = relay.Address{Host: relayHost, Key: key.Public(), Pin: new(relay.Hash(pin))}
 	w.keysAddr = keyserver.Address{Host: "keys.example", Port: 443, Pin: &pin}
-	w.relay = &host{w: w, name: relayHost, dir: filepath.Join(w.dir, "relay-0"), open: func(dir string) (server, error) {
-		s, err := relayserver.Open(relayserver.Config{Dir: filepath.Join(dir, "queues"), StorageKey: [32]byte{2}, Key: key})
+	w.relay = &host{w: w, name: relayHost, dir: filepath.Join(w.dir, "relay-0"), open: func(dir string, old bool) (server, error) {
+		s, err := relayserver.Open(relayserver.Config{Dir: filepath.Join(dir, "queues"), StorageKey: [32]byte{2}, Key: key, Restored: old})
 		if err != nil {
 			return server{}, err
 		}
@@ -70,8 +72,8 @@ func (w *world) servers() error {
 		mux.Handle(relay.Path+"/", s)
 		return server{mux, func() error { return s.Shutdown(context.Background()) }}, nil
 	}}
-	w.keys = &host{w: w, name: keysHost, dir: filepath.Join(w.dir, "keys-0"), open: func(dir string) (server, error) {
-		s, err := httpserver.Open(httpserver.Config{Dir: dir, Key: [32]byte{3}})
+	w.keys = &host{w: w, name: keysHost, dir: filepath.Join(w.dir, "keys-0"), open: func(dir string, old bool) (server, error) {
+		s, err := httpserver.Open(httpserver.Config{Dir: dir, Key: [32]byte{3}, Restored: old})
 		if err != nil {
 			return server{}, err
 		}
@@ -85,7 +87,8 @@ func (h *host) start() error {
 	if err := os.MkdirAll(h.dir, 0o700); err != nil {
 		return err
 	}
-	run, err := h.open(h.dir)
+	run, err := h.open(h.dir, h.old)
+	h.old = false
 	if err != nil {
 		return fmt.Errorf("%s does not start: %w", h.name, err)
 	}
@@ -120,6 +123,33 @@ func (h *host) crash() error {
 		return err
 	}
 	if err := h.stop(all); err != nil {
+		return err
+	}
+	return os.RemoveAll(old)
+}
+
+// backup keeps a copy of the disk, as a backup of a crashed machine's would be.
+func (h *host) backup() error {
+	synctest.Wait()
+	if err := os.RemoveAll(h.saved); err != nil {
+		return err
+	}
+	h.saved = h.dir + "-backup"
+	return copyTree(h.dir, h.saved)
+}
+
+// restore ends the server and puts its disk back as it was at the backup. The operator says so at
+// the next start.
+func (h *host) restore() error {
+	if h.up() {
+		if err := h.crash(); err != nil {
+			return err
+		}
+	}
+	old := h.dir
+	h.lives++
+	h.dir, h.old = filepath.Join(h.w.dir, fmt.Sprintf("%s-%d", h.name, h.lives)), true
+	if err := copyTree(h.saved, h.dir); err != nil {
 		return err
 	}
 	return os.RemoveAll(old)

@@ -30,6 +30,9 @@ type world struct {
 	members []*member
 	rooms   []*room
 	said    int // messages so far
+
+	aged     bool // days went by
+	restored bool // the relay's disk was an old one once
 }
 
 // room is a group.
