@@ -237,7 +237,7 @@ func (w *world) serverStarts() error {
 // whether there is something to compact, which makes a month of made-up time cost hours.
 func (w *world) ages() error {
 	if w.aged {
-		return nil // once is enough: the reader of who stays away for long is removed
+		return nil // once is enough: what somebody was invited with lasts 27 days, and nothing replaces it
 	}
 	w.aged = true
 	for _, m := range w.members {
@@ -252,7 +252,7 @@ func (w *world) ages() error {
 			}
 		}
 	}
-	days := 1 + w.random.IntN(40)
+	days := 1 + w.random.IntN(20)
 	w.trace.add("nobody is there for %d days", days)
 	w.pass(time.Duration(days)*24*time.Hour + time.Duration(w.random.Int64N(int64(time.Hour))))
 	return w.serverStarts()
