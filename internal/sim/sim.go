@@ -11,7 +11,9 @@
 //
 // How one seed comes to one run: all of it happens on one processor, no two things at one
 // instant (delays are drawn to the nanosecond), and time moves on only when every goroutine
-// waits. Randomness is that of the seed; each connection has a stream of its own.
+// waits. Randomness is that of the seed; each connection has a stream of its own. What is left
+// to chance is the order of goroutines within one instant: it hardly ever shows in a trace, and
+// where it does a seed that failed may have to be played more than once.
 //
 // Out of scope: real sockets, real clocks and processes that are killed, which the tests of the
 // packages themselves and "sealpost demo" have.
