@@ -90,9 +90,8 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
-// TestOneSeedOneRun plays seeds twice and wants the same traces. Only where it is asked for: on a
-// machine that does much else a goroutine may be stopped in the middle, and then one packet is
-// a few bytes longer or two are drawn in the other order.
+// TestOneSeedOneRun plays seeds twice and wants the same traces. Only where it is asked for: not
+// every seed keeps to it (see the package), and this shows where a trace begins to differ.
 func TestOneSeedOneRun(t *testing.T) {
 	if *seedCount == 0 {
 		t.Skip("without -sim.seeds")

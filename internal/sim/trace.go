@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// trace is what happened, one line a thing, with the time since the beginning. Nothing in it
-// depends on keys or ids: two runs of a seed have the same one.
+// trace is what happened, one line a thing, with the time since the beginning. No key or id is in
+// it, so that the traces of two runs can be compared.
 type trace struct {
 	begin time.Time
 
