@@ -26,6 +26,7 @@ type Attachment struct {
 	member memberID
 	at     relay.Position // the last thing given; used by Next only
 	blind  bool           // attached without a position
+	full   uint64         // the batch of which everything was given; used by Next only
 	wake   func()
 
 	mu     sync.Mutex

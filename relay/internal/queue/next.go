@@ -30,8 +30,12 @@ func (a *Attachment) next(max int, within bool) (Batch, error) {
 	var out Batch
 	exists := false
 	err := a.store.shard.View(func(snap *shard.Snapshot) error {
-		if a.share(&out, snap, max) {
+		switch {
+		case a.full == snap.Batch(): // of that state it has everything
 			exists = true
+			return nil
+		case a.share(&out, snap, max):
+			a.full, exists = snap.Batch(), true
 			return nil
 		}
 		b, p, err := a.store.read.open(snap, a.queue, a.reader)
@@ -48,6 +52,9 @@ func (a *Attachment) next(max int, within bool) (Batch, error) {
 			return err
 		}
 		if p.State == readerActive {
+			if n := len(out.Entries); n > 0 && out.Entries[n-1].Seq == b.header.Seq {
+				a.full = snap.Batch()
+			}
 			a.store.read.keep(snap, a.name, at, &b.header, &out)
 		}
 		return nil
