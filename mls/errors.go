@@ -14,7 +14,7 @@ var (
 	ErrInvalid = errors.New("mls: invalid")
 	// ErrInvalidCommit: the commit fails a public check and counts for no member.
 	ErrInvalidCommit = errors.New("mls: commit does not count")
-	// ErrCannotFollow: the commit passes the public checks, but this member cannot open its
+	// ErrCannotFollow, as a [FollowError]: the commit passes the public checks, but this member cannot open its
 	// path secret, lacks a pre-shared key ([ErrUnknownPSK]) or comes to another confirmation
 	// tag. Only being replaced helps, or finding the key. The tag of an external commit is
 	// covered by nothing that is public, so that whoever relays it can damage it, too.

@@ -2,10 +2,23 @@ package mls
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 )
+
+// A FollowError is [ErrCannotFollow], and says who made the commit: its signature was verified.
+type FollowError struct {
+	Committer LeafIndex
+	cause     error
+}
+
+func (e *FollowError) Error() string { return ErrCannotFollow.Error() + ": " + e.cause.Error() }
+
+// Is matches [ErrCannotFollow].
+func (e *FollowError) Is(target error) bool { return target == ErrCannotFollow }
+
+// Unwrap returns why this member cannot follow.
+func (e *FollowError) Unwrap() error { return e.cause }
 
 // processCommit checks a commit and follows it. An error that is not [ErrCannotFollow] is
 // about the public checks, which come first and use nothing that is this member's alone.
@@ -19,7 +32,7 @@ func (g *Group) processCommit(a *authenticatedContent, msg []byte) (*StagedCommi
 		return c, nil // somebody else may have been given our place
 	}
 	if c.next, c.keys, err = g.at.follow(pl, a, g.findPSK); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCannotFollow, err)
+		return nil, &FollowError{Committer: pl.committer, cause: err}
 	}
 	return c, nil
 }
