@@ -204,7 +204,7 @@ func (e *engine) splitChange(g *group, c *pendingChange, p *prepared) bool {
 			}
 		}
 		if len(p.waiting) > 0 && len(p.ready) > 0 {
-			rest := change{Group: g.id, Kind: changeAdd, Accounts: p.waiting, Request: c.rec.Request}
+			rest := change{Group: g.id, Kind: changeAdd, Accounts: p.waiting, Request: c.rec.Request, Late: c.rec.Late}
 			if err := e.queueChange(tx, rest); err != nil {
 				return err
 			}

@@ -20,8 +20,10 @@
 // commit is lost, says so and asks the other members for new keys; what is sent meanwhile waits
 // ([EventCannotFollow], [EventReplaced]).
 //
-// Out of scope so far, with their fields in place: successor groups, periodic updates, sending
-// again what a relay lost, linked devices.
+// If nobody can give them, the members who are shut out found a successor group, and the
+// conversation goes on there ([EventSucceeded]).
+//
+// Out of scope so far, with their fields in place: linked devices.
 package clientlib
 
 import (

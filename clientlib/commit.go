@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/sealpost/sealpost/clientlib/internal/state"
 	"github.com/sealpost/sealpost/keyserver"
@@ -14,6 +15,7 @@ import (
 // commit processes a COMMIT entry. Valid or not, it is the last commit now, and a commit
 // of our own that expected another one has lost.
 func (e *engine) commit(tx *state.Tx, g *group, en *relayclient.Entry, d *delivery) error {
+	g.processing = envelopeHash(en.Envelope)
 	if k := g.repeats(en); k != nil {
 		return e.repeated(tx, g, k, en, d)
 	}
@@ -33,6 +35,9 @@ func (e *engine) commit(tx *state.Tx, g *group, en *relayclient.Entry, d *delive
 		e.lost(g, d)
 	}
 	if errors.Is(err, mls.ErrCannotFollow) {
+		if err := e.shutOut(tx, g, err); err != nil {
+			return err
+		}
 		return e.stuck(tx, g, en.Position.Seq, "a commit counts that this device cannot open")
 	}
 	if errors.Is(err, mls.ErrOwnMessage) {
@@ -150,6 +155,11 @@ func (e *engine) ownCommit(tx *state.Tx, g *group, pend *pendingCommit, en *rela
 	if err := e.keep(tx, g, k, staged, d); err != nil {
 		return err
 	}
+	if c := e.changeByID(pend.Change); c != nil && c.rec.Late {
+		if err := e.callRoll(tx, g); err != nil {
+			return err
+		}
+	}
 	return e.finishChange(tx, pend.Change)
 }
 
@@ -162,7 +172,12 @@ func (e *engine) merge(tx *state.Tx, g *group, staged *mls.StagedCommit, d *deli
 		}
 		return e.endGroup(tx, g, "removed by a member")
 	}
-	if err := e.keepKnockSecret(tx, g.id, pastEpoch{Epoch: g.mls.Epoch(), Secret: g.keys.knock, Ended: e.now()}); err != nil {
+	past := pastEpoch{Epoch: g.mls.Epoch(), Secret: g.keys.knock, Ended: e.now(), Commit: g.processing}
+	if by, ok := g.member(staged.Sender()); ok {
+		past.By = memberID{by.Account, by.Device}
+	}
+	past.Added, past.Removed = memberIDs(adds), memberIDs(removes)
+	if err := e.keepKnockSecret(tx, g.id, past); err != nil {
 		return err
 	}
 	if err := g.mls.Merge(staged); err != nil {
@@ -172,7 +187,10 @@ func (e *engine) merge(tx *state.Tx, g *group, staged *mls.StagedCommit, d *deli
 		return err
 	}
 	g.rec.Gapped, g.forkTold, g.signals.heard = false, nil, nil
-	d.moved = true
+	d.moved, g.rec.Stuck = true, nil
+	if over := e.groups[g.rec.Succeeds]; over != nil && !g.rec.Founded {
+		d.after = append(d.after, func() { e.advance(over) }) // there may be all of the others now
+	}
 	if err := g.saveRecord(tx); err != nil {
 		return err
 	}
@@ -202,9 +220,36 @@ func (e *engine) memberAdded(tx *state.Tx, g *group, m mls.Member, d *delivery) 
 	if err := e.verifyLater(tx, g, c, d); err != nil {
 		return err
 	}
+	if g.rec.Succeeds != (groupID{}) && !g.rec.Founded {
+		return nil // of a group that nobody has been told of
+	}
 	return e.emit(tx, Event{
 		Kind: EventMemberAdded, Conversation: g.rec.Conversation, Account: c.Account, Device: c.Device, From: g.cursor.Seq,
 	})
+}
+
+func memberIDs(members []mls.Member) (out []memberID) {
+	for _, m := range members {
+		if c, err := parseCredential(m.Credential); err == nil {
+			out = append(out, memberID{c.Account, c.Device})
+		}
+	}
+	return out
+}
+
+// shutOut notes whose commit this device cannot follow, and who has a vote against it.
+func (e *engine) shutOut(tx *state.Tx, g *group, why error) error {
+	f, ok := errors.AsType[*mls.FollowError](why)
+	if !ok || g.rec.State == groupStuck {
+		return nil
+	}
+	by, ok := g.member(f.Committer)
+	if !ok {
+		return nil
+	}
+	g.rec.Stuck = &stuckAt{Seq: g.cursor.Seq, Since: e.now(), Commit: g.processing, By: memberID{by.Account, by.Device}}
+	e.after(votePatience+time.Second, func() { e.advance(g) })
+	return putRecord(tx, bucketRoster, rosterKey(g.id, g.processing), g.rosterOf(by))
 }
 
 // verifyLater has a member's account looked up. That is stored, so that it happens after a crash too.
@@ -219,9 +264,19 @@ func (e *engine) stuck(tx *state.Tx, g *group, at uint64, why string) error {
 	if g.rec.State == groupStuck {
 		return nil
 	}
-	g.rec.State = groupStuck
+	if g.rec.State = groupStuck; g.rec.Stuck == nil {
+		g.rec.Stuck = &stuckAt{Seq: g.cursor.Seq, Since: e.now()}
+	}
 	if err := g.saveRecord(tx); err != nil {
 		return err
+	}
+	// Where they stand, or come to stand, this device cannot tell. Who has them knows them by their ids.
+	for _, r := range e.rows {
+		if r.rec.Group == g.id && r.rec.State != rowQueued {
+			if err := e.takeBack(tx, r); err != nil {
+				return err
+			}
+		}
 	}
 	if err := e.knock(tx, g); err != nil {
 		return err

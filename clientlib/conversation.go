@@ -11,6 +11,7 @@ import (
 	"github.com/sealpost/sealpost/internal/wire"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/mls"
+	"github.com/sealpost/sealpost/relay"
 )
 
 // directID names the conversation with a person, whichever of the two started it and
@@ -29,6 +30,9 @@ func groupConversation(id groupID) ConversationID {
 func (e *engine) roomOf(id ConversationID) string {
 	c := e.convs[id]
 	if c == nil || c.Kind != Direct {
+		if c != nil && c.Room != (ConversationID{}) {
+			id = c.Room
+		}
 		return fmt.Sprintf("sealpost:group:%x", id[:])
 	}
 	a, b := e.id.Account, c.Peer
@@ -56,17 +60,25 @@ func (e *engine) primary(id ConversationID) *group {
 
 // newGroup makes a group of a suite with this device alone in it. The queue comes when there is a network.
 func (e *engine) newGroup(kind ConversationKind, name string, suite mls.Suite) (*group, error) {
+	return e.beginGroup(&policy{
+		Kind: kind, Relay: e.id.Relay, Queue: newQueueID(), KeyServer: e.id.KeyServer, Name: name,
+		AnyoneAdd: true, Admins: []keyserver.AccountID{e.id.Account},
+	}, suite)
+}
+
+func newQueueID() (id relay.QueueID) {
+	rand.Read(id[:])
+	return id
+}
+
+// beginGroup makes a group with a policy, and with more extensions of its context.
+func (e *engine) beginGroup(p *policy, suite mls.Suite, more ...mls.Extension) (*group, error) {
 	g := &group{}
 	rand.Read(g.id[:])
 	g.rec = groupRecord{
-		State: groupCreating, Relay: e.id.Relay, KeyServer: e.id.KeyServer, RequestID: newIdempotencyID(), Renewed: e.now(),
+		State: groupCreating, Relay: p.Relay, KeyServer: p.KeyServer, Queue: p.Queue, RequestID: newIdempotencyID(), Renewed: e.now(),
 	}
-	rand.Read(g.rec.Queue[:])
-	p := policy{
-		Kind: kind, Relay: e.id.Relay, Queue: g.rec.Queue, KeyServer: e.id.KeyServer, Name: name,
-		AnyoneAdd: true, Admins: []keyserver.AccountID{e.id.Account},
-	}
-	data, err := wire.Marshal(&p)
+	data, err := wire.Marshal(p)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +89,7 @@ func (e *engine) newGroup(kind ConversationKind, name string, suite mls.Suite) (
 	}
 	g.mls, err = mls.NewGroup(mls.GroupConfig{
 		Suite: suite, GroupID: g.id[:], Credential: cred, SignatureKey: key,
-		Extensions:          []mls.Extension{{Type: extensionPolicy, Data: data}},
+		Extensions:          append([]mls.Extension{{Type: extensionPolicy, Data: data}}, more...),
 		SupportedExtensions: supportedExtensions,
 		Application:         application, Now: now,
 	})
@@ -103,6 +115,9 @@ func (e *engine) adopt(tx *state.Tx, g *group) error {
 	}
 	if old := e.convs[id]; old != nil {
 		rec = old
+	}
+	if s, err := successionOf(g.mls); err == nil && s != nil {
+		rec.Room = s.Room
 	}
 	return e.adoptInto(tx, g, id, rec)
 }

@@ -11,10 +11,10 @@ import (
 // transaction's end repeats the delivery; a crash before the ack does too, and then the
 // entries lie behind the cursor and are not asked for again.
 func (e *engine) deliver(g *group, s *relayclient.Stream, entries []relayclient.Entry) {
-	if len(entries) == 0 || !g.live() {
+	if len(entries) == 0 || !g.reads() {
 		return
 	}
-	for len(entries) > 0 && g.live() {
+	for len(entries) > 0 && g.reads() {
 		rest, blob, err := e.deliverSome(g, s, entries)
 		if err != nil {
 			return
@@ -38,10 +38,12 @@ func (e *engine) deliverSome(g *group, s *relayclient.Stream, entries []relaycli
 	var d delivery
 	taken := 0
 	err = e.update(func(tx *state.Tx) error {
-		for ; taken < a.take && g.live(); taken++ { // removed by one: nothing after it is ours
+		for ; taken < a.take && g.reads(); taken++ { // removed by one: nothing after it is ours
 			step := e.entry
 			if a.poison {
 				step = e.passOver
+			} else if !g.live() {
+				step = e.watched
 			} else if blob = e.needsBlob(g, &entries[taken]); blob != nil {
 				break
 			}
@@ -70,7 +72,7 @@ func (e *engine) deliverSome(g *group, s *relayclient.Stream, entries []relaycli
 	if l := e.links[g.rec.Relay]; l != nil {
 		l.brought(taken)
 	}
-	if !g.live() && g.stream == s {
+	if !g.reads() && g.stream == s {
 		g.stream = nil
 		s.Detach()
 	}
@@ -110,6 +112,23 @@ func (e *engine) entry(tx *state.Tx, g *group, en *relayclient.Entry, d *deliver
 		return e.knocked(tx, g, en, d)
 	}
 	return nil // of a later version
+}
+
+// watched processes an entry of a log in which this device is no member of the epoch in force: it
+// looks for votes, and for who comes late.
+func (e *engine) watched(tx *state.Tx, g *group, en *relayclient.Entry, d *delivery) error {
+	g.cursor = en.Position
+	if err := keepChain(tx, g.id, en.Position); err != nil {
+		return err
+	}
+	if s := g.rec.Stuck; en.Kind == relay.KindMessage && s != nil && !s.Missed {
+		s.Missed = true
+		return g.saveRecord(tx)
+	}
+	if en.Kind == relay.KindKnock {
+		return e.knocked(tx, g, en, d)
+	}
+	return nil
 }
 
 // chainKey is where the chain value of a position is kept.

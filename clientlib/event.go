@@ -51,6 +51,10 @@ const (
 	// keys in it, by a commit at the position From, and reads what stands behind it. For this
 	// device itself it ends EventCannotFollow; an EventGap after it tells what it missed.
 	EventReplaced EventKind = 15
+	// EventSucceeded: a member shut most of the others out of the group, and they have agreed to go
+	// on without it: the conversation is the same, its group and queue are new. From is the entry of
+	// the old log that decided it.
+	EventSucceeded EventKind = 16
 	// EventNotRenewed: this device has been connected for a day, and its new keys do not get into
 	// the conversation's log: somebody may be keeping it at keys that he has.
 	EventNotRenewed EventKind = 20
@@ -71,6 +75,7 @@ var eventNames = map[EventKind]string{
 	EventFailed: "failed", EventUnsafeStore: "unsafe store", EventInvitationRefused: "invitation refused",
 	EventSuspiciousDevice: "suspicious device", EventReplaced: "device replaced", EventNotRenewed: "keys not renewed", EventFlooded: "flooded",
 	EventSuspended: "suspended by the operator",
+	EventSucceeded: "the conversation goes on in another group",
 }
 
 // String names the kind in words.

@@ -45,6 +45,11 @@ type group struct {
 	reading       reading
 	signals       signalBook
 	handed        []pastEpoch // that the inviter gave, until they are stored
+	processing    relay.Hash  // envelope of the COMMIT that is being processed
+	voting        bool        // a vote is under way
+	votes         []groupID   // that were accepted in this run, and perhaps not read back
+	begins        bool        // a successor is about to be begun
+	answered      time.Time   // when this device said joined because it was asked
 
 	named      bool // the relay asks for senders' names, in this session
 	flood      flood
@@ -81,6 +86,12 @@ func (e *engine) reader(g *group) (ticket relay.PublicKey) {
 // live reports whether the group can still be read.
 func (g *group) live() bool {
 	return g.rec.State == groupCreating || g.rec.State == groupRekeying || g.rec.State == groupActive
+}
+
+// reads reports whether the group's log is read: also by who is shut out and can count votes, and
+// by who has gone on to a successor.
+func (g *group) reads() bool {
+	return g.live() || g.rec.State == groupSucceeded || g.rec.State == groupStuck && g.rec.Stuck != nil && g.rec.Stuck.By != memberID{}
 }
 
 func (g *group) caughtUp() bool {
@@ -178,7 +189,7 @@ func leafKey(id groupID, leaf mls.LeafIndex) []byte {
 // changed that, and finds out by itself; doing nothing is always safe.
 func (e *engine) advance(g *group) {
 	l := e.linkTo(g.rec.Relay)
-	if l == nil || l.conn == nil || g.busy || g.rolled || !g.live() {
+	if l == nil || l.conn == nil || g.busy || g.rolled || !g.reads() {
 		return
 	}
 	switch {
@@ -189,8 +200,12 @@ func (e *engine) advance(g *group) {
 	case g.stream == nil:
 		e.attach(l, g)
 	case !g.caughtUp():
+	case !g.live():
+		e.seek(l, g)
 	case e.healing(g):
 		e.giveBack(l, g)
+	case len(g.rec.Withdraw) > 0:
+		e.withdraw(l, g)
 	case g.pend != nil && g.pend.unsent() && e.yields(g):
 		e.dropCommit(g)
 	default:
@@ -311,6 +326,10 @@ func (e *engine) retryGroup(g *group, err error) {
 
 // leaveQueue ends a group whose queue does not know this device any more.
 func (e *engine) leaveQueue(g *group, why string) {
+	if g.rec.State == groupSucceeded {
+		_ = e.update(func(tx *state.Tx) error { return e.discard(tx, g) })
+		return
+	}
 	_ = e.update(func(tx *state.Tx) error { return e.endGroup(tx, g, why) })
 }
 
@@ -319,6 +338,18 @@ func (e *engine) endGroup(tx *state.Tx, g *group, why string) error {
 	if g.rec.State == groupRemoved {
 		return nil
 	}
+	g.rec.State = groupRemoved
+	if err := e.dropRows(tx, g, why); err != nil {
+		return err
+	}
+	if err := e.discard(tx, g); err != nil {
+		return err
+	}
+	return e.emit(tx, Event{Kind: EventRemoved, Conversation: g.rec.Conversation, Detail: why})
+}
+
+// discard keeps nothing of a group but its record.
+func (e *engine) discard(tx *state.Tx, g *group) error {
 	g.rec.State, g.pend = groupRemoved, nil
 	if err := g.saveRecord(tx); err != nil {
 		return err
@@ -326,11 +357,8 @@ func (e *engine) endGroup(tx *state.Tx, g *group, why string) error {
 	if err := tx.Delete(bucketPending, g.id[:]); err != nil {
 		return err
 	}
-	if err := e.dropRows(tx, g, why); err != nil {
-		return err
-	}
 	// Nothing of it will be used again, and what opens old messages should not lie about.
-	for _, bucket := range []string{bucketMLS, bucketChain, bucketReader, bucketVerify, bucketKnock, bucketKept, bucketKeptBody} {
+	for _, bucket := range []string{bucketMLS, bucketChain, bucketReader, bucketVerify, bucketKnock, bucketKept, bucketKeptBody, bucketRoster, bucketVote} {
 		if err := clearBucket(tx, bucket, g.id[:]); err != nil {
 			return err
 		}
@@ -338,8 +366,5 @@ func (e *engine) endGroup(tx *state.Tx, g *group, why string) error {
 	if err := e.dropWork(tx, g.id); err != nil {
 		return err
 	}
-	if err := e.dropKnock(tx, g.id); err != nil {
-		return err
-	}
-	return e.emit(tx, Event{Kind: EventRemoved, Conversation: g.rec.Conversation, Detail: why})
+	return e.dropKnock(tx, g.id)
 }

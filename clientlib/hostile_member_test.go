@@ -23,6 +23,7 @@ type defector struct {
 	mls  *mls.Group // a copy of the member's, without the application's checks
 	keys *epochKeys
 	last relayclient.CommitParams // queue, reader and last commit for the next COMMIT
+	bad  byte                     // commits made that not all can follow
 }
 
 func (u *user) defect(id ConversationID) *defector {

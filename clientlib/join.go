@@ -112,6 +112,10 @@ func (e *engine) joined(hash [32]byte, v *invitation, joined *mls.Group, keys *m
 	}
 	g := &group{id: groupID(joined.ID()), mls: joined, cursor: v.Position, handed: handed}
 	if old := e.groups[g.id]; old != nil {
+		if old.rec.Successor != (groupID{}) || old.rec.State == groupCandidate {
+			e.forgetInvitation(hash) // its conversation has gone on without it, or may go on in it
+			return
+		}
 		if old.live() && foretold(old, joined) {
 			delete(e.joining, hash)
 			return
@@ -144,6 +148,10 @@ func (e *engine) joined(hash [32]byte, v *invitation, joined *mls.Group, keys *m
 	// A third member would read along where the user writes to a friend.
 	if n := len(g.accounts()); g.policy.Kind == Direct && n != 2 {
 		e.refuseInvitation(hash, fmt.Errorf("%w: conversation of two with %d accounts", errBadInvitation, n))
+		return
+	}
+	if _, err := e.candidate(g); err != nil {
+		e.refuseInvitation(hash, err)
 		return
 	}
 	e.checkMembers(hash, g, keys)
@@ -241,6 +249,11 @@ func (e *engine) chainOf(ctx context.Context, own *identity, account keyserver.A
 // second Welcome can ever be opened with them; a last resort stays, and its leaf is
 // replaced at once.
 func (e *engine) enter(hash [32]byte, g *group, keys *mls.KeyPackageSecrets, known map[keyserver.AccountID]*knownAccount) {
+	over, err := e.candidate(g)
+	if err != nil {
+		e.refuseInvitation(hash, err)
+		return
+	}
 	old := e.groups[g.id]
 	overtaken := old != nil && old.live()
 	if overtaken {
@@ -251,7 +264,7 @@ func (e *engine) enter(hash [32]byte, g *group, keys *mls.KeyPackageSecrets, kno
 		old.rec.State = groupRemoved // in memory: what is under way for it changes nothing any more
 	}
 	kp := keys.KeyPackage()
-	err := e.update(func(tx *state.Tx) error {
+	err = e.update(func(tx *state.Tx) error {
 		_, lastResort, err := tx.Get(bucketLast, kp.Ref())
 		if err != nil {
 			return err
@@ -269,53 +282,67 @@ func (e *engine) enter(hash [32]byte, g *group, keys *mls.KeyPackageSecrets, kno
 		if err := e.dropAnnouncements(tx, g.id); err != nil {
 			return err
 		}
-		// Who comes back starts over: which reader had which leaf is old knowledge.
-		if err := clearBucket(tx, bucketReader, g.id[:]); err != nil {
-			return err
-		}
-		if err := e.adopt(tx, g); err != nil {
-			return err
-		}
-		if err := e.keepHanded(tx, g, g.handed); err != nil {
-			return err
-		}
-		if overtaken {
-			err := e.emit(tx, Event{
-				Kind: EventGap, Conversation: old.rec.Conversation, From: old.cursor.Seq + 1, To: g.cursor.Seq,
-				Detail: "removed and added again before they could be read",
-			})
-			if err != nil {
-				return err
-			}
-		}
-		back := old != nil && old.away()
-		if back {
-			if err := e.returned(tx, g, old); err != nil {
-				return err
-			}
-		}
-		if err := e.announce(tx, g); err != nil {
-			return err
-		}
-		if lastResort {
-			if err := e.queueChange(tx, change{Group: g.id, Kind: changeRenew}); err != nil {
-				return err
-			}
-		}
 		if err := tx.Delete(bucketArrived, hash[:]); err != nil {
 			return err
 		}
-		if back {
-			return nil
+		if over != nil {
+			return e.enterCandidate(tx, g, over)
 		}
-		return e.emit(tx, Event{Kind: EventJoined, Conversation: g.rec.Conversation, Account: e.convs[g.rec.Conversation].Peer})
+		return e.keepJoined(tx, g, old, overtaken, lastResort)
 	})
 	if err != nil {
 		return
 	}
 	delete(e.joining, hash)
+	if old != nil {
+		old.end()
+	}
 	e.groups[g.id] = g
 	e.advance(g)
+	if over != nil {
+		e.advance(over) // which may have waited for it
+	}
+}
+
+// keepJoined stores a group that this device is in from here on, for the first time or again.
+func (e *engine) keepJoined(tx *state.Tx, g, old *group, overtaken, lastResort bool) error {
+	// Who comes back starts over: which reader had which leaf is old knowledge.
+	if err := clearBucket(tx, bucketReader, g.id[:]); err != nil {
+		return err
+	}
+	if err := e.adopt(tx, g); err != nil {
+		return err
+	}
+	if err := e.keepHanded(tx, g, g.handed); err != nil {
+		return err
+	}
+	if overtaken {
+		err := e.emit(tx, Event{
+			Kind: EventGap, Conversation: old.rec.Conversation, From: old.cursor.Seq + 1, To: g.cursor.Seq,
+			Detail: "removed and added again before they could be read",
+		})
+		if err != nil {
+			return err
+		}
+	}
+	back := old != nil && old.away()
+	if back {
+		if err := e.returned(tx, g, old); err != nil {
+			return err
+		}
+	}
+	if err := e.announce(tx, g); err != nil {
+		return err
+	}
+	if lastResort {
+		if err := e.queueChange(tx, change{Group: g.id, Kind: changeRenew}); err != nil {
+			return err
+		}
+	}
+	if back {
+		return nil
+	}
+	return e.emit(tx, Event{Kind: EventJoined, Conversation: g.rec.Conversation, Account: e.convs[g.rec.Conversation].Peer})
 }
 
 // overtaken reports whether an invitation takes the place of the one that this group came by: it

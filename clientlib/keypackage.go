@@ -104,7 +104,7 @@ func (e *engine) newPackage(tx *state.Tx, suite mls.Suite, now time.Time, leaf .
 	return kp, tx.Put(bucketPackage, kp.Ref(), b)
 }
 
-var supportedExtensions = []mls.ExtensionType{extensionContact, extensionPolicy}
+var supportedExtensions = []mls.ExtensionType{extensionContact, extensionPolicy, extensionSuccessor}
 
 // newLeafKey makes a signature key for one leaf, and the credential by which the device
 // vouches for it.

@@ -20,12 +20,15 @@ func (v lenient) ValidateCommit(c mls.CommitCheck) error {
 	return v.validator.ValidateCommit(c)
 }
 
-// initiated has the pre-shared key of every bad commit.
-type initiated struct{}
+// initiated has the pre-shared keys of the bad commits with these numbers; of all if there are none.
+type initiated []byte
 
-func (initiated) PSK(mls.PSKID) ([]byte, error) { return bytes.Repeat([]byte{7}, 32), nil }
-
-var badKey = mls.PSKID{External: []byte("not for all")}
+func (i initiated) PSK(id mls.PSKID) ([]byte, error) {
+	if len(i) > 0 && !bytes.Contains(i, id.External) {
+		return nil, mls.ErrUnknownPSK
+	}
+	return bytes.Repeat([]byte{7}, 32), nil
+}
 
 // badCommitTest begins a test in which commits can shut members out.
 func badCommitTest(t *testing.T) *servers {
@@ -35,10 +38,10 @@ func badCommitTest(t *testing.T) *servers {
 }
 
 // initiate has a user's groups follow bad commits, until it is opened again.
-func (u *user) initiate() {
+func (u *user) initiate(into ...byte) {
 	u.t.Helper()
 	u.close()
-	application.PSKs = initiated{}
+	application.PSKs = initiated(into)
 	u.open()
 	u.must(u.eng.call(u.ctx(), func() error { return nil })) // its groups are loaded
 	application.PSKs = nil
@@ -47,7 +50,8 @@ func (u *user) initiate() {
 // badCommit posts a commit that only the initiated can follow, and shows the defector the next epoch.
 func (d *defector) badCommit() {
 	d.u.t.Helper()
-	staged := need[*mls.StagedCommit](d.u.t)(d.mls.Commit(mls.CommitParams{PSKs: []mls.PSKID{badKey}, Path: true, Now: time.Now()}))
+	d.bad++
+	staged := need[*mls.StagedCommit](d.u.t)(d.mls.Commit(mls.CommitParams{PSKs: []mls.PSKID{{External: []byte{d.bad}}}, Path: true, Now: time.Now()}))
 	next := need[*epochKeys](d.u.t)(newEpochKeys(staged.Next(), d.last.Queue))
 	d.commit(d.keys, staged.Message(), publicKey(next.writer.signer()))
 	d.u.must(d.mls.Merge(staged))

@@ -24,12 +24,18 @@ func (e *engine) knocked(tx *state.Tx, g *group, en *relayclient.Entry, d *deliv
 		g.skipped++
 		return nil
 	}
+	if len(content) > 1 && content[1] != knockReplace {
+		return e.voted(tx, g, en, content, d)
+	}
 	asked, err := e.checkKnock(tx, g, en, content)
 	if err != nil {
 		return err
 	}
 	if asked == nil || asked.Device == e.device() {
 		return nil
+	}
+	if !g.live() {
+		return e.lateComer(tx, g, asked, d)
 	}
 	for _, c := range e.changesOf(g.id) {
 		if c.rec.Kind == changeReplace && c.rec.Device == asked.Device && c.rec.Number >= asked.Number {

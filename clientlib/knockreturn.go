@@ -13,6 +13,15 @@ import (
 // the place that it has: unlike one that was left, its work goes on.
 func (g *group) away() bool { return g.rec.State == groupStuck || g.rec.State == groupUnsafe }
 
+// end has what is under way for a group's former self come to nothing.
+func (g *group) end() {
+	if g.stream != nil {
+		g.stream.Detach()
+	}
+	g.stream, g.pend, g.await = nil, nil, nil
+	g.rec.State = groupRemoved
+}
+
 // foretold reports whether an invitation into a live group is one into its next epochs: the log
 // will show that this device was replaced, and the invitation waits for that.
 func foretold(old *group, joined *mls.Group) bool {
@@ -97,7 +106,18 @@ func (e *engine) returned(tx *state.Tx, g, old *group) error {
 	if err := e.emit(tx, ev); err != nil {
 		return err
 	}
-	if from := old.cursor.Seq + 1; from < g.cursor.Seq { // which is the COMMIT's that replaced it
+	from := old.cursor.Seq + 1
+	if old.rec.Stuck != nil {
+		from, g.rec.Withdraw = old.rec.Stuck.Seq+1, old.rec.Stuck.Voted
+		if err := g.saveRecord(tx); err != nil {
+			return err
+		}
+	}
+	// To take votes back it takes the secret that they were sealed under.
+	if err := putRecord(tx, bucketKnock, knockKey(g.id, old.mls.Epoch()), pastEpoch{Secret: old.keys.knock, Ended: e.now()}); err != nil {
+		return err
+	}
+	if from < g.cursor.Seq { // which is the COMMIT's that replaced it
 		return e.emit(tx, Event{
 			Kind: EventGap, Conversation: g.rec.Conversation, From: from, To: g.cursor.Seq - 1,
 			Detail: "written while this device could not follow",

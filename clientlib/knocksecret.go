@@ -25,6 +25,12 @@ type pastEpoch struct {
 	Epoch  uint64 `cbor:"-"`
 	Secret secret `cbor:"1,keyasint"`
 	Ended  int64  `cbor:"2,keyasint"` // unix seconds
+
+	// Not handed to joiners: the commit that ended it, for votes against that.
+	Commit  relay.Hash `cbor:"3,keyasint"` // SHA-256 of its envelope
+	By      memberID   `cbor:"4,keyasint"`
+	Added   []memberID `cbor:"5,keyasint,omitempty"`
+	Removed []memberID `cbor:"6,keyasint,omitempty"`
 }
 
 func knockKey(id groupID, epoch uint64) []byte { return binary.BigEndian.AppendUint64(id[:], epoch) }

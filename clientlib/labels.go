@@ -34,4 +34,5 @@ const (
 const (
 	signJoined = "sealpost joined 1" // the proof that a reader key belongs to a member's device
 	signSignal = "sealpost signal 1" // by a leaf (SignWithLabel)
+	signVote   = "sealpost vote 1"   // likewise
 )

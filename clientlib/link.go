@@ -159,7 +159,7 @@ func (e *engine) linkDown(l *link) {
 	l.under = 0
 	for _, g := range e.groups {
 		if g.rec.Relay == l.key {
-			g.stream, g.busy, g.committing, g.named, g.await = nil, false, false, false, nil
+			g.stream, g.busy, g.committing, g.named, g.await, g.voting = nil, false, false, false, nil, false
 		}
 	}
 	for _, r := range e.rows {

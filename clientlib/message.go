@@ -99,6 +99,8 @@ func (e *engine) application(tx *state.Tx, g *group, en *relayclient.Entry, app 
 		return e.receive(tx, g, en.Position, p, ev)
 	case payloadJoined:
 		return e.memberJoined(tx, g, app.Sender, from, p.Body, d)
+	case payloadRoll:
+		return false, e.answerRoll(tx, g, d)
 	}
 	g.skipped++ // a kind of a later version
 	return false, nil
@@ -151,6 +153,9 @@ func (e *engine) memberJoined(tx *state.Tx, g *group, leaf mls.LeafIndex, from *
 		if err := e.retireReader(tx, g, member, &keys, d); err != nil {
 			return false, err
 		}
+	}
+	if err := e.come(tx, g, d); err != nil {
+		return false, err
 	}
 	return false, e.grantAdmins(tx, g, d)
 }

@@ -16,6 +16,7 @@ type payloadKind uint8
 const (
 	payloadContent payloadKind = 1 // application/mimi-content
 	payloadJoined  payloadKind = 2 // a member tells its reader and admin key
+	payloadRoll    payloadKind = 3 // asks all to say joined again, for one who came late; it has no body
 )
 
 const payloadVersion = 1

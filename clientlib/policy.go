@@ -17,6 +17,8 @@ const (
 	extensionContact mls.ExtensionType = 0xf5e1 // in a KeyPackage: how to reach the device
 	extensionPolicy  mls.ExtensionType = 0xf5e2 // in the GroupContext: where the group lives, who may do what
 	extensionMark    mls.ExtensionType = 0xf5e3 // in a leaf: for which knock its KeyPackage was made
+
+	extensionSuccessor mls.ExtensionType = 0xf5e4 // in the GroupContext: which group this one succeeds
 )
 
 // Limits of a policy.

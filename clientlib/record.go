@@ -38,6 +38,8 @@ const (
 	bucketVerify    = "verify"    // group id, account, device → a member to look up (empty)
 	bucketKnock     = "knock"     // group id, epoch → pastEpoch
 	bucketKnocking  = "knocking"  // group id → knockRow
+	bucketRoster    = "roster"    // group id, envelope hash of a commit that shut this device out → roster
+	bucketVote      = "vote"      // group id, envelope hash of a commit, device, successor → seq
 )
 
 // chainsKept is how many positions back a claim of another member can be compared.
@@ -80,6 +82,7 @@ type convRecord struct {
 	Name   string              `cbor:"2,keyasint"`
 	Peer   keyserver.AccountID `cbor:"3,keyasint"`
 	Groups []groupID           `cbor:"4,keyasint"`
+	Room   ConversationID      `cbor:"5,keyasint"` // that messages name, where it is another: of the group that began it
 }
 
 type groupState uint8
@@ -91,6 +94,9 @@ const (
 	groupRemoved  groupState = 4 // removed from the group, or the queue is gone
 	groupStuck    groupState = 5 // a commit counts that this device cannot follow
 	groupUnsafe   groupState = 6 // the store was copied back; see ErrUnsafeStore
+	// groupCandidate may come to succeed another group; it is neither read nor shown.
+	groupCandidate groupState = 7
+	groupSucceeded groupState = 8 // its conversation goes on in another; read for who comes late
 )
 
 // groupRecord changes with a group's life, not with its messages.
@@ -119,6 +125,30 @@ type groupRecord struct {
 	Rival     uint64         `cbor:"28,keyasint"` // 1 + the epoch from which the others went another way than this device; 0: none
 	Named     int64          `cbor:"29,keyasint"` // when this device saw the last dud, unix seconds, since it had senders named; 0: it did not
 	Online    int64          `cbor:"27,keyasint"` // when this device was there last, unix seconds, to within seenEvery
+
+	Stuck     *stuckAt     `cbor:"31,keyasint,omitempty"` // where, in groupStuck and after it
+	Successor groupID      `cbor:"32,keyasint"`           // founded; this group's conversation goes on there
+	Complaint relay.Hash   `cbor:"33,keyasint"`           // the commit against which it was founded
+	Succeeds  groupID      `cbor:"34,keyasint"`           // of a group that may take the place of that one
+	Begun     bool         `cbor:"35,keyasint"`           // by this device
+	Founded   bool         `cbor:"36,keyasint"`
+	Withdraw  []relay.Hash `cbor:"37,keyasint,omitempty"` // commits against which this device's votes are to be taken back
+}
+
+// memberID is a device of an account.
+type memberID struct {
+	Account keyserver.AccountID `cbor:"1,keyasint"`
+	Device  keyserver.DeviceID  `cbor:"2,keyasint"`
+}
+
+// stuckAt is where a device could not follow its group.
+type stuckAt struct {
+	Seq    uint64       `cbor:"1,keyasint"` // the last entry that it processed as a member
+	Since  int64        `cbor:"2,keyasint"` // unix seconds
+	Commit relay.Hash   `cbor:"3,keyasint"` // envelope of the COMMIT that shut it out, if one did
+	By     memberID     `cbor:"4,keyasint"` // who made that
+	Voted  []relay.Hash `cbor:"5,keyasint,omitempty"`
+	Missed bool         `cbor:"6,keyasint"` // there were messages since
 }
 
 // leafKeys are a member's keys at the relay. Until it has spoken, the reader is its ticket.
@@ -189,6 +219,7 @@ type change struct {
 	Request  [32]byte              `cbor:"4,keyasint"`            // takes the same KeyPackages at each try
 	Package  []byte                `cbor:"6,keyasint,omitempty"`  // that a knock brought
 	Number   uint64                `cbor:"7,keyasint,omitempty"`  // of that knock
+	Late     bool                  `cbor:"8,keyasint,omitempty"`  // adds to a successor who is still in the group before it
 	Waited   int64                 `cbor:"10,keyasint,omitempty"` // seconds of being connected, of a renewal
 }
 

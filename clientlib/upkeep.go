@@ -111,7 +111,7 @@ func (e *engine) tick() {
 func (e *engine) relays() map[string]bool {
 	out := map[string]bool{e.id.Relay: true}
 	for _, g := range e.groups {
-		if g.live() || e.knocking[g.id] != nil {
+		if g.reads() || e.knocking[g.id] != nil {
 			out[g.rec.Relay] = true
 		}
 	}

@@ -1,0 +1,171 @@
+package clientlib
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/sealpost/sealpost/clientlib/internal/state"
+	"github.com/sealpost/sealpost/internal/wire"
+	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/mls"
+	"github.com/sealpost/sealpost/relay"
+)
+
+// Where nobody can answer the knocks, since all but an insider and perhaps some friends of his
+// cannot follow his commit, the members who are shut out vote for a successor group, and the
+// conversation goes on in it (DESIGN section 4).
+
+const successorVersion = 1
+
+var errBadSuccessor = errors.New("clientlib: group says that it succeeds one, and does not")
+
+// succession is the GroupContext extension of a successor. It tells those who were in the group
+// before what it is, and all others what the conversation's messages name as their room.
+//
+//	struct { uint8 version = 1; opaque group[32]; opaque queue[32]; opaque room[32]; }
+type succession struct {
+	Group groupID // that it succeeds
+	Queue relay.QueueID
+	Room  ConversationID // of the first group in the line
+}
+
+func (s *succession) MarshalWire(w *wire.Writer) {
+	w.Uint8(successorVersion)
+	w.Raw(s.Group[:])
+	w.Raw(s.Queue[:])
+	w.Raw(s.Room[:])
+}
+
+func (s *succession) UnmarshalWire(r *wire.Reader) {
+	if r.Uint8() != successorVersion {
+		r.Fail(errBadSuccessor)
+	}
+	r.Copy(s.Group[:])
+	r.Copy(s.Queue[:])
+	r.Copy(s.Room[:])
+}
+
+// successionOf reads a group's succession; nil if it succeeds none.
+func successionOf(g *mls.Group) (*succession, error) {
+	data, ok := g.GroupContextExtension(extensionSuccessor)
+	if !ok {
+		return nil, nil
+	}
+	s := new(succession)
+	if err := wire.Unmarshal(data, s); err != nil {
+		return nil, errBadSuccessor
+	}
+	return s, nil
+}
+
+// roster is who was in an epoch that a commit ended, and whose commit that was: what it takes to
+// count votes against it.
+type roster struct {
+	Epoch     uint64                `cbor:"1,keyasint"`
+	By        keyserver.DeviceID    `cbor:"2,keyasint"`
+	ByAccount keyserver.AccountID   `cbor:"3,keyasint"`
+	Members   []keyserver.DeviceID  `cbor:"4,keyasint"` // its author too
+	Accounts  []keyserver.AccountID `cbor:"5,keyasint"` // of Members, in the same order
+}
+
+// others are the members but for the author, who has no vote.
+func (r *roster) others() []keyserver.DeviceID {
+	return slices.DeleteFunc(slices.Clone(r.Members), func(d keyserver.DeviceID) bool { return d == r.By })
+}
+
+// majority is how many votes found a successor.
+func (r *roster) majority() int { return len(r.others())/2 + 1 }
+
+func rosterKey(id groupID, commit relay.Hash) []byte { return append(id[:], commit[:]...) }
+
+// rosterOf lists the members of the epoch in force, which a commit of one of them ends.
+func (g *group) rosterOf(by *keyserver.Credential) roster {
+	r := roster{Epoch: g.mls.Epoch(), By: by.Device, ByAccount: by.Account}
+	for _, m := range g.mls.Members() {
+		if c, err := parseCredential(m.Credential); err == nil {
+			r.Members, r.Accounts = append(r.Members, c.Device), append(r.Accounts, c.Account)
+		}
+	}
+	return r
+}
+
+// rosterAt finds the roster of a commit: stored by who could not follow it, else put together
+// from what the commits since have changed. Nil if this device knows nothing of that commit.
+func (e *engine) rosterAt(tx *state.Tx, g *group, commit relay.Hash) (*roster, error) {
+	if commit == (relay.Hash{}) { // of epochs of which only the secret was handed over
+		return nil, nil
+	}
+	r, err := getRecord[roster](tx, bucketRoster, rosterKey(g.id, commit))
+	if r != nil || err != nil {
+		return r, err
+	}
+	past, err := pastEpochs(tx, g.id)
+	if err != nil {
+		return nil, err
+	}
+	now := g.rosterOf(&keyserver.Credential{})
+	for i := range past {
+		p := &past[len(past)-1-i]
+		if p.Epoch+uint64(i)+1 != now.Epoch {
+			return nil, nil // before this device came
+		}
+		for _, c := range p.Added {
+			if at := slices.Index(now.Members, c.Device); at >= 0 {
+				now.Members, now.Accounts = slices.Delete(now.Members, at, at+1), slices.Delete(now.Accounts, at, at+1)
+			}
+		}
+		for _, c := range p.Removed {
+			now.Members, now.Accounts = append(now.Members, c.Device), append(now.Accounts, c.Account)
+		}
+		if p.Commit == commit {
+			now.Epoch, now.By, now.ByAccount = p.Epoch, p.By.Device, p.By.Account
+			return &now, nil
+		}
+	}
+	return nil, nil
+}
+
+// heirs is the policy of a successor: that of before, in another queue and without the author among
+// the admins. If nobody is left there, all are admins, as many as there can be.
+func (p *policy) heirs(r *roster, queue relay.QueueID) *policy {
+	next := *p
+	next.Queue = queue
+	next.Admins = slices.DeleteFunc(slices.Clone(p.Admins), func(a keyserver.AccountID) bool { return a == r.ByAccount })
+	if len(next.Admins) == 0 {
+		for _, a := range r.Accounts {
+			if a != r.ByAccount && !slices.Contains(next.Admins, a) {
+				next.Admins = append(next.Admins, a)
+			}
+		}
+		slices.SortFunc(next.Admins, func(a, b keyserver.AccountID) int { return slices.Compare(a[:], b[:]) })
+		next.Admins = next.Admins[:min(len(next.Admins), maxAdmins)]
+	}
+	return &next
+}
+
+// complete reports whether a group can succeed another for all but the author of a commit: all the
+// others are in it, he is not, and its policy is the one that it has to be.
+func complete(s, g *group, r *roster) bool {
+	if s.mls == nil || s.policy == nil {
+		return false
+	}
+	in := map[keyserver.DeviceID]bool{}
+	for _, m := range s.mls.Members() {
+		c, err := parseCredential(m.Credential)
+		if err != nil || c.Account == r.ByAccount {
+			return false
+		}
+		in[c.Device] = true
+	}
+	for _, d := range r.others() {
+		if !in[d] {
+			return false
+		}
+	}
+	want, err := wire.Marshal(g.policy.heirs(r, s.policy.Queue))
+	if err != nil {
+		return false
+	}
+	have, err := wire.Marshal(s.policy)
+	return err == nil && string(have) == string(want)
+}
