@@ -14,9 +14,9 @@
 // waits. Randomness is that of the seed; each connection has a stream of its own. What is left
 // to chance is the order of goroutines within one instant, and which of several ready cases a
 // select takes: now and then a packet is a few bytes longer or two draws change places, and from
-// there on times differ. Of the seeds that were played twice on a busy machine about half had the
-// same trace to the nanosecond. The plan of a seed is always the same, its trace is not: a seed
-// that failed may have to be played more than once.
+// there on times differ by milliseconds. Few seeds have the same trace to the nanosecond twice: one
+// of twelve when it was last tried. The plan of a seed is always the same, its trace is not: a
+// seed that failed may have to be played more than once.
 //
 // Out of scope: real sockets, real clocks and processes that are killed, which the tests of the
 // packages themselves and "sealpost demo" have.
