@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"time"
 
 	"github.com/sealpost/sealpost/clientlib"
@@ -167,6 +166,3 @@ func (w *world) end() error {
 
 // pass lets time pass.
 func (w *world) pass(d time.Duration) { time.Sleep(d) }
-
-// storeOf is where a member's store lies at the moment.
-func (m *member) storeOf() string { return filepath.Dir(m.cfg.Path) }
