@@ -12,6 +12,7 @@ type FollowError struct {
 	cause     error
 }
 
+// Error says what this member could not open, without any of its secrets.
 func (e *FollowError) Error() string { return ErrCannotFollow.Error() + ": " + e.cause.Error() }
 
 // Is matches [ErrCannotFollow].

@@ -120,7 +120,7 @@ func (l *loader) epoch(g *Group) error {
 	}
 	held := privateTree{}
 	for _, r := range l.kinds[recordHeld] {
-		key, err := g.at.suite.parseHPKE(r.Value)
+		key, err := g.at.suite.storedHPKE(r.Value)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,8 @@ package mls
 import (
 	"bytes"
 	"crypto/hpke"
+	"crypto/subtle"
+	"errors"
 	"fmt"
 )
 
@@ -51,6 +53,25 @@ func newHPKEPrivate(key hpkeKey, err error) (*hpkePrivate, error) {
 func (s *suite) generateHPKE() (*hpkePrivate, error) { return newHPKEPrivate(s.hpke.generate()) }
 
 func (s *suite) parseHPKE(b []byte) (*hpkePrivate, error) { return newHPKEPrivate(s.hpke.parse(b)) }
+
+var errPrivateForm = errors.New("mls: private key in another form than it is stored in")
+
+// storedHPKE parses a key as it was stored. A form that Bytes would not give is refused: an X25519
+// scalar with other bits than the clamped ones is the same key, but nothing that was stored here.
+func (s *suite) storedHPKE(b []byte) (*hpkePrivate, error) {
+	p, err := s.parseHPKE(b)
+	if err != nil {
+		return nil, err
+	}
+	form, err := p.key.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	if subtle.ConstantTimeCompare(form, b) != 1 {
+		return nil, errPrivateForm
+	}
+	return p, nil
+}
 
 func (s *suite) deriveHPKE(ikm []byte) (*hpkePrivate, error) {
 	return newHPKEPrivate(s.hpke.derive(ikm))

@@ -23,7 +23,7 @@ func (e *EpochView) readQueuedProposal(r *wire.Reader) *queuedProposal {
 	if r.Bool() {
 		leafKey, signatureKey := r.Bytes(), r.Bytes()
 		var err error
-		if q.leafKey, err = e.suite.parseHPKE(leafKey); err != nil {
+		if q.leafKey, err = e.suite.storedHPKE(leafKey); err != nil {
 			r.Fail(err)
 		}
 		if q.signatureKey, err = e.suite.id.ParseSignatureKey(signatureKey); err != nil {
