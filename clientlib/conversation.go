@@ -91,7 +91,7 @@ func (e *engine) beginGroup(p *policy, suite mls.Suite, more ...mls.Extension) (
 		Suite: suite, GroupID: g.id[:], Credential: cred, SignatureKey: key,
 		Extensions:          append([]mls.Extension{{Type: extensionPolicy, Data: data}}, more...),
 		SupportedExtensions: supportedExtensions,
-		Application:         application, Now: now,
+		Application:         e.groupRules, Now: now,
 	})
 	if err != nil {
 		return nil, err

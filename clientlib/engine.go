@@ -23,7 +23,9 @@ import (
 // post their result. Whatever a step decides is on disk before its effects leave: a crash
 // at any line is the same as a slow network.
 type engine struct {
-	cfg   Config // static
+	cfg        Config          // static
+	groupRules mls.Application // of every group of this client; static, but for tests
+
 	db    *state.DB
 	files *transfer.Folder
 	log   *slog.Logger
@@ -72,8 +74,8 @@ const workQueue = 128
 func newEngine(cfg Config, db *state.DB, files *transfer.Folder) (*engine, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	e := &engine{
-		suites: suites,
-		cfg:    cfg, db: db, files: files, log: cfg.Logger, ctx: ctx, stop: stop,
+		suites: suites, groupRules: application,
+		cfg: cfg, db: db, files: files, log: cfg.Logger, ctx: ctx, stop: stop,
 		work: make(chan func(), workQueue), done: make(chan struct{}),
 		newEvents: make(chan struct{}), registered: make(chan struct{}),
 		groups: map[groupID]*group{}, convs: map[ConversationID]*convRecord{}, links: map[string]*link{},

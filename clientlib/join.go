@@ -94,7 +94,7 @@ func (e *engine) joinTree(hash [32]byte, v *invitation, tree []byte) (joined *ml
 	err = e.surviving(hash, func() error {
 		// Without a time: a member that has not renewed its leaf for long is for the next
 		// committer to evict, and must not keep others from joining until then.
-		joined, err = mls.Join(v.Welcome, keys, mls.JoinParams{Tree: tree, Application: application})
+		joined, err = mls.Join(v.Welcome, keys, mls.JoinParams{Tree: tree, Application: e.groupRules})
 		return err
 	})
 	return joined, keys, err

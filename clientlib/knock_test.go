@@ -43,8 +43,8 @@ func (u *user) initiate(into ...byte) {
 	u.close()
 	application.PSKs = initiated(into)
 	u.open()
-	u.must(u.eng.call(u.ctx(), func() error { return nil })) // its groups are loaded
 	application.PSKs = nil
+	u.must(u.eng.call(u.ctx(), func() error { u.eng.groupRules.PSKs = nil; return nil })) // of later groups
 }
 
 // badCommit posts a commit that only the initiated can follow, and shows the defector the next epoch.

@@ -58,7 +58,7 @@ func (e *engine) loadGroups(tx *state.Tx) error {
 	return each(tx, bucketGroup, func(key []byte, v *groupRecord) error {
 		g := &group{id: groupID(key), rec: *v}
 		if g.rec.State != groupRemoved { // of a group that was left only the record is kept
-			if err := g.loadMLS(tx); err != nil {
+			if err := g.loadMLS(tx, e.groupRules); err != nil {
 				return err
 			}
 		}
@@ -67,7 +67,7 @@ func (e *engine) loadGroups(tx *state.Tx) error {
 	})
 }
 
-func (g *group) loadMLS(tx *state.Tx) error {
+func (g *group) loadMLS(tx *state.Tx, rules mls.Application) error {
 	records, err := storedMLS(tx, g.id)
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ func (g *group) loadMLS(tx *state.Tx) error {
 	if !ok {
 		return fmt.Errorf("%w: group without its cursor", state.ErrCorrupt)
 	}
-	if g.mls, err = mls.LoadGroup(records, application); err != nil {
+	if g.mls, err = mls.LoadGroup(records, rules); err != nil {
 		return fmt.Errorf("%w: MLS state: %w", state.ErrCorrupt, err)
 	}
 	if err := wire.Unmarshal(cursor, &g.cursor); err != nil {

@@ -215,6 +215,7 @@ func TestA25_InvitationThatEndsTheProgram(t *testing.T) {
 		}
 	}}
 	application.Credentials = poison
+	alice.reopen()
 	mal.lure(alice, lureSpec{})
 	for i := range maxDeaths {
 		alice.until("the invitation's turn", func() bool { return poison.deaths.Load() > int64(i) })
