@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"sync/atomic"
 	"time"
 
 	vm "github.com/VictoriaMetrics/metrics"
@@ -15,31 +16,36 @@ var (
 
 // Store counts what one synced store does. It is safe for concurrent use.
 type Store struct {
-	set  *Set
-	name StoreName
-
 	sync, batch                *vm.PrometheusHistogram
 	full, failed, incarnations *vm.Gauge
+	free                       atomic.Pointer[func() float64] // nil before the store is open
 }
 
 // Store returns the group of one store.
 func (s *Set) Store(name StoreName) *Store {
 	of := func(what string) string { return series(what, "store", string(name)) }
-	return &Store{
-		set: s, name: name,
+	store := &Store{
 		sync:         s.set.NewPrometheusHistogramExt(of(storeSync), syncBounds),
 		batch:        s.set.NewPrometheusHistogramExt(of(storeBatch), batchBounds),
 		full:         s.set.NewGauge(of(storeFull), nil),
 		failed:       s.set.NewGauge(of(storeFailed), nil),
 		incarnations: s.set.NewGauge(of(storeIncarnations), nil),
 	}
+	s.gauge(of(storeFree), func() float64 {
+		if free := store.free.Load(); free != nil {
+			return (*free)()
+		}
+		return 0
+	})
+	return store
 }
 
 // Opened notes how many lives the store has had; free is asked for the free bytes of its disk
-// whenever somebody reads the series. Call it once.
+// whenever somebody reads the series. A store that is closed and opened again, as one that begins
+// a new life is, calls it again: from then on the later function is asked.
 func (s *Store) Opened(lives int, free func() float64) {
 	s.incarnations.Set(float64(lives))
-	s.set.gauge(series(storeFree, "store", string(s.name)), free)
+	s.free.Store(&free)
 }
 
 // Stored counts a batch of so many operations that took so long to be on disk.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/sealpost/sealpost/internal/metrics"
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/internal/wire"
 	"github.com/sealpost/sealpost/relay"
@@ -388,7 +389,14 @@ func TestR28_StartFindsContradictions(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.edit(func(tx *shard.Tx) { edit(tx, group) })
+		set := metrics.New() // as every server has: one group for both times that the store is opened
+		r.cfg.Metrics = set.Store(metrics.RelayStore)
 		r.open()
+		r.cfg.Metrics = nil
+		var counted strings.Builder
+		if set.Write(&counted); !strings.Contains(counted.String(), `sealpost_store_incarnations{store="relay"} 2`+"\n") {
+			t.Errorf("%s: the metrics do not tell of two lives", name)
+		}
 		second := r.Incarnation()
 		if second == life {
 			t.Errorf("%s: the store goes on with its life", name)
