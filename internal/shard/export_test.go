@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 )
 
 type exported struct{ key, sealed []byte }
@@ -72,6 +73,45 @@ func TestImportIsANewLife(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestQ06_TheSameCopyTwice: a backup that is restored a second time counts above what was
+// answered after it was restored first, of which nothing in it tells.
+func TestQ06_TheSameCopyTwice(t *testing.T) {
+	s, _ := openNotebook(t, t.TempDir())
+	last := do(t, s, put{id: 1}).(uint64)
+	all := export(t, s)
+	for range 3 {
+		dir := t.TempDir()
+		if err := Import(dir, Key{1}, importing(all)); err != nil {
+			t.Fatal(err)
+		}
+		c, _ := openNotebook(t, dir)
+		for id := range uint64(5) {
+			n := do(t, c, put{id: 10 + id}).(uint64)
+			if n <= last {
+				t.Fatalf("number %d is given again: %d was answered", n, last)
+			}
+			last = n
+		}
+		_ = c.Close()
+	}
+}
+
+// TestRestoredFloor: it rises with the clock, and no clock leaves too few numbers.
+func TestRestoredFloor(t *testing.T) {
+	then := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	if a, b := restoredFloor(then), restoredFloor(then.Add(time.Second)); b != a+1e6 {
+		t.Errorf("a second later it is %d, and was %d", b, a)
+	}
+	for _, at := range []time.Time{{}, time.Unix(-5, 0)} {
+		if got := restoredFloor(at); got != 0 {
+			t.Errorf("%v: %d", at, got)
+		}
+	}
+	if got := restoredFloor(time.Date(200_000, 1, 1, 0, 0, 0, 0, time.UTC)); got != maxClockFloor {
+		t.Errorf("far ahead: %d", got)
 	}
 }
 

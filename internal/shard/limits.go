@@ -44,4 +44,8 @@ const (
 	// blindJump is added to the floor when the mark itself is gone: nobody knows what was
 	// answered, and no queue sees 2^32 entries between two losses.
 	blindJump = 1 << 32
+
+	// maxClockFloor bounds what a clock can do to the numbers after a restore: clients keep
+	// them as signed ones of 64 bits.
+	maxClockFloor = 1 << 61
 )

@@ -143,6 +143,9 @@ func (s *Store) begin(ev evidence, p past, restored bool) error {
 	if !fresh && (ev.damaged || restored) {
 		floor += blindJump // the newest mark may be among what is missing
 	}
+	if restored {
+		floor = max(floor, restoredFloor(s.clock()))
+	}
 	life := Incarnation{Floor: floor, Since: s.batch + 1}
 	_, _ = rand.Read(life.ID[:])
 	s.lives = append(s.lives, life)
@@ -151,6 +154,14 @@ func (s *Store) begin(ev evidence, p past, restored bool) error {
 		s.log.Warn("stored data is missing or was restored: a new incarnation begins", "incarnations", len(s.lives))
 	}
 	return s.storeLife()
+}
+
+// restoredFloor is what a life that begins with a restore counts above, beside what the evidence
+// says. That is in the folder, and so it is the same each time that the same copy is put back,
+// whatever was answered in between. Time goes on: a number for each microsecond since 1970 is more
+// than any queue gives out. A clock that is far off gives at most a quarter of all numbers away.
+func restoredFloor(now time.Time) uint64 {
+	return uint64(min(max(now.UnixMicro(), 0), maxClockFloor))
 }
 
 // storeLife commits the list of incarnations as a batch of its own, then the mark, in both

@@ -154,16 +154,18 @@ func (b *books) beginning(relayKey relay.RelayKey, q relay.QueueID) (relay.Posit
 // verify checks that pos is a place in this log, as far as what is kept can tell: with a
 // wrong chain, beyond the head or of an incarnation that never was it is evidence that the
 // log was rolled back or forked, and the client hears ROLLBACK with the head that it is to know.
+// A life that the store does not know, below the present one's numbers, is one that went with
+// the disk when a backup from before it was restored: what it wrote is lost.
 func (b *books) verify(relayKey relay.RelayKey, q relay.QueueID, pos, head relay.Position) error {
 	h := &b.header
 	rollback := &relay.Refusal{Code: relay.CodeRollback, Position: &head}
 	base, last, chain := h.Base, h.Seq, h.Chain
 	if pos.Incarnation != h.Incarnation {
-		s, lived, err := b.segmentOf(pos.Incarnation)
+		s, err := b.segmentOf(pos.Incarnation)
 		if err != nil {
 			return err
 		}
-		if !lived || pos.Seq >= h.Base {
+		if pos.Seq >= h.Base {
 			return rollback
 		}
 		if s == nil || pos.Seq > s.Last {
@@ -205,24 +207,18 @@ func (b *books) verifyInside(pos relay.Position, rollback error) error {
 	return nil
 }
 
-// segmentOf finds the part of the log that an earlier incarnation wrote. lived tells whether
-// the store had such a life at all; a queue that was never written in it has no segment.
-func (b *books) segmentOf(inc relay.Incarnation) (s *segment, lived bool, err error) {
+// segmentOf finds the part of the log that an earlier incarnation wrote; nil if it wrote none.
+func (b *books) segmentOf(inc relay.Incarnation) (*segment, error) {
 	a, err := b.authority()
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	for i := range a.Segments {
 		if a.Segments[i].Incarnation == inc {
-			return &a.Segments[i], true, nil
+			return &a.Segments[i], nil
 		}
 	}
-	for _, life := range b.rd.Incarnations() {
-		if life.ID == inc {
-			return nil, true, nil
-		}
-	}
-	return nil, false, nil
+	return nil, nil
 }
 
 // Ended reports whether the attachment has ended, and why: superseded, removed (after the

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/relay"
@@ -333,6 +334,44 @@ func TestQ06_LossBeginsAnIncarnation(t *testing.T) {
 	r.must(&relay.Create{ID: r.id(), Queue: queueID("new"), Key: key("a"), Admins: keys("a"), Readers: keys("x"), RequestWriter: new(key("rq"))})
 	r.must(r.append(queueID("new"), "rq", "born later"))
 	r.follow(queueID("new"), "x", nil).want("born later")
+}
+
+// TestQ06_TheSameBackupTwice: a disk dies, a backup is restored, and before there is another the
+// disk dies again. What was answered in between is lost and told as lost, and no number of it is
+// given again.
+func TestQ06_TheSameBackupTwice(t *testing.T) {
+	r := newRig(t)
+	q := r.group("g", "alice", "bob")
+	bob := r.follow(q, "bob", nil).at // before the first entry
+	r.must(r.append(q, "w0", "kept"))
+	backup := r.snapshot()
+	alice := r.follow(q, "alice", nil)
+	for life := range 3 {
+		if err := r.Store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		r.dir = t.TempDir()
+		copyDir(t, backup, r.dir)
+		r.cfg.Restored = true
+		r.open()
+		r.cfg.Restored = false
+		if alice = r.follow(q, "alice", &alice.at); len(alice.gaps) != 1 || alice.gaps[0].Reason != relay.GapLost {
+			t.Fatalf("restored %d times: alice is told %+v", life+1, alice.gaps)
+		}
+		r.follow(q, "bob", &bob).want("kept")
+		p := r.must(r.append(q, "w0", "lost"))
+		if p.Incarnation != r.Incarnation() || p.Seq != alice.at.Seq+1 {
+			t.Errorf("restored %d times: number %d after %d", life+1, p.Seq, alice.at.Seq)
+		}
+		alice.read().want("lost")
+		r.pass(time.Hour)
+	}
+	never := alice.at // beyond the numbers of the present life
+	never.Incarnation[0] ^= 1
+	never.Seq++
+	if _, err := r.attach(q, "alice", &never); !errors.Is(err, relay.ErrRollback) {
+		t.Errorf("a life that never was, beyond the head: %v", err)
+	}
 }
 
 // TestIncarnationsWithoutWrites: a queue that nobody writes in a life of the store still has
