@@ -54,6 +54,61 @@ func TestR38_FlowsTakeTurns(t *testing.T) {
 	}
 }
 
+// TestR38_OwnOperationsHaveAShare: a thousand submitters who always have something waiting do not
+// hold up the store's own operations, which give room back, nor do these hold up the others. Alone
+// they fill batches.
+func TestR38_OwnOperationsHaveAShare(t *testing.T) {
+	q := newQueue()
+	flows := make([]Flow, 1000)
+	for i := range flows {
+		for range 2 {
+			_ = q.put(&flows[i], item{op: put{id: 1, size: 1}})
+		}
+	}
+	for range 3 * maxBatchOps {
+		_ = q.put(&q.own, item{op: put{id: 2, size: 1}})
+	}
+	own, others := 0, 0
+	count := func(batch []item) {
+		for _, it := range batch {
+			if it.op.(put).id == 2 {
+				own++
+			} else {
+				others++
+			}
+		}
+	}
+	count(q.take())
+	if own != maxBatchOps/ownShare || own+others != maxBatchOps {
+		t.Errorf("a batch has %d operations of the store's own and %d others", own, others)
+	}
+	for others < 2*len(flows) {
+		before := own + others
+		if count(q.take()); own+others == before {
+			t.Fatal("an empty batch")
+		}
+	}
+	for own < 3*maxBatchOps {
+		before := own
+		if count(q.take()); own == before {
+			t.Fatalf("%d of the store's own operations were taken", own)
+		}
+	}
+	if q.count != 0 || q.bytes != 0 || !q.own.empty() {
+		t.Errorf("%d operations of %d bytes are left", q.count, q.bytes)
+	}
+
+	// The same by bytes: one large operation of the store's own, then room for others.
+	for range 8 {
+		_ = q.put(&q.own, item{op: put{id: 2, size: maxBatchBytes / ownShare}})
+	}
+	_ = q.put(&flows[0], item{op: put{id: 1, size: maxBatchBytes / 2}})
+	own, others = 0, 0
+	if count(q.take()); others != 1 || own == 0 {
+		t.Errorf("a batch has %d large operations of the store's own and %d others", own, others)
+	}
+}
+
 // TestR38_LargeOperationsTakeTurns: a flow of the largest operations fills batches by bytes,
 // and a lone small one is in the next batch or the one after that.
 func TestR38_LargeOperationsTakeTurns(t *testing.T) {

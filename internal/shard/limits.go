@@ -18,6 +18,7 @@ const (
 const (
 	maxBatchOps   = 256     // bounds how long the first operation of a batch waits for the last
 	maxBatchBytes = 2 << 20 // Badger refuses transactions above 15 % of its memtable
+	ownShare      = 4       // a part of a batch that goes to the store's own operations first: enough for them, and little for all others
 
 	// What the operations of one batch may write: far enough below Badger's limit
 	// (4.8 MiB and about 48,000 entries with this memtable) that it is never met.

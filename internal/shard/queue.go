@@ -20,7 +20,7 @@ type queue struct {
 	bytes       int       // the same
 	busy        bool      // a batch is being stored
 	closed      bool
-	own         Flow // of whoever names no other
+	own         Flow // of whoever names no other: not among those that take turns
 }
 
 func newQueue() *queue {
@@ -42,7 +42,7 @@ func (q *queue) put(f *Flow, it item) error {
 	if q.closed {
 		return ErrClosed
 	}
-	if f.empty() {
+	if f.empty() && f != &q.own {
 		q.append(f)
 	}
 	f.push(it)
@@ -71,8 +71,11 @@ func (q *queue) shift() *Flow {
 	return f
 }
 
-// take returns the next batch: everything that waits, one operation of each flow in turn, up to
-// the limits of a batch and at least one operation. While a batch is being stored it waits for a
+// take returns the next batch: everything that waits, up to the limits of a batch and at least one
+// operation. What was put back comes first, then the store's own up to a share of the batch, then
+// one operation of each flow in turn; if there is room in the end, the rest of the store's own.
+// Its turn must not get rarer the more submitters there are, for its operations make room (acks,
+// expiry), and each stands for many people's. While a batch is being stored it waits for a
 // full one, or for that to end: smaller batches would cost more syncs, and gain nothing. It
 // returns nil once the queue is closed and drained.
 func (q *queue) take() []item {
@@ -86,18 +89,31 @@ func (q *queue) take() []item {
 	for _, it := range batch {
 		bytes += it.op.Size()
 	}
-	for q.first != nil && len(batch) < maxBatchOps {
-		size := q.first.items[q.first.head].op.Size()
-		if len(batch) > 0 && bytes+size > maxBatchBytes {
-			break
+	// add takes the flow's first operation if these bounds leave room for it.
+	add := func(f *Flow, mostOps, mostBytes int) bool {
+		if f.empty() || len(batch) >= min(mostOps, maxBatchOps) {
+			return false
+		}
+		size := f.items[f.head].op.Size()
+		if len(batch) > 0 && bytes+size > min(mostBytes, maxBatchBytes) {
+			return false
 		}
 		if batch == nil {
 			batch = make([]item, 0, min(q.count, maxBatchOps))
 		}
-		bytes += size
-		f := q.shift()
-		if batch = append(batch, f.pop()); !f.empty() {
+		batch, bytes = append(batch, f.pop()), bytes+size
+		return true
+	}
+	ops, most := len(batch)+maxBatchOps/ownShare, bytes+maxBatchBytes/ownShare
+	for add(&q.own, ops, most) {
+	}
+	for q.first != nil && add(q.first, maxBatchOps, maxBatchBytes) {
+		if f := q.shift(); !f.empty() {
 			q.append(f)
+		}
+	}
+	if q.first == nil {
+		for add(&q.own, maxBatchOps, maxBatchBytes) {
 		}
 	}
 	q.count -= len(batch)

@@ -123,7 +123,8 @@ type Incarnation struct {
 // other than ErrFailed left no trace; one that got ErrFailed may or may not be on disk,
 // which only the next start tells. done runs on a goroutine of the store (on the caller's own
 // when the store is closed already), so it must not block nor call Submit itself. Safe for
-// concurrent use; operations of one goroutine keep their order.
+// concurrent use; operations of one goroutine keep their order. Where others use SubmitFrom, these
+// are the store's own: up to a quarter of each batch is theirs first, however many flows there are.
 func (s *Store) Submit(op Op, done func(answer any, err error)) {
 	s.SubmitFrom(&s.queue.own, op, done)
 }

@@ -17,9 +17,12 @@ type acks struct {
 	shard *shard.Store
 	mu    sync.Mutex
 	seqs  map[place]uint64 // guarded by mu
-	timer *time.Timer      // guarded by mu; nil while nothing waits
+	timer *time.Timer      // guarded by mu; nil while nothing waits and nothing is being written
 	done  bool             // guarded by mu
-	busy  sync.WaitGroup   // flushes; Add under mu while not done
+	busy  sync.WaitGroup   // flushes that a timer begins; Add under mu while not done
+	delay time.Duration
+
+	one sync.Mutex // held by a flush
 }
 
 // place is one reader of one queue.
@@ -28,7 +31,9 @@ type place struct {
 	reader relay.PublicKey
 }
 
-func newAcks(s *shard.Store) *acks { return &acks{shard: s, seqs: make(map[place]uint64)} }
+func newAcks(s *shard.Store) *acks {
+	return &acks{shard: s, seqs: make(map[place]uint64), delay: ackDelay}
+}
 
 func (a *acks) add(q relay.QueueID, reader relay.PublicKey, seq uint64) {
 	a.mu.Lock()
@@ -39,21 +44,33 @@ func (a *acks) add(q relay.QueueID, reader relay.PublicKey, seq uint64) {
 	p := place{q, reader}
 	a.seqs[p] = max(a.seqs[p], seq)
 	if a.timer == nil {
-		a.busy.Add(1)
-		a.timer = time.AfterFunc(ackDelay, func() {
-			defer a.busy.Done()
-			a.flush()
-		})
+		a.wait()
 	}
+}
+
+// wait has what gathers written in a while. The next timer begins when that is done: a disk that
+// is slow makes the acks coalesce, and not flushes pile up. The caller holds mu.
+func (a *acks) wait() {
+	a.busy.Add(1)
+	a.timer = time.AfterFunc(a.delay, func() {
+		defer a.busy.Done()
+		a.flush()
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.timer = nil; len(a.seqs) > 0 && !a.done {
+			a.wait()
+		}
+	})
 }
 
 // flush submits what waits and returns when it is stored. Acks of one queue stand together,
 // so that it is erased once.
 func (a *acks) flush() {
+	a.one.Lock()
+	defer a.one.Unlock()
 	a.mu.Lock()
 	waiting := a.seqs
 	a.seqs = make(map[place]uint64)
-	a.settle()
 	a.mu.Unlock()
 	op := make(ackOp, 0, len(waiting))
 	for p, seq := range waiting {
@@ -105,19 +122,13 @@ func store(s *shard.Store, op ackOp) (more ackOp) {
 	return more
 }
 
-// settle takes back a timer that has not fired. The caller holds mu.
-func (a *acks) settle() {
-	if a.timer != nil && a.timer.Stop() {
-		a.busy.Done()
-	}
-	a.timer = nil
-}
-
 // stop writes what waits and takes no more.
 func (a *acks) stop() {
 	a.mu.Lock()
 	a.done = true
-	a.settle()
+	if a.timer != nil && a.timer.Stop() { // it has not fired
+		a.busy.Done()
+	}
 	a.mu.Unlock()
 	a.busy.Wait()
 	a.flush()
