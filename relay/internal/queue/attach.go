@@ -2,6 +2,7 @@ package queue
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/relay"
@@ -36,6 +37,8 @@ type Attachment struct {
 	began  uint64             // what it had stored when it attached; static
 	head   uint64             // what it was told of then; static
 	behind bool               // there may have been more to read then; static
+
+	callable atomic.Bool // the reader has a wake handle, or had one
 
 	hearing hearing // guarded by mu
 	signals bucket  // used by Signal only
@@ -100,10 +103,16 @@ func (s *Store) Attach(q relay.QueueID, key relay.PublicKey, pos *relay.Position
 	}
 	s.machine.readers.add(a)
 	if callable && s.wakes != nil {
+		a.callable.Store(true)
 		s.wakes.came(a)
 	}
-	// What was stored between the snapshot and here woke nobody.
-	if a.behind = a.behind || s.shard.Visible() != batch; a.behind {
+	// What was stored between the snapshot and here woke nobody, and a handle that it set is not
+	// known here.
+	if s.shard.Visible() != batch {
+		a.behind = true
+		a.callable.Store(true)
+	}
+	if a.behind {
 		a.wake()
 	}
 	if !noted {
@@ -239,8 +248,9 @@ func (a *Attachment) Ack(seq uint64) {
 
 // Close gives up the attachment. It is no error to close one that has ended.
 func (a *Attachment) Close() {
-	if a.store.machine.readers.remove(a) && a.store.wakes != nil {
-		a.store.wakes.left(sleeper{a.name, a.member, a.knows()})
+	// Who has no handle is never called, so coming and going leaves no note (ATTACKS R11).
+	if a.store.machine.readers.remove(a) && a.store.wakes != nil && a.callable.Load() {
+		a.store.wakes.left(sleeper{bed{a.name, a.member}, a.knows()})
 	}
 }
 

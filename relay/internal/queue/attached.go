@@ -61,6 +61,15 @@ func (r *readers) has(name string, member memberID) bool {
 	return r.byQueue[name][member] != nil
 }
 
+// callable notes that a reader has set a handle, if it is attached.
+func (r *readers) callable(b bed) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if a := r.byQueue[b.queue][b.member]; a != nil {
+		a.callable.Store(true)
+	}
+}
+
 // attached returns an ack of nothing for everybody who is attached.
 func (r *readers) attached() ackOp {
 	r.mu.Lock()

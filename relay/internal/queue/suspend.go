@@ -81,8 +81,10 @@ func (m *machine) suspend(tx *shard.Tx, env shard.Env, t meta, op suspendOp) sus
 }
 
 // resume puts a queue back to what it was. Its readers count as seen, and its tickets as made,
-// today: they could not come.
+// today: they could not come. And they are called for what they have not fetched, as nobody was
+// meanwhile.
 func (w *work) resume() {
+	w.m.touches(w.name, true)
 	w.header.State = stateOpen
 	if w.header.ClosedDay > 0 {
 		w.header.State = stateClosed

@@ -29,24 +29,33 @@ type wakes struct {
 	stopped bool                // nothing is told any more
 	busy    bool                // the goroutine is at work
 	queues  map[string]struct{} // names of queues with a new entry
-	gone    []sleeper           // whose attachments have ended
+	gone    map[bed]uint64      // whose attachments have ended, and what they know
 	scan    []byte              // all queues are to be looked at, from this header key on; nil: no
+	again   bool                // and then all of them again
+	later   []byte              // from here on a look has failed; nil: none
 	told    map[string]*told    // queues in which every sleeper was woken
 	old     map[string]*told    // the same of an hour before
 	size    int                 // of told: queues and readers
+	hour    uint64              // counts generations
 	counts  WakeCounts
+}
+
+// bed is where a reader sleeps.
+type bed struct {
+	queue  string // name
+	member memberID
 }
 
 // sleeper is a reader that is called for nothing up to a number.
 type sleeper struct {
-	queue  string // name
-	member memberID
-	knows  uint64
+	bed
+	knows uint64
 }
 
 // told is a queue in which every reader that was not attached, and had a handle, was woken.
 type told struct {
 	awake map[memberID]uint64 // who was not behind, or has come and gone since, and what it knows; used by the goroutine
+	hour  uint64              // the generation in which it was noted; static
 }
 
 func startWakes(s *shard.Store, r *readers, to Waker, log *slog.Logger) *wakes {
@@ -107,7 +116,10 @@ func (w *wakes) stored(touched map[string]bool, armed []sleeper) {
 			w.queues[name] = struct{}{}
 		}
 	}
-	w.gone = append(w.gone, armed...)
+	for _, s := range armed {
+		w.readers.callable(s.bed) // to be noted when it leaves
+		w.leaves(s)
+	}
 	w.bound()
 }
 
@@ -116,8 +128,16 @@ func (w *wakes) stored(touched map[string]bool, armed []sleeper) {
 func (w *wakes) left(s sleeper) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.gone = append(w.gone, s)
+	w.leaves(s)
 	w.bound()
+}
+
+// leaves notes a reader, once however often it comes and goes. The caller holds mu.
+func (w *wakes) leaves(s sleeper) {
+	if w.gone == nil {
+		w.gone = make(map[bed]uint64)
+	}
+	w.gone[s.bed] = max(w.gone[s.bed], s.knows)
 }
 
 // came says that a's reader is there. It stands in the registry already, so no Wake of it comes
@@ -130,28 +150,57 @@ func (w *wakes) came(a *Attachment) {
 	}
 }
 
-// bound gives up notes when there are too many, and looks at everything instead. The caller
-// holds mu.
+// bound gives up notes when there are too many, and looks at everything instead: at all readers of
+// the queues that were noted, and in the others, as ever, at those who have not been told of. So a
+// crowd that comes and goes has nobody woken again but its own. The caller holds mu.
 func (w *wakes) bound() {
 	if w.stopped {
 		w.queues, w.gone = nil, nil
 		return
 	}
 	if len(w.queues)+len(w.gone) > w.most {
+		for name := range w.queues {
+			w.drop(name)
+		}
+		for b := range w.gone {
+			w.drop(b.queue)
+		}
 		w.queues, w.gone = nil, nil
-		w.told, w.old, w.size = make(map[string]*told), nil, 0
-		w.scan = []byte{kindHeader}
-		w.counts.Scans++
+		if w.again = w.scan != nil; !w.again { // a scan that began anew each time would never end
+			w.begin([]byte{kindHeader})
+		}
 	}
 	w.note()
 }
 
+// begin begins a scan. The caller holds mu.
+func (w *wakes) begin(from []byte) {
+	w.scan = from
+	w.counts.Scans++
+}
+
+// drop forgets who was woken in a queue: the next look at it is at all its readers. The caller
+// holds mu.
+func (w *wakes) drop(name string) {
+	if t := w.told[name]; t != nil {
+		w.size -= 1 + len(t.awake)
+		t.awake = nil
+	}
+	delete(w.told, name)
+	delete(w.old, name)
+}
+
 // forget forgets who was woken more than an hour ago: a call may come to nothing, and whoever
-// waits for one for ever would lose what comes later, too.
+// waits for one for ever would lose what comes later, too. It takes a look that failed up again.
 func (w *wakes) forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.rotate()
+	if w.later != nil && w.scan == nil {
+		w.begin(w.later)
+		w.later = nil
+		w.note()
+	}
 }
 
 // run looks at what was noted, and at everything else in between.
@@ -172,8 +221,8 @@ func (w *wakes) run() {
 			if idle {
 				break
 			}
-			for _, s := range gone {
-				w.lookAt(s)
+			for b, knows := range gone {
+				w.lookAt(sleeper{b, knows})
 			}
 			for name := range queues {
 				w.look(name)
@@ -205,9 +254,17 @@ func (w *wakes) step(from []byte) {
 		w.log.Error("looking for readers to wake", "error", err)
 	}
 	w.mu.Lock()
-	if string(w.scan) == string(from) { // else another scan has begun
-		w.scan = next
+	switch {
+	case err != nil && len(names) > 0: // go on behind what was read
+		next = append(append([]byte{kindHeader}, names[len(names)-1]...), 0)
+	case err != nil:
+		w.later = from
+	case next == nil && w.again:
+		w.again = false
+		w.counts.Scans++
+		next = []byte{kindHeader}
 	}
+	w.scan = next
 	w.mu.Unlock()
 	for _, name := range names {
 		w.look(name)

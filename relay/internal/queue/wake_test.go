@@ -336,7 +336,7 @@ func TestAccountOfSleepersIsBounded(t *testing.T) {
 	w := &wakes{told: make(map[string]*told)}
 	for i := range 3 * maxTold {
 		w.keep(fmt.Sprint(i), map[memberID]uint64{{}: 1})
-		w.remember(w.find(fmt.Sprint(i)), sleeper{member: memberID{1}})
+		w.remember(w.find(fmt.Sprint(i)), sleeper{bed: bed{member: memberID{1}}})
 	}
 	if n := len(w.told) + len(w.old); n > 2*maxTold/3+1 {
 		t.Errorf("%d queues are remembered", n)

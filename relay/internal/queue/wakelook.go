@@ -15,10 +15,15 @@ func (w *wakes) look(name string) {
 		w.all(name)
 		return
 	}
+	w.mu.Lock()
 	awake := t.awake
 	t.awake = nil
+	if t.hour == w.hour {
+		w.size -= len(awake)
+	}
+	w.mu.Unlock()
 	for member, knows := range awake {
-		w.lookAt(sleeper{name, member, knows})
+		w.lookAt(sleeper{bed{name, member}, knows})
 	}
 }
 
@@ -37,7 +42,7 @@ func (w *wakes) keep(name string, awake map[memberID]uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.grow(1 + len(awake))
-	w.told[name] = &told{awake: awake}
+	w.told[name] = &told{awake: awake, hour: w.hour}
 }
 
 // grow makes room for so much more to remember. The caller holds mu.
@@ -49,13 +54,18 @@ func (w *wakes) grow(n int) {
 }
 
 // rotate forgets the older generation. The caller holds mu.
-func (w *wakes) rotate() { w.old, w.told, w.size = w.told, make(map[string]*told), 0 }
+func (w *wakes) rotate() {
+	w.old, w.told, w.size = w.told, make(map[string]*told), 0
+	w.hour++
+}
 
 // remember notes a sleeper who is not behind, for the next entry.
 func (w *wakes) remember(t *told, s sleeper) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.grow(1)
+	if _, known := t.awake[s.member]; !known {
+		w.grow(1)
+	}
 	if t.awake == nil {
 		t.awake = make(map[memberID]uint64)
 	}
@@ -71,7 +81,14 @@ func (w *wakes) lookAt(s sleeper) {
 		end = b.header.Seq
 		return err
 	})
-	if err != nil || !found || p.State != readerActive || len(p.Handle) == 0 || w.readers.has(s.queue, s.member) {
+	if err != nil {
+		// Suspended, or not readable: whom else a look would have found is not known later.
+		w.mu.Lock()
+		w.drop(s.queue)
+		w.mu.Unlock()
+		return
+	}
+	if !found || p.State != readerActive || len(p.Handle) == 0 || w.readers.has(s.queue, s.member) {
 		return // whoever is attached is noted again when it leaves
 	}
 	t := w.find(s.queue)
@@ -110,21 +127,27 @@ func (w *wakes) all(name string) {
 	for _, f := range behind {
 		w.wake(name, f.member, f.handle)
 	}
-	if err == nil && !many { // else the next entry looks at all of them again
+	if err == nil && !many { // else the next entry, or the end of a suspension, has all of them looked at again
 		w.keep(name, awake)
 	}
 }
 
-// view reads a queue, if there is one.
+// errAsleep: a queue is suspended, so nobody is called for it.
+var errAsleep = errors.New("queue: suspended")
+
+// view reads a queue, if there is one. Of a suspended one it is an error that nothing is known.
 func (w *wakes) view(name string, fn func(*books) error) error {
 	err := w.shard.View(func(snap *shard.Snapshot) error {
 		b, ok, err := openBooks(snap, w.shard, []byte(name))
-		if err != nil || !ok || b.header.State == stateGone || b.header.State == stateSuspended {
+		if err != nil || !ok || b.header.State == stateGone {
 			return err
+		}
+		if b.header.State == stateSuspended {
+			return errAsleep
 		}
 		return fn(b)
 	})
-	if err != nil && !errors.Is(err, shard.ErrClosed) {
+	if err != nil && !errors.Is(err, shard.ErrClosed) && !errors.Is(err, errAsleep) {
 		w.log.Error("looking for readers to wake", "error", err)
 	}
 	return err
@@ -160,6 +183,6 @@ func wakeName(n namer, queue string, member memberID) WakeName {
 // its device is there now.
 func (w *work) arm(key relay.PublicKey) {
 	if w.m.wakes != nil {
-		w.m.armed = append(w.m.armed, sleeper{string(w.name), memberOf(w.member(kindReader, key)), w.header.Seq})
+		w.m.armed = append(w.m.armed, sleeper{bed{string(w.name), memberOf(w.member(kindReader, key))}, w.header.Seq})
 	}
 }
