@@ -97,11 +97,13 @@ func (w *work) collect(seq, end uint64, most int, pick func(*stored) (take, stop
 func isCommit(e *stored) bool { return e.Kind == relay.KindCommit }
 
 // slowest returns the lowest acked number of the readers and tickets that were seen within
-// so many days; ok is false if there is none.
+// so many days; ok is false if there is none. While a queue is suspended nobody can be seen, and
+// all of them count: what one of them has not fetched is told as acked otherwise, which its client
+// takes as a sign that its store is an old copy.
 func (w *work) slowest(days uint32) (acked uint64, ok bool) {
 	acked = ^uint64(0)
 	_ = w.everyReader(func(_ []byte, p reader) {
-		if p.State != readerRemoved && p.Day+days >= w.day {
+		if p.State != readerRemoved && (p.Day+days >= w.day || w.header.State == stateSuspended) {
 			acked, ok = min(acked, p.Acked), true
 		}
 	})

@@ -118,6 +118,30 @@ func TestSuspensionCostsNoPlace(t *testing.T) {
 	}
 }
 
+// TestSuspensionErasesNothingUnread: who was away for a while before a suspension, and could not
+// come for months of it, finds all that it has not acked: that the others have is no reason then.
+func TestSuspensionErasesNothingUnread(t *testing.T) {
+	r := newRig(t)
+	q := r.group("g", "alice", "bob")
+	r.must(r.configure(q, "admin", relay.SetRetention{Days: 90}))
+	r.follow(q, "bob", nil).a.Close()
+	r.flushAcks()
+	r.days(20)
+	r.must(r.append(q, "w0", "for bob"))
+	alice := r.follow(q, "alice", nil)
+	alice.a.Ack(1)
+	r.flushAcks()
+	r.suspend(q, true)
+	alice.a.Close()
+	r.days(75)
+	r.must(&relay.Leave{ID: r.id(), Queue: q, Reader: key("alice")})
+	r.days(1)
+	r.suspend(q, false)
+	if f := r.follow(q, "bob", nil); len(f.texts) != 1 || len(f.gaps) != 0 {
+		t.Errorf("bob reads %q with gaps %+v", f.texts, f.gaps)
+	}
+}
+
 // TestSuspensionKeepsNoDeletedQueue: what its admin deleted is erased in time, suspended or not,
 // and one that is resumed before is as closed as it was.
 func TestSuspensionKeepsNoDeletedQueue(t *testing.T) {
