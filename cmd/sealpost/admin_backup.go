@@ -41,7 +41,9 @@ func (o *operator) backup(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Trailer", endedEarly)
 	w.Header().Set("Content-Type", "application/octet-stream")
-	if err := o.writeBackup(r.Context(), newPatient(w)); err != nil {
+	ctx, cancel := context.WithTimeout(r.Context(), adminBackupWithin)
+	defer cancel()
+	if err := o.writeBackup(ctx, newPatient(w)); err != nil {
 		o.server.log.Warn("a backup ended early", "error", err)
 		w.Header().Set(endedEarly, err.Error())
 	}
@@ -60,16 +62,17 @@ func (o *operator) writeBackup(ctx context.Context, out io.Writer) error {
 	if err := w.File(timeFile, int64(len(now)), bytes.NewReader(now)); err != nil {
 		return err
 	}
-	if err := w.Store(relayFolder); err != nil {
+	records := &pacedRecords{out: w, now: time.Now}
+	if err := records.begin(relayFolder); err != nil {
 		return err
 	}
-	err = o.server.relay.Backup(ctx, w.Record, func(name string, size int64, body io.Reader) error {
+	err = o.server.relay.Backup(ctx, records.record, func(name string, size int64, body io.Reader) error {
 		return w.File(path.Join(blobsFolder, name), size, body)
 	})
 	if err != nil {
 		return fmt.Errorf("relay: %w", err)
 	}
-	err = o.server.keys.Backup(ctx, func(name string) error { return w.Store(path.Join(keysFolder, name)) }, w.Record)
+	err = o.server.keys.Backup(ctx, func(name string) error { return records.begin(path.Join(keysFolder, name)) }, records.record)
 	if err != nil {
 		return fmt.Errorf("key server: %w", err)
 	}
@@ -78,6 +81,28 @@ func (o *operator) writeBackup(ctx context.Context, out io.Writer) error {
 	}
 	_, err = w.Close()
 	return err
+}
+
+// errSlowBackup: whoever receives a backup is too slow for it.
+var errSlowBackup = fmt.Errorf("the records of a store were not taken within %v, and a server cannot wait longer: what is written over meanwhile fills its disk; write the backup to a faster disk first", adminRecordWithin)
+
+// pacedRecords writes the records of one store after the other, each within a time.
+type pacedRecords struct {
+	out  *backup.Writer
+	now  func() time.Time
+	ends time.Time
+}
+
+func (p *pacedRecords) begin(store string) error {
+	p.ends = p.now().Add(adminRecordWithin)
+	return p.out.Store(store)
+}
+
+func (p *pacedRecords) record(key, sealed []byte) error {
+	if p.now().After(p.ends) {
+		return errSlowBackup
+	}
+	return p.out.Record(key, sealed)
 }
 
 // addFiles adds what makes a restored server the same one to its clients. The storage key is not

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/internal/adminsocket"
+	"github.com/sealpost/sealpost/internal/backup"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/relayclient"
 )
@@ -329,5 +332,29 @@ func TestOperatorLogTellsOfBackups(t *testing.T) {
 	}
 	if status, out, errs := admin(t, home, "log", "--data", again); status != 1 || !strings.Contains(errs, "the chain breaks in 2 of 2") {
 		t.Errorf("an edited log: status %d: %s%s", status, out, errs)
+	}
+}
+
+// TestBackupToASlowReaderEnds: records that nobody takes in time end a backup with a reason; each
+// store has the whole time.
+func TestBackupToASlowReaderEnds(t *testing.T) {
+	w, err := backup.NewWriter(io.Discard, [32]byte{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(0, 0)
+	p := &pacedRecords{out: w, now: func() time.Time { return now }}
+	for _, store := range []string{"one", "two"} {
+		if err := p.begin(store); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(adminRecordWithin)
+		if err := p.record([]byte("a"), []byte("sealed")); err != nil {
+			t.Errorf("%s: just in time: %v", store, err)
+		}
+	}
+	now = now.Add(time.Second)
+	if err := p.record([]byte("b"), []byte("sealed")); !errors.Is(err, errSlowBackup) {
+		t.Errorf("too late: %v", err)
 	}
 }

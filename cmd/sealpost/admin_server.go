@@ -22,6 +22,8 @@ const (
 	adminHeaderWithin = 10 * time.Second
 	adminReadWithin   = 30 * time.Second // a whole request
 	adminWriteWithin  = time.Minute      // a part of an answer: a backup goes to a slow disk
+	adminRecordWithin = time.Hour        // all records of a store: until then nothing that is written over leaves the disk
+	adminBackupWithin = 24 * time.Hour   // a whole backup: until then no expired blob does
 	maxAdminHeader    = 8 << 10
 	maxAdminBody      = 4 << 10
 )

@@ -169,6 +169,17 @@ func (s *Store) Visible() uint64 {
 	return s.horizon.visible
 }
 
+// Oldest returns the batch of the oldest snapshot that is open, or else the visible one. What was
+// written over or deleted since stays on the disk.
+func (s *Store) Oldest() uint64 {
+	s.horizon.mu.Lock()
+	defer s.horizon.mu.Unlock()
+	if len(s.horizon.open) > 0 {
+		return s.horizon.open[0].batch
+	}
+	return s.horizon.visible
+}
+
 func (s *Store) view(fn func(*Snapshot) error) error {
 	batch := s.horizon.enter()
 	defer s.horizon.leave(batch)

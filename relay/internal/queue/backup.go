@@ -9,12 +9,18 @@ import (
 )
 
 // Backup calls record for every record as it is on disk, and then file for every complete blob,
-// all as of one batch. Writing goes on meanwhile; the store keeps what the snapshot needs until
-// Backup returns. The caller holds the blobs' files ([blob.Store.Hold]) from before, so that those
-// of the snapshot are there. Errors: those of record and file, ctx's, shard.ErrCorrupt, and
-// shard.ErrClosed.
+// all as of one batch. Writing goes on meanwhile. The store keeps what was written over or erased
+// on its disk until the last record is taken, and no longer: blobs may take hours. Their names, 28
+// bytes each, wait in memory. The caller holds the blobs' files ([blob.Store.Hold]) from before, so
+// that those of the snapshot are there. Errors: those of record and file, ctx's, shard.ErrCorrupt,
+// and shard.ErrClosed.
 func (s *Store) Backup(ctx context.Context, record func(key, sealed []byte) error, file func(name blob.Name, size int64) error) error {
-	return s.shard.View(func(snap *shard.Snapshot) error {
+	type found struct {
+		name blob.Name
+		size int64
+	}
+	var files []found
+	err := s.shard.View(func(snap *shard.Snapshot) error {
 		err := snap.Export(func(key, sealed []byte) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -32,7 +38,7 @@ func (s *Store) Backup(ctx context.Context, record func(key, sealed []byte) erro
 			case len(key) != len(blobKey(blob.Name{})) || wire.Unmarshal(value, &rec) != nil:
 				err = shard.ErrCorrupt
 			case rec.State == blobComplete:
-				err = file(blob.Name(key[1:]), int64(rec.Size))
+				files = append(files, found{blob.Name(key[1:]), int64(rec.Size)})
 			}
 			return err == nil
 		})
@@ -41,4 +47,13 @@ func (s *Store) Backup(ctx context.Context, record func(key, sealed []byte) erro
 		}
 		return err
 	})
+	for _, f := range files {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
+			err = file(f.name, f.size)
+		}
+	}
+	return err
 }
