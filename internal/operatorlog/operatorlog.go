@@ -26,6 +26,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -50,15 +52,22 @@ type Entry struct {
 
 // A Log is an open log. Add is safe for concurrent use; one process at a time has it open.
 type Log struct {
-	mu   sync.Mutex
-	f    *os.File
-	last []byte // the last whole line, guarded by mu
-	err  error  // of a write that failed, guarded by mu
+	mu       sync.Mutex
+	f        *os.File
+	last     []byte // the last whole line, guarded by mu
+	end      int64  // of the lines that are on disk, guarded by mu
+	reserved int64  // up to where room was asked for, guarded by mu
+	torn     bool   // there may be something behind end, guarded by mu
 }
+
+// reserve is how much room a log keeps on its disk, in bytes, for some three hundred lines: a disk
+// that others have filled keeps no operator from stopping a queue.
+const reserve = 64 << 10
 
 // Open opens the log at path, or makes it, mode 0600. An unfinished last line is of a process
 // that died before it did what the line says; it is taken out. What the lines say is not
-// checked: a server that somebody tampered with must still stop a queue when told to.
+// checked: a server that somebody tampered with must still stop a queue when told to. The file's
+// name is on disk when Open returns.
 func Open(path string) (*Log, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -78,19 +87,21 @@ func Open(path string) (*Log, error) {
 		}
 		l.last, end = line, end+int64(len(line))
 	}
-	err = f.Truncate(end)
+	l.end, l.torn = end, true
+	err = l.mend()
 	if err == nil {
-		_, err = f.Seek(end, io.SeekStart)
+		err = syncFolder(filepath.Dir(path))
 	}
 	if err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("operator log: %w", err)
 	}
+	l.keepRoom()
 	return l, nil
 }
 
-// Add writes an entry and returns when it is on disk. After an error nothing more is written:
-// what is in the file is not known then.
+// Add writes an entry and returns when it is on disk. After an error it is not in the log, unless
+// the process dies before the next Add, or the disk takes nothing back either; that one tries again.
 func (l *Log) Add(e Entry) error {
 	body, err := e.line()
 	if err != nil {
@@ -98,20 +109,56 @@ func (l *Log) Add(e Entry) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.err != nil {
-		return l.err
+	if err := l.mend(); err != nil {
+		return fmt.Errorf("operator log: %w", err)
 	}
 	line := append(body, hash(l.last, body)+"\n"...)
-	_, err = l.f.Write(line)
+	_, err = l.f.WriteAt(line, l.end)
 	if err == nil {
 		err = l.f.Sync()
 	}
 	if err != nil {
-		l.err = fmt.Errorf("operator log: %w", err)
-		return l.err
+		l.torn = true
+		return fmt.Errorf("operator log: %w", errors.Join(err, l.mend()))
 	}
-	l.last = line
+	l.last, l.end = line, l.end+int64(len(line))
+	l.keepRoom()
 	return nil
+}
+
+// mend takes out what a write that failed, or a process that died, left behind the last line. What
+// is written there next is new to the disk, whatever became of a sync that failed. The caller
+// holds mu.
+func (l *Log) mend() error {
+	if !l.torn {
+		return nil
+	}
+	err := l.f.Truncate(l.end)
+	if err == nil {
+		err = l.f.Sync()
+	}
+	l.torn, l.reserved = err != nil, 0
+	return err
+}
+
+// keepRoom asks for room before the last is half used. Without it a full disk refuses lines, as it
+// does on systems that reserve none. The caller holds mu.
+func (l *Log) keepRoom() {
+	if l.reserved-l.end < reserve/2 && allocate(l.f, l.end, reserve) == nil {
+		l.reserved = l.end + reserve
+	}
+}
+
+// syncFolder makes the names in a folder durable. Windows syncs no folders.
+func syncFolder(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // Close closes the file.

@@ -107,6 +107,43 @@ func TestUnfinishedLine(t *testing.T) {
 	}
 }
 
+// TestR27_LineThatWasNotWritten: a disk that refuses a line keeps no later one out, and what it took
+// of the first is not in the log.
+func TestR27_LineThatWasNotWritten(t *testing.T) {
+	path, _ := fill(t, 2)
+	l, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	e := Entry{Time: day, Action: "suspend", Subject: "-", User: "-"}
+	readOnly, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := l.f
+	l.f = readOnly
+	for range 2 {
+		if err := l.Add(e); err == nil {
+			t.Fatal("a line is in a file that nobody can write")
+		}
+	}
+	_ = readOnly.Close()
+	l.f = whole
+	if _, err := l.f.WriteAt([]byte("2026-11-22T12:20:50Z suspend - - half of a l"), l.end); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := l.Add(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, _ := os.ReadFile(path)
+	if n, head := bad(t, string(b)); n != 0 || head.Lines != 4 {
+		t.Errorf("%d lines, %d wrong:\n%s", head.Lines, n, b)
+	}
+}
+
 func TestFieldsThatWouldBreakALine(t *testing.T) {
 	l, err := Open(filepath.Join(t.TempDir(), Name))
 	if err != nil {

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package operatorlog
+
+import (
+	"errors"
+	"os"
+)
+
+// allocate reserves nothing.
+func allocate(*os.File, int64, int64) error { return errors.ErrUnsupported }
