@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -42,7 +44,9 @@ type restoreCommand struct {
 	Dir  string `arg:"" type:"path" help:"Data folder that is made: empty, or not there yet."`
 
 	Config     string `type:"existingfile" placeholder:"FILE" help:"The server's settings, if they say where the storage key is."`
-	StorageKey string `type:"existingfile" placeholder:"FILE" help:"Your copy of the storage key; it is copied into the new folder."`
+	StorageKey string `type:"existingfile" placeholder:"FILE" help:"Your copy of the storage key; it is copied into the new folder, unless the settings name another place for it."`
+
+	keyInside bool // the server will look for the storage key in the new folder
 }
 
 // Run verifies the whole backup before it makes anything, and makes the folder.
@@ -79,24 +83,49 @@ func (c *restoreCommand) Run(ctx context.Context, s streams) error {
 	}
 	fmt.Fprintf(s.out, "restored  %d records and %d files of %s into %s\n\n", first.Records, first.Files, seen.taken, c.Dir)
 	fmt.Fprintf(s.out, "Clients of the relay are told that a new life began, and give it again what it accepted after that;\n"+
-		"one-time key packages in the backup are dropped. Start it with: %s serve --data %s\n", self(), quote(c.Dir))
+		"one-time key packages in the backup are dropped. Start it with: %s serve --data %s\n\n", self(), quote(c.Dir))
+	fmt.Fprintf(s.out, "Queues that were suspended after %s are open again, and those resumed after it are suspended:\n"+
+		"the operator's log in the backup ends there. Suspend again what has to be, before anybody connects if you can.\n", seen.taken)
+	if !c.copies() {
+		fmt.Fprintf(s.out, "The storage key was not copied: the settings name another place for it, where the server looks.\n")
+	}
 	return nil
 }
 
-// storage reads the storage key from where it is named, or from where the server will look.
+// storage reads the storage key from where it is named, or from where the server will look. A
+// copy that is another than the server's own is refused, since the server could not start.
 func (c *restoreCommand) storage() (shard.Key, error) {
-	if c.StorageKey != "" {
-		return keyfile.Read(c.StorageKey)
-	}
 	cfg, err := (&serveCommand{Config: c.Config, Data: c.Dir}).settings()
 	if err != nil {
 		return shard.Key{}, err
 	}
-	if keyPath, credential := storageKeyPath(cfg); !credential && keyPath == filepath.Join(c.Dir, storageKeyFile) {
+	keyPath, credential := storageKeyPath(cfg)
+	c.keyInside = !credential && keyPath == filepath.Join(c.Dir, storageKeyFile)
+	switch {
+	case c.StorageKey == "" && c.keyInside:
 		return shard.Key{}, fmt.Errorf("%w: the backup can be read only with the key that the server had: name your copy with --storage-key", errStorageKey)
+	case c.StorageKey == "":
+		return readStorageKey(cfg)
 	}
-	return readStorageKey(cfg)
+	key, err := keyfile.Read(c.StorageKey)
+	if err != nil || c.keyInside {
+		return key, err
+	}
+	there, err := readStorageKey(cfg)
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // it is put there before the server starts
+		return key, nil
+	case err != nil:
+		return shard.Key{}, err
+	case subtle.ConstantTimeCompare(key[:], there[:]) != 1:
+		return shard.Key{}, fmt.Errorf("%w: %s holds another key than %s, where the settings say that the server looks", errStorageKey, c.StorageKey, keyPath)
+	}
+	return key, nil
 }
+
+// copies tells whether the storage key goes into the new folder. Where the settings have it
+// elsewhere it does not: whoever takes the folder would have it.
+func (c *restoreCommand) copies() bool { return c.StorageKey != "" && c.keyInside }
 
 func readBackup(ctx context.Context, f *os.File, storage shard.Key, into backup.Contents) (backup.Summary, error) {
 	key, err := backupKey(storage)
@@ -231,7 +260,7 @@ func (r *restorer) File(name string, _ int64, body io.Reader) error {
 
 // finish writes what is not in the backup, and takes the mark away once all is on disk.
 func (c *restoreCommand) finish(storage shard.Key) error {
-	if c.StorageKey != "" {
+	if c.copies() {
 		r := &restorer{dir: c.Dir}
 		if err := r.File(storageKeyFile, int64(len(storage)), strings.NewReader(string(storage[:]))); err != nil {
 			return err

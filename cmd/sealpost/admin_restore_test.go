@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"math/rand/v2"
@@ -72,6 +73,26 @@ func TestRestoreWithAKeyElsewhere(t *testing.T) {
 	}
 	if _, err := os.Lstat(filepath.Join(dir, storageKeyFile)); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("the key lies in the data folder, too")
+	}
+	// Nor when a copy is named beside it; and another key is refused before anything is made.
+	named, copied, wrong := filepath.Join(home, "named"), filepath.Join(home, "copy"), filepath.Join(home, "wrong")
+	for file, key := range map[string][]byte{copied: goldenKey, wrong: bytes.Repeat([]byte{8}, 32)} {
+		if err := os.WriteFile(file, key, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status, _, errs := admin(t, home, "restore", goldenBackup, named, "--config", config, "--storage-key", wrong); status != 1 || !strings.Contains(errs, "another key") {
+		t.Errorf("another key: status %d, %s", status, errs)
+	}
+	if _, err := os.Lstat(named); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("something was made for another key")
+	}
+	status, out, errs := admin(t, home, "restore", goldenBackup, named, "--config", config, "--storage-key", copied)
+	if status != 0 || !strings.Contains(out, "key was not copied") || !strings.Contains(out, "Suspend again") {
+		t.Errorf("status %d, %s%s", status, out, errs)
+	}
+	if _, err := os.Lstat(filepath.Join(named, storageKeyFile)); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("the named copy lies in the data folder")
 	}
 	greeted(t, start(t, home, "serve", "--config", config))
 	if status, out, errs := admin(t, home, "check", "--config", config); status != 0 || !strings.Contains(out, "server runs") {
