@@ -46,6 +46,8 @@ const (
 	ackDelay    = time.Second
 	ackBatch    = 128 // acks in one operation: each may rewrite two records
 
+	sweepReaders = 256 // of one queue that a sweep operation removes or forgets
+
 	maxWaking  = 1 << 14 // queues with new entries, or readers that have left, that wait for a look; beyond it all are looked at
 	maxTold    = 1 << 16 // queues whose readers were woken, and readers to be woken next, in each of two generations; about 100 bytes each
 	maxAwake   = 64      // readers of one queue that are noted beside those that were woken

@@ -73,8 +73,10 @@ func (w *sweeper) queues(ctx context.Context) error {
 	var unreadable error
 	for {
 		next, err := w.shard.Do(ctx, op)
-		if errors.Is(err, shard.ErrCorrupt) && op.from != nil && !op.skip {
-			unreadable = err
+		if (errors.Is(err, shard.ErrCorrupt) || errors.Is(err, shard.ErrTooLarge)) && op.from != nil && !op.skip {
+			if op.alone || errors.Is(err, shard.ErrCorrupt) {
+				unreadable = err
+			}
 			op.alone, op.skip = true, op.alone
 			continue
 		}
@@ -94,8 +96,9 @@ type sweepOp struct {
 	first bool   // moves the day, and forgets old answers until all are gone
 	from  []byte // nil with first: nothing swept yet; nil in an answer: done
 
-	// A queue that cannot be read fails the step that it is in. The step is taken again with
-	// its first queue alone, and if that is the one, without it.
+	// A queue that cannot be read fails the step that it is in, and so do queues that have more to
+	// write together than a batch has room for. The step is taken again with its first queue
+	// alone, and if that is the one, without it.
 	alone, skip bool
 }
 
@@ -186,8 +189,9 @@ func (w *work) sweep() (more bool) {
 		return w.eraseRecords()
 	}
 	before, _, _ := w.tx.Get(w.key(kindHeader))
+	unseen := false
 	if h.State != stateSuspended { // nobody can be seen
-		w.sweepReaders()
+		unseen = w.sweepReaders()
 	}
 	w.dropRemoved()
 	if a, err := w.authority(); err == nil {
@@ -204,12 +208,12 @@ func (w *work) sweep() (more bool) {
 		w.countBacklog()
 		w.m.touch(w.name)
 	}
-	return acked || expired
+	return unseen || acked || expired
 }
 
 // sweepReaders ends tickets that nobody redeemed and readers that nobody saw, and forgets
-// removed ones.
-func (w *work) sweepReaders() {
+// removed ones, at most sweepReaders of them; more tells that there are others.
+func (w *work) sweepReaders() (more bool) {
 	type found struct {
 		key []byte
 		reader
@@ -223,16 +227,20 @@ func (w *work) sweepReaders() {
 		case readerRemoved:
 			days = removedDays
 		}
-		if p.Day+days < w.day {
+		switch {
+		case p.Day+days >= w.day:
+		case len(old) == sweepReaders:
+			more = true
+		default:
 			old = append(old, found{key, p})
 		}
 	})
 	if len(old) == 0 {
-		return
+		return false
 	}
 	a, err := w.authority()
 	if err != nil {
-		return
+		return false
 	}
 	for _, f := range old {
 		if f.State != readerRemoved {
@@ -247,6 +255,7 @@ func (w *work) sweepReaders() {
 	w.readersChanged()
 	w.saveAuthority()
 	w.m.touch(w.name)
+	return more
 }
 
 // eraseRecords erases what is left of a queue that is gone, and in the end its name.
