@@ -147,6 +147,11 @@ func (p *peer) putBlob(f *relay.PutBlob, answer func(relay.Frame)) {
 }
 
 func (p *peer) put(u *upload, f *relay.PutBlob, answer func(relay.Frame)) {
+	if err := p.srv.store.MayPut(u.id.queue); err != nil {
+		u.file.Close()
+		p.endUpload(u, err, f.Request, answer)
+		return
+	}
 	// An offset that is none of a file becomes a negative one, at which nothing is stored.
 	if err := u.file.Write(f.Data, int64(f.Offset)); err != nil {
 		p.endUpload(u, err, f.Request, answer)

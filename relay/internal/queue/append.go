@@ -29,7 +29,7 @@ func (w *work) append(m *relay.Append, proven Authority) (relay.Position, *relay
 		_, known = w.active(*m.Reader)
 	}
 	if known {
-		return relay.Position{}, &relay.Refusal{Code: relay.CodeStale, Position: new(w.header.head())}
+		return relay.Position{}, w.stale()
 	}
 	return relay.Position{}, refuse(relay.CodeUnknown)
 }
@@ -106,6 +106,15 @@ func (w *work) appendContact(m *relay.Append, key []byte, c contact) (relay.Posi
 	w.set(key, &c)
 	w.save()
 	return position, nil
+}
+
+// stale refuses a writer key that was replaced, and tells the head; of a suspended queue nobody
+// reads even that.
+func (w *work) stale() *relay.Refusal {
+	if w.header.State == stateSuspended {
+		return suspended()
+	}
+	return &relay.Refusal{Code: relay.CodeStale, Position: new(w.header.head())}
 }
 
 // writable refuses on a closed or suspended queue. It comes after authority: strangers hear UNKNOWN.

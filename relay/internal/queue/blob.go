@@ -72,9 +72,17 @@ func (s *Store) StoreBlob(f *Flow, m *relay.StoreBlob, done func(BlobAnswer)) {
 
 // FinishBlob notes that a blob is complete: from done on it can be read and pinned. The
 // caller has its verified bytes on disk. UNKNOWN: the record is gone, and its file goes with
-// the next sweep.
+// the next sweep. SUSPENDED: once the queue goes on, StoreBlob and this come again.
 func (s *Store) FinishBlob(f *Flow, name blob.Name, done func(*relay.Refusal)) {
 	s.blob(f, blobFinish, name, done)
+}
+
+// MayPut refuses with SUSPENDED bytes for an upload that was begun before its queue was suspended.
+func (s *Store) MayPut(q relay.QueueID) error {
+	if is, err := s.Suspended(q); err == nil && is {
+		return suspended()
+	}
+	return nil // what is gone, or cannot be read, its completion tells
 }
 
 // DropBlob gives up an upload whose bytes are gone, so that they count no more.
@@ -151,6 +159,8 @@ func (m *machine) blobs(tx *shard.Tx, env shard.Env, t meta, op *blobOp) BlobAns
 		return BlobAnswer{Err: refuse(relay.CodeUnknown)}
 	}
 	switch {
+	case op.do == blobFinish && w.header.State == stateSuspended:
+		return BlobAnswer{Err: suspended()} // its file stays, and STORE_BLOB finds it later
 	case op.do == blobFinish && rec.State == blobUploading:
 		rec.State, rec.Day = blobComplete, w.day+uint32(rec.Days)
 		w.setBlob(op.name, rec)
@@ -247,7 +257,7 @@ func (w *work) mayStore(key relay.PublicKey) (contactKey []byte, refusal *relay.
 	}
 	a, err := w.authority()
 	if err == nil && slices.ContainsFunc(a.Recent, func(r recentWriter) bool { return r.Key == key }) {
-		return nil, &relay.Refusal{Code: relay.CodeStale, Position: new(w.header.head())}
+		return nil, w.stale()
 	}
 	return nil, refuse(relay.CodeUnknown)
 }

@@ -74,7 +74,8 @@ func (w *work) gone() {
 	w.m.touch(w.name)
 }
 
-// admin checks that key is an admin's: FORBIDDEN for readers, UNKNOWN for everyone else.
+// admin checks that key is an admin's: FORBIDDEN, or SUSPENDED, for readers, UNKNOWN for everyone
+// else.
 func (w *work) admin(key relay.PublicKey) *relay.Refusal {
 	a, err := w.authority()
 	if err != nil {
@@ -84,6 +85,9 @@ func (w *work) admin(key relay.PublicKey) *relay.Refusal {
 		return nil
 	}
 	if _, ok := w.active(key); ok {
+		if w.header.State == stateSuspended {
+			return suspended()
+		}
 		return refuse(relay.CodeForbidden)
 	}
 	return refuse(relay.CodeUnknown)

@@ -192,6 +192,7 @@ type machine struct {
 	past      past
 	touched   map[string]bool // names of queues that this batch changed; true: there is a new entry
 	armed     []sleeper       // readers whose wake handle this batch set
+	stopped   []string        // names of queues that this batch suspended
 	refused   map[string]full // by queue name: what a quota refused last
 	walks     int             // searches for room over quota
 	erasing   uint64          // entries that this batch erases
@@ -229,10 +230,15 @@ func (m *machine) Apply(tx *shard.Tx, env shard.Env, op shard.Op) any {
 // Applied implements [shard.Committer]: attached readers learn of a batch when it is on disk
 // and visible, and so does whoever wakes the others.
 func (m *machine) Applied() (committed func()) {
-	touched, armed, erasing := m.touched, m.armed, m.erasing
-	m.touched, m.armed, m.erasing = nil, nil, 0
+	touched, armed, stopped, erasing := m.touched, m.armed, m.stopped, m.erasing
+	m.touched, m.armed, m.stopped, m.erasing = nil, nil, nil, 0
 	return func() {
 		m.erased.Add(erasing)
+		for _, name := range stopped {
+			for _, a := range m.readers.of(name) {
+				a.end(relay.DetachSuspended)
+			}
+		}
 		for name := range touched {
 			m.readers.wake(name)
 		}

@@ -18,8 +18,8 @@ func suspended() *relay.Refusal {
 // log and a check call it. Without the storage key it leads to no queue.
 func (s *Store) RecordName(q relay.QueueID) string { return hex.EncodeToString(queueName(s.shard, q)) }
 
-// Suspend stops a queue, or has it go on, and returns when that is on disk and who was attached
-// has been told to look. While it is suspended nothing is read or written; who was registered may
+// Suspend stops a queue, or has it go on, and returns when that is on disk and all attachments have
+// ended, those that wait for their reader's acks too. While it is suspended nothing is read or written; who was registered may
 // still LEAVE, and what expires goes, but nobody counts as unseen. changed is false if it was so
 // already. relay.ErrUnknown: there is no such queue.
 func (s *Store) Suspend(ctx context.Context, q relay.QueueID, on bool) (changed bool, err error) {
@@ -73,6 +73,7 @@ func (m *machine) suspend(tx *shard.Tx, env shard.Env, t meta, op suspendOp) sus
 		return suspendAnswer{}
 	case op.on:
 		w.header.State = stateSuspended
+		m.stopped = append(m.stopped, string(w.name))
 	default:
 		w.resume()
 	}

@@ -39,7 +39,19 @@ func suspendedGroup(t *testing.T) (r *rig, q relay.QueueID, hash relay.Hash, sen
 func TestSuspendedQueue(t *testing.T) {
 	r, q, hash, sent, last := suspendedGroup(t)
 	alice := r.follow(q, "alice", nil)
+	upload := r.storeBlob(q, "alice", "upload", 10, 1)
 	r.suspend(q, true)
+	if reason, ended := alice.a.Ended(); !ended || reason != relay.DetachSuspended {
+		t.Errorf("before it asks for anything, the attachment ended %v, for reason %d", ended, reason)
+	}
+	finish := func() *relay.Refusal {
+		c := make(chan *relay.Refusal, 1)
+		r.FinishBlob(new(Flow), upload.Name, func(refusal *relay.Refusal) { c <- refusal })
+		return <-c
+	}
+	if refusal := finish(); refusal == nil || refusal.Code != relay.CodeSuspended || !errors.Is(r.MayPut(q), relay.ErrSuspended) {
+		t.Errorf("an upload goes on: its end hears %v, a part %v", refusal, r.MayPut(q))
+	}
 	if b, err := alice.a.Next(1 << 20); err != nil || len(b.Entries) > 0 {
 		t.Errorf("an attached reader gets %+v, %v", b, err)
 	}
@@ -52,7 +64,8 @@ func TestSuspendedQueue(t *testing.T) {
 			"commit": r.commit(q, "bob", last, "w2"), "configure": r.configure(q, "admin", relay.SetRetention{Days: 1}),
 			"knock":  &relay.Knock{ID: r.id(), Queue: q, Reader: key("bob"), Envelope: envelope("k", 512)},
 			"rekey":  &relay.Rekey{ID: r.id(), Queue: q, Ticket: key("ticket"), Reader: key("dave")},
-			"delete": &relay.Delete{ID: r.id(), Queue: q, Key: key("admin")},
+			"delete": &relay.Delete{ID: r.id(), Queue: q, Key: key("admin")}, "delete by a reader": &relay.Delete{ID: r.id(), Queue: q, Key: key("bob")},
+			"a replaced writer": r.append(q, "w0", "x"),
 		} {
 			if refusal := r.refused(relay.ErrSuspended, m); refusal.RetryAfter < time.Minute {
 				t.Errorf("%s is told to come again after %v", name, refusal.RetryAfter)
@@ -82,6 +95,7 @@ func TestSuspendedQueue(t *testing.T) {
 			t.Errorf("a blob that nobody stored: %v", err)
 		}
 		r.refusedBlob(relay.ErrSuspended, q, "alice", "new", 10)
+		r.refusedBlob(relay.ErrSuspended, q, "w0", "new", 10) // hears of no head
 		r.refusedBlob(relay.ErrUnknown, q, "nobody", "new", 10)
 		if p := r.must(sent); p.Seq != 1 { // its answer is known
 			t.Errorf("a retry is answered with %d", p.Seq)
@@ -93,6 +107,12 @@ func TestSuspendedQueue(t *testing.T) {
 	}
 	r.must(&relay.Leave{ID: r.id(), Queue: q, Reader: key("bob")}) // nobody is kept
 	r.suspend(q, false)
+	if refusal := finish(); refusal != nil || r.MayPut(q) != nil {
+		t.Errorf("the upload is refused afterwards: %v, %v", refusal, r.MayPut(q))
+	}
+	if err := r.LoseBlob(upload.Name); err != nil { // it has no file
+		t.Fatal(err)
+	}
 	r.must(r.append(q, "w1", "after"))
 	if f := r.follow(q, "alice", nil); len(f.texts) != 3 {
 		t.Errorf("after it alice reads %q", f.texts)
