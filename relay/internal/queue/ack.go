@@ -149,8 +149,9 @@ func (op ackOp) Size() int { return 200 * len(op) }
 // Releases implements [shard.Releaser]: acks are what makes room.
 func (ackOp) Releases() bool { return true }
 
-// ack applies acks. They come sorted by queue. It erases at most ackErase entries, and returns
-// an ack of nothing for each queue that has more to erase.
+// ack applies acks. They come sorted by queue. It erases at most ackErase entries, and all acks of
+// one batch read about ackBytes for that; it returns an ack of nothing for each queue that has more
+// to erase.
 func (m *machine) ack(tx *shard.Tx, env shard.Env, t meta, op ackOp) (more ackOp) {
 	room := ackErase
 	for len(op) > 0 {
@@ -197,11 +198,12 @@ func (w *work) ackAll(items []ackItem, room *int) (more bool) {
 	if !behind && w.header.Swept >= w.header.Acked {
 		return false
 	}
-	if *room <= 0 {
+	if *room <= 0 || w.m.ackWalked >= ackBytes {
 		return true
 	}
 	before := w.header.Swept
 	more = w.eraseAcked()
+	w.m.ackWalked += w.walked
 	*room -= int(w.header.Swept - before)
 	w.save()
 	return more

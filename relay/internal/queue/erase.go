@@ -91,6 +91,7 @@ func (w *work) collect(seq, end uint64, most int, pick func(*stored) (take, stop
 		upto = e.seq
 		return true
 	})
+	w.walked += bytes
 	return list, upto, bounded
 }
 

@@ -33,6 +33,7 @@ const (
 	// follows with the next ack or sweep.
 	eraseEntries = 256
 	ackErase     = 2048     // by the acks of one operation, which may be of many queues: a batch has room for so many records only
+	ackBytes     = 4 << 20  // of envelopes, read for that by all acks of one batch or by one step of a sweep, and once as much by the queue with which it is reached
 	roomEntries  = 4096     // over quota, where the largest envelope may need 1024 small ones
 	eraseBytes   = 16 << 10 // walked over for each of them
 	eraseRecords = 1000     // of an erased queue or of old answers

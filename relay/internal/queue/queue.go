@@ -196,6 +196,7 @@ type machine struct {
 	refused   map[string]full // by queue name: what a quota refused last
 	walks     int             // searches for room over quota
 	erasing   uint64          // entries that this batch erases
+	ackWalked int             // bytes of envelopes that acks of this batch read to erase them
 	erased    atomic.Uint64   // what Erased returns
 	backlog   backlog
 }
@@ -231,7 +232,7 @@ func (m *machine) Apply(tx *shard.Tx, env shard.Env, op shard.Op) any {
 // and visible, and so does whoever wakes the others.
 func (m *machine) Applied() (committed func()) {
 	touched, armed, stopped, erasing := m.touched, m.armed, m.stopped, m.erasing
-	m.touched, m.armed, m.stopped, m.erasing = nil, nil, nil, 0
+	m.touched, m.armed, m.stopped, m.erasing, m.ackWalked = nil, nil, nil, 0, 0
 	return func() {
 		m.erased.Add(erasing)
 		for _, name := range stopped {

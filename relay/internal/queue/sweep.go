@@ -141,6 +141,7 @@ func (m *machine) sweep(tx *shard.Tx, env shard.Env, t meta, op sweepOp) sweepOp
 		}
 		return next
 	}
+	walked := 0
 	for i, name := range names {
 		b, ok, err := openBooks(tx, m.namer, name)
 		if err != nil || !ok {
@@ -152,6 +153,9 @@ func (m *machine) sweep(tx *shard.Tx, env shard.Env, t meta, op sweepOp) sweepOp
 			return sweepOp{from: append([]byte{kindHeader}, names[i]...)}
 		}
 		m.backlog.met(name, b.header.Bytes)
+		if walked += w.walked; walked >= ackBytes && i+1 < len(names) {
+			return sweepOp{from: append([]byte{kindHeader}, names[i+1]...)}
+		}
 	}
 	if next.from == nil {
 		m.backlog.end()

@@ -20,6 +20,7 @@ type work struct {
 	day uint32
 
 	period uint32
+	walked int // bytes of envelopes that were read to be erased, or not
 }
 
 // clock returns the store's time. Its day follows the wall clock, but never steps back, and
