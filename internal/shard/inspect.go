@@ -18,10 +18,12 @@ import (
 // that tables can be linked.
 const inspectFolder = "inspect"
 
-// Inspect looks at a store that is not open, and changes nothing of it: files, evidence and
+// Inspect looks at a store that is not open, and changes nothing of it (beside it stands a folder
+// with a copy meanwhile, which the next Inspect or Open removes if this one is killed): files, evidence and
 // tables first, then walk, with a Store that can be read ([Store.View], [Store.Name]) and takes no
 // operation. What is wrong is reported; errors are ErrLocked, ErrWrongKey, ErrFormat, walk's, and those of
-// the file system. It needs room for a copy of the write-ahead logs, some 200 MB at most.
+// the file system. It needs room for a copy of the write-ahead logs, some 200 MB at most, and where
+// files cannot be linked for one of all tables.
 func Inspect(dir string, key Key, report func(Finding), walk func(*Store) error) (err error) {
 	v, err := newVault(key)
 	if err != nil {

@@ -54,6 +54,26 @@ func digest(t *testing.T, dir string) [32]byte {
 	return [32]byte(sum.Sum(nil))
 }
 
+// TestKilledInspectLeavesNothing: what a check leaves that is killed in the middle goes with the
+// next start, and the links to tables with it.
+func TestKilledInspectLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := openNotebook(t, dir)
+	do(t, s, put{id: 1, size: 1000})
+	_ = s.Close()
+	left := filepath.Join(dir, inspectFolder)
+	if err := copyBadger(filepath.Join(dir, "badger"), left); err != nil {
+		t.Fatal(err)
+	}
+	s, _ = openNotebook(t, dir)
+	if _, err := os.Lstat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
+	}
+	if len(contents(t, s)) != 1 {
+		t.Error("the store has lost something by it")
+	}
+}
+
 // TestInspectChangesNothing: of a store that was closed and of one that was killed, and it sees
 // all that is there.
 func TestInspectChangesNothing(t *testing.T) {

@@ -57,6 +57,11 @@ func open(cfg Config, v *vault) (*Store, error) {
 	if ev.newest != nil && ev.newest.KeyCheck != v.keyCheck {
 		return nil, ErrWrongKey
 	}
+	// What a check left that was killed: its links keep every table on the disk, and with it what
+	// was erased since.
+	if err := os.RemoveAll(filepath.Join(cfg.Dir, inspectFolder)); err != nil {
+		return nil, fmt.Errorf("shard: removing what a check left: %w", err)
+	}
 	log := cfg.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
