@@ -87,6 +87,14 @@ func (c *Counter) Open() int {
 	return c.open
 }
 
+// OpenOf returns how many connections are counted of remote's network.
+func (c *Counter) OpenOf(remote net.Addr) int {
+	network := NetworkOf(remote)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.byNetwork[network]
+}
+
 // Take counts a connection whose client is not known yet, or returns nil if there is no room
 // for it.
 func (c *Counter) Take() *Place {

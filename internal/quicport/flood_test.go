@@ -22,6 +22,7 @@ type network struct {
 	mu      sync.Mutex
 	in, out map[string]int // bytes from and to each forged address
 	retries int            // Retry packets to forged addresses
+	real    string         // an address among the forged ones that somebody has
 }
 
 var server = &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 443}
@@ -31,10 +32,10 @@ func forged(addr net.Addr) bool { return addr.(*net.UDPAddr).IP[net.IPv6len-4] =
 
 func (n *network) SendPacket(p simnet.Packet) error {
 	n.mu.Lock()
-	if forged(p.From) {
+	if forged(p.From) && p.From.String() != n.real {
 		n.in[p.From.String()] += len(p.Data)
 	}
-	lost := forged(p.To)
+	lost := forged(p.To) && p.To.String() != n.real
 	if lost {
 		n.out[p.To.String()] += len(p.Data)
 		if p.Data[0]&0xf0 == 0xf0 { // RFC 9000 section 17.2.5: a long header of type Retry
@@ -75,7 +76,7 @@ func TestR12_ForgedSources(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var flood sync.WaitGroup
 		for i := range 2 * maxHalfOpen {
-			from := n.join(t, &net.UDPAddr{IP: net.IPv4(203, 0, 113, byte(i)), Port: 1000 + i})
+			from := n.join(t, &net.UDPAddr{IP: net.IPv4(203, 0, byte(i), 1), Port: 1000 + i})
 			flood.Go(func() {
 				if _, err := s.dialFrom(ctx, t, from); err == nil {
 					t.Error("a client that hears nothing has a connection")
@@ -109,6 +110,36 @@ func TestR12_ForgedSources(t *testing.T) {
 		if n.retries < maxHalfOpen || len(n.out) != 2*maxHalfOpen {
 			t.Errorf("%d Retry packets, answers to %d of %d addresses", n.retries, len(n.out), 2*maxHalfOpen)
 		}
+	})
+}
+
+// TestR12_ForgedSourcesOfOneNetwork: forged packets from a network of somebody's choice do not shut
+// out its real clients: after a few that nobody has proven, all of it are asked for proof.
+func TestR12_ForgedSourcesOfOneNetwork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &network{in: make(map[string]int), out: make(map[string]int)}
+		s := serveOn(t, n.join(t, server), plenty, echo)
+		ctx, cancel := context.WithCancel(t.Context())
+		var flood sync.WaitGroup
+		defer flood.Wait()
+		defer cancel()
+		for i := range maxHandshakes {
+			from := n.join(t, &net.UDPAddr{IP: net.IPv4(203, 0, 113, byte(i)), Port: 1000 + i})
+			flood.Go(func() { _, _ = s.dialFrom(ctx, t, from) })
+			synctest.Wait()
+		}
+		if open := s.handshakes.Open(); open != maxUnproven {
+			t.Errorf("forged addresses of one network have begun %d handshakes", open)
+		}
+		real := &net.UDPAddr{IP: net.IPv4(203, 0, 113, 200), Port: 1}
+		n.mu.Lock()
+		n.real = real.String()
+		n.mu.Unlock()
+		c, err := s.dialFrom(t.Context(), t, n.join(t, real))
+		if err != nil {
+			t.Fatalf("a real client of that network: %v", err)
+		}
+		_ = c.CloseWithError(0, "")
 	})
 }
 

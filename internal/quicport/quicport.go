@@ -5,8 +5,9 @@
 // those over TCP (internal/connlimit) from its first packet on. Over [maxHalfOpen] unfinished
 // handshakes, newcomers are asked to prove their address first (RFC 9000 section 8.1.2), so
 // that forged ones neither fill the limits nor get an answer larger than a third of what
-// they sent; over [maxHandshakes] newcomers are refused, and so is a network that has begun
-// half of those. Session tickets are off: what is resumed would outlive the certificate that it
+// they sent; a network that has begun [maxUnproven] is asked before others, so that a few forged
+// packets do not take all that it may begin. Over [maxHandshakes] newcomers are refused, and over
+// [maxOfNetwork] those of one network: they go on over TCP. Session tickets are off: what is resumed would outlive the certificate that it
 // was begun under.
 //
 // Nothing is logged: what the libraries have to say names addresses.
@@ -37,6 +38,8 @@ const (
 
 	maxHalfOpen    = 64              // handshakes that may be under way with addresses nobody has proven
 	maxHandshakes  = 2 * maxHalfOpen // that may be under way at all: what they compute is not paced, so more are refused at once, and their clients try TCP
+	maxUnproven    = maxHalfOpen / 8 // of one network that may be under way before all of it are asked for proof
+	maxOfNetwork   = maxHalfOpen / 4 // of one network that may be under way at all: no few of them shut out everybody else for as long as a handshake may last
 	maxHeaderBytes = 16 << 10        // of one request
 )
 
@@ -77,7 +80,7 @@ type Port struct {
 func Open(cfg Config) (*Port, error) {
 	p := &Port{
 		counter: cfg.Counter, idle: make(chan struct{}),
-		handshakes: connlimit.New(connlimit.Limits{Total: maxHandshakes, Network: maxHandshakes / 2, Loopback: maxHandshakes}),
+		handshakes: connlimit.New(connlimit.Limits{Total: maxHandshakes, Network: maxOfNetwork, Loopback: maxHandshakes}),
 	}
 	p.web = &webtransport.Server{
 		H3: &http3.Server{
@@ -90,10 +93,12 @@ func Open(cfg Config) (*Port, error) {
 	p.handler = cfg.Handler(p.web)
 	reset := quic.StatelessResetKey(cfg.ResetKey)
 	p.transport = &quic.Transport{
-		Conn:                cfg.Conn,
-		StatelessResetKey:   &reset,
-		VerifySourceAddress: func(net.Addr) bool { return p.handshakes.Open() >= maxHalfOpen },
-		ConnContext:         p.admit,
+		Conn:              cfg.Conn,
+		StatelessResetKey: &reset,
+		VerifySourceAddress: func(from net.Addr) bool {
+			return p.handshakes.Open() >= maxHalfOpen || p.handshakes.OpenOf(from) >= maxUnproven
+		},
+		ConnContext: p.admit,
 	}
 	config := cfg.TLS.Clone()
 	config.MinVersion = tls.VersionTLS13
