@@ -39,18 +39,9 @@ func suspendedGroup(t *testing.T) (r *rig, q relay.QueueID, hash relay.Hash, sen
 func TestSuspendedQueue(t *testing.T) {
 	r, q, hash, sent, last := suspendedGroup(t)
 	alice := r.follow(q, "alice", nil)
-	upload := r.storeBlob(q, "alice", "upload", 10, 1)
 	r.suspend(q, true)
 	if reason, ended := alice.a.Ended(); !ended || reason != relay.DetachSuspended {
 		t.Errorf("before it asks for anything, the attachment ended %v, for reason %d", ended, reason)
-	}
-	finish := func() *relay.Refusal {
-		c := make(chan *relay.Refusal, 1)
-		r.FinishBlob(new(Flow), upload.Name, func(refusal *relay.Refusal) { c <- refusal })
-		return <-c
-	}
-	if refusal := finish(); refusal == nil || refusal.Code != relay.CodeSuspended || !errors.Is(r.MayPut(q), relay.ErrSuspended) {
-		t.Errorf("an upload goes on: its end hears %v, a part %v", refusal, r.MayPut(q))
 	}
 	if b, err := alice.a.Next(1 << 20); err != nil || len(b.Entries) > 0 {
 		t.Errorf("an attached reader gets %+v, %v", b, err)
@@ -107,18 +98,35 @@ func TestSuspendedQueue(t *testing.T) {
 	}
 	r.must(&relay.Leave{ID: r.id(), Queue: q, Reader: key("bob")}) // nobody is kept
 	r.suspend(q, false)
-	if refusal := finish(); refusal != nil || r.MayPut(q) != nil {
-		t.Errorf("the upload is refused afterwards: %v, %v", refusal, r.MayPut(q))
-	}
-	if err := r.LoseBlob(upload.Name); err != nil { // it has no file
-		t.Fatal(err)
-	}
 	r.must(r.append(q, "w1", "after"))
 	if f := r.follow(q, "alice", nil); len(f.texts) != 3 {
 		t.Errorf("after it alice reads %q", f.texts)
 	}
 	if _, err := r.Suspend(t.Context(), queueID("none"), true); !errors.Is(err, relay.ErrUnknown) {
 		t.Errorf("a queue that does not exist: %v", err)
+	}
+}
+
+// TestSuspendedUpload: an upload that was begun before is neither gone on with nor completed, and
+// is afterwards.
+func TestSuspendedUpload(t *testing.T) {
+	r, q, _, _, _ := suspendedGroup(t)
+	upload := r.storeBlob(q, "alice", "upload", 10, 1)
+	finish := func() *relay.Refusal {
+		c := make(chan *relay.Refusal, 1)
+		r.FinishBlob(new(Flow), upload.Name, func(refusal *relay.Refusal) { c <- refusal })
+		return <-c
+	}
+	r.suspend(q, true)
+	if refusal := finish(); refusal == nil || refusal.Code != relay.CodeSuspended || !errors.Is(r.MayPut(q), relay.ErrSuspended) {
+		t.Errorf("its end hears %v, a part %v", refusal, r.MayPut(q))
+	}
+	r.suspend(q, false)
+	if refusal := finish(); refusal != nil || r.MayPut(q) != nil || !r.has(q, "upload") {
+		t.Errorf("afterwards its end hears %v, a part %v", refusal, r.MayPut(q))
+	}
+	if err := r.LoseBlob(upload.Name); err != nil { // it has no file
+		t.Fatal(err)
 	}
 }
 
