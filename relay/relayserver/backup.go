@@ -16,7 +16,11 @@ import (
 // restored relay takes its record back. One Backup at a time runs; another waits. It ends early
 // with ctx, which whoever calls [Server.Shutdown] has ended before.
 func (s *Server) Backup(ctx context.Context, record func(key, sealed []byte) error, file func(name string, size int64, body io.Reader) error) error {
-	defer s.blobs.Hold()()
+	release, err := s.blobs.Hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	return s.store.Backup(ctx, record, func(name blob.Name, size int64) error {
 		body, err := s.blobs.Open(name, size)
 		if errors.Is(err, blob.ErrMissing) {

@@ -87,7 +87,8 @@ type Store struct {
 	root    *os.Root
 	minFree uint64
 	names   locks
-	held    sync.RWMutex // write-locked while a backup copies files; sweeps leave it then
+	held    sync.RWMutex  // write-locked while a backup copies files; sweeps leave it then
+	holder  chan struct{} // cap 1: full while somebody holds, or waits for a sweep
 
 	mu      sync.Mutex
 	uploads map[Name]*Upload // guarded by mu: who may write to a part
@@ -108,7 +109,7 @@ func Open(cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("blob: %w", err)
 	}
 	return &Store{
-		root: root, minFree: cmp.Or(cfg.MinFree, defaultMinFree), uploads: make(map[Name]*Upload),
+		root: root, minFree: cmp.Or(cfg.MinFree, defaultMinFree), uploads: make(map[Name]*Upload), holder: make(chan struct{}, 1),
 		sync:  (*os.File).Sync,
 		write: (*os.File).WriteAt,
 		free:  func() (uint64, error) { return shard.FreeSpace(cfg.Dir) },

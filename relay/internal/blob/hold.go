@@ -1,6 +1,7 @@
 package blob
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,10 +10,19 @@ import (
 
 // Hold keeps every complete blob's file where it is until release is called: for a backup, whose
 // records are those of one moment and whose files are copied afterwards. It waits for a sweep
-// that is under way, and for another holder. Uploads go on.
-func (s *Store) Hold() (release func()) {
+// that is under way, and for another holder, which may take hours, or until ctx ends, whose error it
+// returns then. Uploads go on.
+func (s *Store) Hold(ctx context.Context) (release func(), err error) {
+	select {
+	case s.holder <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	s.held.Lock()
-	return s.held.Unlock
+	return func() {
+		s.held.Unlock()
+		<-s.holder
+	}, nil
 }
 
 // Open returns the bytes of a blob of this size, which its file keeps while it is open whatever

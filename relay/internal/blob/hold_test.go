@@ -15,7 +15,15 @@ func TestHoldKeepsFiles(t *testing.T) {
 	b := content(3000)
 	store(t, s, Name{1}, b)
 	none := func(Name, bool) (bool, error) { return false, nil }
-	release := s.Hold()
+	release, err := s.Hold(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Hold(gone); !errors.Is(err, context.Canceled) {
+		t.Errorf("who is not there any more waits in line: %v", err)
+	}
 	if err := s.Sweep(context.Background(), none); err != nil {
 		t.Fatal(err)
 	}

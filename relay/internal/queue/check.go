@@ -25,7 +25,11 @@ func Check(ctx context.Context, dir string, key shard.Key, files *blob.Store, re
 // stay where they are meanwhile.
 func (s *Store) Check(ctx context.Context, files *blob.Store, report func(shard.Finding)) error {
 	if files != nil {
-		defer files.Hold()()
+		release, err := files.Hold(ctx)
+		if err != nil {
+			return err
+		}
+		defer release()
 	}
 	return s.shard.Inspect(report, func(store *shard.Store) error { return check(ctx, store, files, report) })
 }
