@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
@@ -15,7 +16,7 @@ import (
 
 // suspendCommand stops a queue of a running server.
 type suspendCommand struct {
-	Queue string `arg:"" help:"The queue's id: 32 bytes, hexadecimal or base64url."`
+	Queue string `arg:"" default:"-" help:"The queue's id: 32 bytes, hexadecimal or base64url. Without it, or as -, it is read from standard input, and stands neither in the shell's history nor in the list of processes, which every user of the machine can read."`
 	adminTarget
 }
 
@@ -23,6 +24,9 @@ type suspendCommand struct {
 type resumeCommand struct{ suspendCommand }
 
 var errQueueID = errors.New("a queue's id is 32 bytes, as 64 hexadecimal digits or 43 characters of base64url")
+
+// maxQueueLine bounds what is read of standard input for a queue's id, in bytes.
+const maxQueueLine = 256
 
 // parseQueue reads a queue's id as clients and courts write it.
 func parseQueue(s string) (relay.QueueID, error) {
@@ -44,7 +48,15 @@ func (c *suspendCommand) Run(ctx context.Context, s streams) error { return c.ru
 func (c *resumeCommand) Run(ctx context.Context, s streams) error { return c.run(ctx, s, "resume") }
 
 func (c *suspendCommand) run(ctx context.Context, s streams, command string) error {
-	queue, err := parseQueue(c.Queue)
+	text := c.Queue
+	if text == "-" {
+		line, err := bufio.NewReader(io.LimitReader(s.in, maxQueueLine)).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		text = strings.TrimSpace(line)
+	}
+	queue, err := parseQueue(text)
 	if err != nil {
 		return err
 	}
@@ -60,8 +72,8 @@ func (c *suspendCommand) run(ctx context.Context, s streams, command string) err
 		return err
 	}
 	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
-	fmt.Fprint(s.out, string(text))
+	said, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	fmt.Fprint(s.out, string(said))
 	return err
 }
 

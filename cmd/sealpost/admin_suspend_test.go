@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,8 +61,12 @@ func TestAdminSuspend(t *testing.T) {
 	if _, err := conn.Attach(k.queue, k.reader, nil, 0).Wait(t.Context()); !errors.Is(err, relay.ErrSuspended) {
 		t.Errorf("after a restart its reader hears %v", err)
 	}
-	if status, out, errs := admin(t, home, "resume", texts[1]); status != 0 || !strings.Contains(out, "goes on") {
-		t.Errorf("status %d: %s%s", status, out, errs)
+	resume := start(t, home, "admin", "resume") // the id is in nobody's list of processes
+	if _, err := io.WriteString(resume.stdin, texts[1]+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	if status, out := resume.wait(); status != 0 || !strings.Contains(out, "goes on") {
+		t.Errorf("status %d: %s%s", status, out, resume.stderr.String())
 	}
 	if err := send(k); err != nil {
 		t.Errorf("a resumed queue: %v", err)
