@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/backup"
@@ -31,6 +32,9 @@ const maxSmallFile = 64 << 20
 // endedEarly is the trailer that says why a backup is not whole.
 const endedEarly = "Sealpost-Ended-Early"
 
+// leftOut is the trailer that says how many blobs are not in a backup, if any.
+const leftOut = "Sealpost-Blobs-Left-Out"
+
 // backupKey is what a backup is sealed under: whoever has one without the storage key sees its size.
 func backupKey(storage shard.Key) ([32]byte, error) { return derive(storage, "sealpost backup") }
 
@@ -39,48 +43,52 @@ func (o *operator) backup(w http.ResponseWriter, r *http.Request) {
 	if !o.note(w, r, "backup", "-") {
 		return
 	}
-	w.Header().Set("Trailer", endedEarly)
+	w.Header().Set("Trailer", endedEarly+", "+leftOut)
 	w.Header().Set("Content-Type", "application/octet-stream")
 	ctx, cancel := context.WithTimeout(r.Context(), adminBackupWithin)
 	defer cancel()
-	if err := o.writeBackup(ctx, newPatient(w)); err != nil {
+	missing, err := o.writeBackup(ctx, newPatient(w))
+	if missing > 0 {
+		w.Header().Set(leftOut, strconv.Itoa(missing))
+	}
+	if err != nil {
 		o.server.log.Warn("a backup ended early", "error", err)
 		w.Header().Set(endedEarly, err.Error())
 	}
 }
 
-func (o *operator) writeBackup(ctx context.Context, out io.Writer) error {
+func (o *operator) writeBackup(ctx context.Context, out io.Writer) (missing int, err error) {
 	key, err := backupKey(o.server.storage)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	w, err := backup.NewWriter(out, key)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	now := []byte(time.Now().UTC().Format(time.RFC3339))
 	if err := w.File(timeFile, int64(len(now)), bytes.NewReader(now)); err != nil {
-		return err
+		return 0, err
 	}
 	records := &pacedRecords{out: w, now: time.Now}
 	if err := records.begin(relayFolder); err != nil {
-		return err
+		return 0, err
 	}
-	err = o.server.relay.Backup(ctx, records.record, func(name string, size int64, body io.Reader) error {
+	missing, err = o.server.relay.Backup(ctx, records.record, func(name string, size int64, body io.Reader) error {
 		return w.File(path.Join(blobsFolder, name), size, body)
 	})
 	if err != nil {
-		return fmt.Errorf("relay: %w", err)
+		return missing, fmt.Errorf("relay: %w", err)
 	}
 	err = o.server.keys.Backup(ctx, func(name string) error { return records.begin(path.Join(keysFolder, name)) }, records.record)
 	if err != nil {
-		return fmt.Errorf("key server: %w", err)
+		return missing, fmt.Errorf("key server: %w", err)
 	}
 	if err := addFiles(w, o.config.Data); err != nil {
-		return err
+		return missing, err
 	}
 	_, err = w.Close()
-	return err
+	return missing, err
 }
 
 // errSlowBackup: whoever receives a backup is too slow for it.
@@ -161,7 +169,10 @@ func (c *backupCommand) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	got, err := receive(ctx, cfg.Data, out)
+	got, missing, err := receive(ctx, cfg.Data, out)
+	if missing != "" {
+		fmt.Fprintf(s.err, "sealpost: blobs that are not in the backup, since the server has lost their files or cannot open them: %s; sealpost admin check names them\n", missing)
+	}
 	if c.File == "-" {
 		return explained(err, cfg.Data)
 	}
@@ -217,19 +228,20 @@ func (c *backupCommand) create(s streams) (name string, out *os.File, err error)
 	return name, out, err
 }
 
-// receive copies a backup from the server and returns what its hash covers.
-func receive(ctx context.Context, data string, out io.Writer) (backup.Summary, error) {
+// receive copies a backup from the server and returns what its hash covers, and how many blobs are
+// not in it, empty if all are.
+func receive(ctx context.Context, data string, out io.Writer) (got backup.Summary, missing string, err error) {
 	answer, err := ask(ctx, data, "backup", "")
 	if err != nil {
-		return backup.Summary{}, err
+		return backup.Summary{}, "", err
 	}
 	defer answer.Body.Close()
-	got, err := backup.Whole(io.TeeReader(answer.Body, out))
+	got, err = backup.Whole(io.TeeReader(answer.Body, out))
+	_, _ = io.Copy(io.Discard, answer.Body) // the trailers stand behind it
 	if err != nil {
-		_, _ = io.Copy(io.Discard, answer.Body) // the reason stands behind it
 		if why := answer.Trailer.Get(endedEarly); why != "" {
 			err = fmt.Errorf("the server ended the backup early: %s", why)
 		}
 	}
-	return got, err
+	return got, printable(answer.Trailer.Get(leftOut)), err
 }

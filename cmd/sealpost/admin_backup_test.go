@@ -335,6 +335,36 @@ func TestOperatorLogTellsOfBackups(t *testing.T) {
 	}
 }
 
+// TestBackupSaysWhatIsNotInIt: a blob whose file the disk has lost keeps nobody from taking a backup
+// of the rest, and is told of.
+func TestBackupSaysWhatIsNotInIt(t *testing.T) {
+	home := t.TempDir()
+	g := greeted(t, start(t, home, "serve", "--listen", "127.0.0.1:0"))
+	k, _ := newTalk(t, g.relay)
+	upload(t, k, []byte("kept"))
+	upload(t, k, []byte("lost"))
+	if status, _, errs := admin(t, home, "backup", filepath.Join(home, "whole")); status != 0 || strings.Contains(errs, "not in the backup") {
+		t.Fatalf("status %d, %s", status, errs)
+	}
+	files, err := filepath.Glob(filepath.Join(home, ".local", "share", "sealpost", "server", blobsFolder, "*"))
+	if err != nil || len(files) < 2 {
+		t.Fatal(files, err)
+	}
+	lost := 0
+	for _, file := range files {
+		if b, err := os.ReadFile(file); err == nil && string(b) == "lost" {
+			lost++
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	status, _, errs := admin(t, home, "backup", filepath.Join(home, "less"))
+	if lost != 1 || status != 0 || !strings.Contains(errs, "not in the backup") || !strings.Contains(errs, ": 1;") {
+		t.Errorf("%d files removed: status %d, %s", lost, status, errs)
+	}
+}
+
 // TestBackupToASlowReaderEnds: records that nobody takes in time end a backup with a reason; each
 // store has the whole time.
 func TestBackupToASlowReaderEnds(t *testing.T) {

@@ -3,7 +3,6 @@ package relayserver
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"io"
 
 	"github.com/sealpost/sealpost/relay/internal/blob"
@@ -12,27 +11,26 @@ import (
 // Backup calls record for every record of the store as it is on disk (see
 // [github.com/sealpost/sealpost/internal/shard.Snapshot.Export]), and then file with each complete
 // blob and the name of its file, all as of one moment. Sessions and writing go on; expired blobs
-// stay where they are until it returns. A blob that the disk has lost is logged and left out: the
-// restored relay takes its record back. One Backup at a time runs; another waits. It ends early
+// stay where they are until it returns. A blob whose file the disk has lost, or does not open, is
+// logged, left out and counted: the restored relay takes its record back. One Backup at a time runs; another waits. It ends early
 // with ctx, which whoever calls [Server.Shutdown] has ended before.
-func (s *Server) Backup(ctx context.Context, record func(key, sealed []byte) error, file func(name string, size int64, body io.Reader) error) error {
+func (s *Server) Backup(ctx context.Context, record func(key, sealed []byte) error, file func(name string, size int64, body io.Reader) error) (leftOut int, err error) {
 	release, err := s.blobs.Hold(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer release()
-	return s.store.Backup(ctx, record, func(name blob.Name, size int64) error {
+	err = s.store.Backup(ctx, record, func(name blob.Name, size int64) error {
 		body, err := s.blobs.Open(name, size)
-		if errors.Is(err, blob.ErrMissing) {
-			s.log.Error("the file of a blob is missing in a backup")
-			return nil
-		}
 		if err != nil {
-			return err
+			s.log.Error("the file of a blob is missing in a backup", "error", err)
+			leftOut++
+			return nil
 		}
 		defer body.Close()
 		return file(hex.EncodeToString(name[:]), size, untilDone{ctx, body})
 	})
+	return leftOut, err
 }
 
 // untilDone ends reading with ctx.
