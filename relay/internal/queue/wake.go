@@ -117,8 +117,10 @@ func (w *wakes) stored(touched map[string]bool, armed []sleeper) {
 		}
 	}
 	for _, s := range armed {
-		w.readers.callable(s.bed) // to be noted when it leaves
-		w.leaves(s)
+		w.readers.callable(s.bed)            // to be noted when it leaves
+		if _, left := w.gone[s.bed]; !left { // what it said as it left may be less
+			w.leaves(s)
+		}
 	}
 	w.bound()
 }
@@ -132,12 +134,13 @@ func (w *wakes) left(s sleeper) {
 	w.bound()
 }
 
-// leaves notes a reader, once however often it comes and goes. The caller holds mu.
+// leaves notes a reader, once however often it comes and goes: what it knows is what it knew the
+// last time. The caller holds mu.
 func (w *wakes) leaves(s sleeper) {
 	if w.gone == nil {
 		w.gone = make(map[bed]uint64)
 	}
-	w.gone[s.bed] = max(w.gone[s.bed], s.knows)
+	w.gone[s.bed] = s.knows
 }
 
 // came says that a's reader is there. It stands in the registry already, so no Wake of it comes

@@ -93,3 +93,24 @@ func TestR11_ComingAndGoingWakesNobodyElse(t *testing.T) {
 		t.Errorf("%d calls: their own are missing, or there are others", c.Woken)
 	}
 }
+
+// TestHandleSetInABacklog: a reader that sets its handle and is cut off before it has everything is
+// called for the rest, in whatever order the store looks at both.
+func TestHandleSetInABacklog(t *testing.T) {
+	for _, first := range []string{"handle", "left"} {
+		w := &wakes{readers: newReaders(), most: maxWaking, notes: make(chan struct{}, 1)}
+		at := bed{"g", memberID{1}}
+		set := func() { w.stored(nil, []sleeper{{at, 5}}) }
+		leave := func() { w.left(sleeper{at, 3}) }
+		if first == "handle" {
+			set()
+			leave()
+		} else {
+			leave()
+			set()
+		}
+		if knows := w.gone[at]; len(w.gone) != 1 || knows != 3 {
+			t.Errorf("%s first: it is called for nothing up to %d", first, knows)
+		}
+	}
+}
