@@ -9,6 +9,7 @@ import (
 	"github.com/sealpost/sealpost/clientlib/internal/state"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/mls"
+	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/relayclient"
 )
 
@@ -263,6 +264,9 @@ func (e *engine) verifyLater(tx *state.Tx, g *group, c *keyserver.Credential, d 
 func (e *engine) stuck(tx *state.Tx, g *group, at uint64, why string) error {
 	if g.rec.State == groupStuck {
 		return nil
+	}
+	if g.leaving() { // and was not invited: whoever is left here may let it in again
+		g.rec.Successor, g.rec.Complaint = groupID{}, relay.Hash{}
 	}
 	if g.rec.State = groupStuck; g.rec.Stuck == nil {
 		g.rec.Stuck = &stuckAt{Seq: g.cursor.Seq, Since: e.now()}

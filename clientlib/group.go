@@ -202,6 +202,7 @@ func (e *engine) advance(g *group) {
 	case !g.caughtUp():
 	case !g.live():
 		e.seek(l, g)
+	case g.leaving():
 	case e.healing(g):
 		e.giveBack(l, g)
 	case len(g.rec.Withdraw) > 0:

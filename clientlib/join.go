@@ -112,7 +112,7 @@ func (e *engine) joined(hash [32]byte, v *invitation, joined *mls.Group, keys *m
 	}
 	g := &group{id: groupID(joined.ID()), mls: joined, cursor: v.Position, handed: handed}
 	if old := e.groups[g.id]; old != nil {
-		if old.rec.Successor != (groupID{}) || old.rec.State == groupCandidate {
+		if old.rec.Successor != (groupID{}) && !old.live() || old.rec.State == groupCandidate {
 			e.forgetInvitation(hash) // its conversation has gone on without it, or may go on in it
 			return
 		}

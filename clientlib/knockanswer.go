@@ -37,6 +37,9 @@ func (e *engine) knocked(tx *state.Tx, g *group, en *relayclient.Entry, d *deliv
 	if !g.live() {
 		return e.lateComer(tx, g, asked, d)
 	}
+	if g.leaving() {
+		return nil // it is answered in the successor
+	}
 	for _, c := range e.changesOf(g.id) {
 		if c.rec.Kind == changeReplace && c.rec.Device == asked.Device && c.rec.Number >= asked.Number {
 			return nil

@@ -133,6 +133,7 @@ type groupRecord struct {
 	Begun     bool         `cbor:"35,keyasint"`           // by this device
 	Founded   bool         `cbor:"36,keyasint"`
 	Withdraw  []relay.Hash `cbor:"37,keyasint,omitempty"` // commits against which this device's votes are to be taken back
+	LeftAt    int64        `cbor:"38,keyasint"`           // since when this device waits for its invitation to Successor, unix seconds
 }
 
 // memberID is a device of an account.

@@ -288,10 +288,11 @@ func (e *engine) rowByID(id uint64) *row {
 }
 
 // readBack ends a row: the log has it. If it stands in another epoch than the one in force
-// there, it counts for nobody, and is encrypted again under the same message id.
+// there, it counts for nobody, and is encrypted again under the same message id. So it is where the
+// others have gone on to a successor.
 func (e *engine) readBack(tx *state.Tx, g *group, r *row, at relay.Position, d *delivery) error {
 	r.flying = false
-	if r.rec.Epoch != g.mls.Epoch() {
+	if r.rec.Epoch != g.mls.Epoch() || g.leaving() {
 		return e.takeBack(tx, r)
 	}
 	if member, ok := g.mls.Member(g.mls.OwnLeaf()); ok && r.rec.Kind == payloadJoined {

@@ -68,9 +68,31 @@ type roster struct {
 	Accounts  []keyserver.AccountID `cbor:"5,keyasint"` // of Members, in the same order
 }
 
-// others are the members but for the author, who has no vote.
-func (r *roster) others() []keyserver.DeviceID {
-	return slices.DeleteFunc(slices.Clone(r.Members), func(d keyserver.DeviceID) bool { return d == r.By })
+// votes reports whether a device has a part in its account's vote. The author's account has none:
+// anybody can add devices of its own account, as many as it likes and with keys that it makes up.
+func (r *roster) votes(d keyserver.DeviceID) bool {
+	at := slices.Index(r.Members, d)
+	return at >= 0 && r.Accounts[at] != r.ByAccount
+}
+
+// others are the accounts of the members but for the author's, each once: one of them is one vote.
+func (r *roster) others() (out []keyserver.AccountID) {
+	for _, a := range r.Accounts {
+		if a != r.ByAccount && !slices.Contains(out, a) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// accountsOf lists to whom of the others some devices belong, each once.
+func (r *roster) accountsOf(devices []keyserver.DeviceID) (out []keyserver.AccountID) {
+	for _, d := range devices {
+		if at := slices.Index(r.Members, d); r.votes(d) && !slices.Contains(out, r.Accounts[at]) {
+			out = append(out, r.Accounts[at])
+		}
+	}
+	return out
 }
 
 // majority is how many votes found a successor.
@@ -144,21 +166,18 @@ func (p *policy) heirs(r *roster, queue relay.QueueID) *policy {
 }
 
 // complete reports whether a group can succeed another for all but the author of a commit: all the
-// others are in it, he is not, and its policy is the one that it has to be.
+// other accounts are in it, and its policy is the one that it has to be. Accounts, and not devices:
+// a device that a member has made up can be invited nowhere, and must not keep everybody where they are.
 func complete(s, g *group, r *roster) bool {
 	if s.mls == nil || s.policy == nil {
 		return false
 	}
-	in := map[keyserver.DeviceID]bool{}
-	for _, m := range s.mls.Members() {
-		c, err := parseCredential(m.Credential)
-		if err != nil || c.Account == r.ByAccount {
-			return false
-		}
-		in[c.Device] = true
+	in := s.accounts()
+	if slices.Contains(in, r.ByAccount) {
+		return false
 	}
-	for _, d := range r.others() {
-		if !in[d] {
+	for _, a := range r.others() {
+		if !slices.Contains(in, a) {
 			return false
 		}
 	}

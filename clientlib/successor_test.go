@@ -10,6 +10,7 @@ import (
 	"github.com/sealpost/sealpost/clientlib/internal/state"
 	"github.com/sealpost/sealpost/internal/wire"
 	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/mls"
 	"github.com/sealpost/sealpost/relay"
 )
 
@@ -169,8 +170,15 @@ func (d *defector) complains(commit relay.Hash, sealed secret, v vote) {
 	t := d.u.t
 	t.Helper()
 	own, _ := d.mls.Member(d.mls.OwnLeaf())
-	v.Commit, v.Reader, v.Key, v.Credential = commit, publicKey(d.last.Reader), own.SignatureKey, own.Credential.Identity
-	v.Signature = need[[]byte](t)(d.mls.Sign(signVote, v.signed(d.last.Queue)))
+	d.votes(commit, sealed, v, own.SignatureKey, own.Credential, func(b []byte) ([]byte, error) { return d.mls.Sign(signVote, b) })
+}
+
+// votes posts a vote of the device whose leaf key that is.
+func (d *defector) votes(commit relay.Hash, sealed secret, v vote, key []byte, c mls.Credential, sign func([]byte) ([]byte, error)) {
+	t := d.u.t
+	t.Helper()
+	v.Commit, v.Reader, v.Key, v.Credential = commit, publicKey(d.last.Reader), key, c.Identity
+	v.Signature = need[[]byte](t)(sign(v.signed(d.last.Queue)))
 	envelope := need[[]byte](t)(knockKeys(sealed, d.last.Queue).seal(relay.KindKnock, need[[]byte](t)(wire.Marshal(&v))))
 	_, err := d.conn.Knock(d.last.Queue, newIdempotencyID(), d.last.Reader, relay.ClassVote, envelope).Wait(d.u.ctx())
 	d.u.must(err)
@@ -221,8 +229,9 @@ func TestQ15_FalseVotes(t *testing.T) {
 		}
 		alice.until("the votes to be read", func() bool {
 			n := 0
-			u.must(u.db.View(u.ctx(), func(tx *state.Tx) (err error) {
-				n, err = votesFor(tx, &group{id: u.eng.convs[id].Groups[0]}, commit, hollow)
+			u.must(u.db.View(u.ctx(), func(tx *state.Tx) error {
+				votes, err := votesFor(tx, &group{id: u.eng.convs[id].Groups[0]}, commit, hollow)
+				n = len(votes)
 				return err
 			}))
 			return n == 2

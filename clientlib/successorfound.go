@@ -36,12 +36,7 @@ func (e *engine) begin(g *group) {
 		return
 	}
 	next.rec.Conversation, next.rec.Succeeds, next.rec.Begun = g.rec.Conversation, g.id, true
-	var others []keyserver.AccountID
-	for _, a := range r.Accounts {
-		if a != s.By.Account && a != e.id.Account && !slices.Contains(others, a) {
-			others = append(others, a)
-		}
-	}
+	others := slices.DeleteFunc(r.others(), func(a keyserver.AccountID) bool { return a == e.id.Account })
 	err = e.update(func(tx *state.Tx) error {
 		if err := e.keepCandidate(tx, next); err != nil {
 			return err
@@ -116,7 +111,7 @@ func (e *engine) enterCandidate(tx *state.Tx, s, old *group) error {
 	}
 	strange := func(m mls.Member) bool {
 		c, err := parseCredential(m.Credential)
-		return err != nil || !slices.Contains(r.others(), c.Device)
+		return err != nil || !slices.Contains(r.others(), c.Account)
 	}
 	if r != nil && !slices.ContainsFunc(s.mls.Members(), strange) {
 		s.rec.State = groupRekeying
@@ -134,17 +129,52 @@ func (e *engine) enterCandidate(tx *state.Tx, s, old *group) error {
 	return e.succeed(tx, old, s, &d)
 }
 
-// founded notes that a group has a successor. If this device is in it, it goes on there; else it
-// goes on knocking, and whoever is in it answers.
+// leavePause is how long a member that can follow the old group waits for its invitation to the
+// successor of which it has read the votes.
+const leavePause = 24 * time.Hour
+
+// leaving reports whether a group that can be followed has a successor, to which this device has yet
+// to be invited: it reads on, and says nothing that those who have gone would not hear.
+func (g *group) leaving() bool { return g.live() && g.rec.Successor != groupID{} }
+
+// stay ends leaving for a successor that nobody has invited this device to: one that is only talked
+// of must not end a conversation that goes on.
+func (e *engine) stay(g *group) {
+	if since := e.now() - g.rec.LeftAt; !g.leaving() || since >= 0 && since < int64(leavePause/time.Second) {
+		return
+	}
+	g.rec.Successor, g.rec.Complaint, g.rec.LeftAt = groupID{}, relay.Hash{}, 0
+	if e.update(g.saveRecord) == nil {
+		e.advance(g)
+	}
+}
+
+// founded notes that a group has a successor. If this device is in it, it goes on there; else its
+// invitation is on the way. Who is shut out goes on knocking, and whoever is in it answers; who
+// is not waits for a day.
 func (e *engine) founded(tx *state.Tx, g *group, successor groupID, commit relay.Hash, d *delivery) error {
 	g.rec.Successor, g.rec.Complaint = successor, commit
 	if s := e.groups[successor]; s != nil && s.rec.Succeeds == g.id && s.rec.State != groupRemoved {
 		return e.succeed(tx, g, s, d)
 	}
-	if g.live() {
-		return e.stuck(tx, g, g.cursor.Seq, "the conversation goes on in a group without the member who broke it; its invitation is on the way")
+	if !g.live() {
+		return g.saveRecord(tx)
 	}
-	return g.saveRecord(tx)
+	g.rec.LeftAt = e.now()
+	if err := g.saveRecord(tx); err != nil {
+		return err
+	}
+	for _, c := range e.changesOf(g.id) { // they are answered in the successor
+		if c.rec.Kind == changeReplace {
+			if err := e.finishChange(tx, c.id); err != nil {
+				return err
+			}
+		}
+	}
+	return e.emit(tx, Event{
+		Kind: EventCannotFollow, Conversation: g.rec.Conversation, From: g.cursor.Seq,
+		Detail: "the conversation goes on in a group without the member who broke it; its invitation is on the way",
+	})
 }
 
 // succeed has a conversation go on in a successor: what waits goes there, and the old queue is read
@@ -322,17 +352,17 @@ func (e *engine) company(tx *state.Tx, g *group) (*roster, error) {
 // once it is founded, by votes that this device cannot open or count. That settles it as well.
 func (e *engine) come(tx *state.Tx, s *group, d *delivery) error {
 	g := e.groups[s.rec.Succeeds]
-	if g == nil || s.rec.Founded || g.rec.Successor != (groupID{}) {
+	if g == nil || s.rec.Founded || g.rec.State == groupSucceeded {
 		return nil
 	}
 	r, err := e.company(tx, g)
 	if err != nil || r == nil {
 		return err
 	}
-	spoken := 0
+	var spoken []keyserver.DeviceID
 	for _, m := range s.mls.Members() {
 		c, err := parseCredential(m.Credential)
-		if err != nil || !slices.Contains(r.others(), c.Device) {
+		if err != nil {
 			continue
 		}
 		keys, err := getRecord[leafKeys](tx, bucketReader, leafKey(s.id, m.Leaf))
@@ -340,10 +370,10 @@ func (e *engine) come(tx *state.Tx, s *group, d *delivery) error {
 			return err
 		}
 		if keys != nil && keys.Claimed {
-			spoken++
+			spoken = append(spoken, c.Device)
 		}
 	}
-	if spoken < r.majority() {
+	if len(r.accountsOf(spoken)) < r.majority() {
 		return nil
 	}
 	var commit relay.Hash

@@ -85,7 +85,7 @@ func (e *engine) voted(tx *state.Tx, g *group, en *relayclient.Entry, content []
 		return nil
 	}
 	r, err := e.rosterAt(tx, g, v.Commit)
-	if err != nil || r == nil || !slices.Contains(r.others(), cred.Device) {
+	if err != nil || r == nil || !r.votes(cred.Device) {
 		return err
 	}
 	prefix := voteKey(g.id, v.Commit, cred.Device)
@@ -111,26 +111,27 @@ func (e *engine) voted(tx *state.Tx, g *group, en *relayclient.Entry, content []
 // count founds a successor if a majority has voted for it. Who is not among those who have a vote,
 // or complained of, stays where it is.
 func (e *engine) count(tx *state.Tx, g *group, v *vote, r *roster, d *delivery) error {
-	if g.rec.Successor != (groupID{}) || !slices.Contains(r.others(), e.device()) {
+	if g.rec.Successor != (groupID{}) || !r.votes(e.device()) {
 		return nil
 	}
 	votes, err := votesFor(tx, g, v.Commit, v.Group)
-	if err != nil || votes < r.majority() {
+	if err != nil || len(r.accountsOf(votes)) < r.majority() {
 		return err
 	}
 	return e.founded(tx, g, v.Group, v.Commit, d)
 }
 
-func votesFor(tx *state.Tx, g *group, commit relay.Hash, successor groupID) (votes int, err error) {
+// votesFor lists the devices whose votes for a successor stand.
+func votesFor(tx *state.Tx, g *group, commit relay.Hash, successor groupID) (devices []keyserver.DeviceID, err error) {
 	for kv, err := range tx.Scan(bucketVote, rosterKey(g.id, commit)) {
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		if string(kv.Key[3*32:]) == string(successor[:]) {
-			votes++
+			devices = append(devices, keyserver.DeviceID(kv.Key[2*32:3*32]))
 		}
 	}
-	return votes, nil
+	return devices, nil
 }
 
 // announced is a successor that somebody has voted for, and against which commit.
@@ -187,8 +188,8 @@ func (e *engine) seek(l *link, g *group) {
 			}
 			next := e.groups[a.successor]
 			switch {
-			case a.own || slices.Contains(g.votes, a.successor) || r == nil || r.By != s.By.Device:
-			case next != nil && next.rec.Succeeds == g.id && complete(next, g, r) && slices.Contains(r.others(), e.device()):
+			case a.own || slices.Contains(g.votes, a.successor) || r == nil || r.ByAccount != s.By.Account:
+			case next != nil && next.rec.Succeeds == g.id && complete(next, g, r) && r.votes(e.device()):
 				votes = append(votes, *a)
 			default:
 				waits = true // for its invitation, or for others to be added

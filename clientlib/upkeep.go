@@ -101,6 +101,7 @@ func (e *engine) tick() {
 	e.flushConfigure()
 	e.flushKnocks()
 	for _, g := range inOrderOfIDs(e.groups) {
+		e.stay(g)
 		e.watchLeaves(g)
 		e.advance(g)
 	}
