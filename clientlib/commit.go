@@ -189,7 +189,7 @@ func (e *engine) merge(tx *state.Tx, g *group, staged *mls.StagedCommit, d *deli
 	}
 	g.rec.Gapped, g.forkTold, g.signals.heard = false, nil, nil
 	d.moved, g.rec.Stuck = true, nil
-	if over := e.groups[g.rec.Succeeds]; over != nil && !g.rec.Founded {
+	if over := e.groups[g.rec.Succeeds]; over != nil && g.unfounded() {
 		d.after = append(d.after, func() { e.advance(over) }) // there may be all of the others now
 	}
 	if err := g.saveRecord(tx); err != nil {
@@ -220,9 +220,6 @@ func (e *engine) memberAdded(tx *state.Tx, g *group, m mls.Member, d *delivery) 
 	}
 	if err := e.verifyLater(tx, g, c, d); err != nil {
 		return err
-	}
-	if g.rec.Succeeds != (groupID{}) && !g.rec.Founded {
-		return nil // of a group that nobody has been told of
 	}
 	return e.emit(tx, Event{
 		Kind: EventMemberAdded, Conversation: g.rec.Conversation, Account: c.Account, Device: c.Device, From: g.cursor.Seq,

@@ -101,7 +101,7 @@ func (e *engine) beginGroup(p *policy, suite mls.Suite, more ...mls.Extension) (
 
 // adopt stores a new group and the conversation that it belongs to.
 func (e *engine) adopt(tx *state.Tx, g *group) error {
-	if old := e.groups[g.id]; old != nil && old.away() {
+	if old := e.groups[g.id]; old != nil && old.away() && e.convs[old.rec.Conversation] != nil {
 		return e.adoptInto(tx, g, old.rec.Conversation, e.convs[old.rec.Conversation])
 	}
 	id, rec := groupConversation(g.id), &convRecord{Kind: g.policy.Kind, Name: g.policy.Name}

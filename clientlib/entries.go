@@ -102,7 +102,7 @@ func (e *engine) entry(tx *state.Tx, g *group, en *relayclient.Entry, d *deliver
 	switch en.Kind {
 	case relay.KindMessage:
 		before := g.skipped
-		if err := e.message(tx, g, en, d); err != nil || g.skipped == before || !g.live() {
+		if err := e.message(tx, g, en, d); err != nil || g.skipped == before || !g.live() || g.unfounded() {
 			return err
 		}
 		return e.dud(tx, g, en, d)

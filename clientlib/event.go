@@ -99,8 +99,12 @@ type Event struct {
 // Content decodes the message of an EventMessage.
 func (e Event) Content() (*content.Message, error) { return content.Decode(e.Body) }
 
-// emit stores an event in the transaction of what caused it.
+// emit stores an event in the transaction of what caused it, unless it is of a conversation that
+// the app has not been told of: that of a successor before it is founded.
 func (e *engine) emit(tx *state.Tx, ev Event) error {
+	if ev.Conversation != (ConversationID{}) && e.convs[ev.Conversation] == nil {
+		return nil
+	}
 	id, err := tx.NextID(bucketEvent)
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ type lureSpec struct {
 	data   func([]byte) []byte // changes how it says it
 	letter func(v *invitation) // changes what the inbox gets
 	ahead  int                 // epochs before anybody is added
+	after  *succession         // what it says that it succeeds
 }
 
 // luring is a group that was founded by hand, and its founder's view of it.
@@ -36,6 +37,7 @@ type luring struct {
 	before *epochKeys // of the epoch in which the founder is alone
 	keys   *epochKeys
 	reader ed25519.PrivateKey
+	at     relay.Position // of its last commit
 }
 
 // found makes the group and its queue, on the real servers and without any of the checks that
@@ -67,9 +69,13 @@ func (u *user) found(f lureSpec) *luring {
 	}
 	key := need[mls.SignaturePrivateKey](u.t)(bestSuite.GenerateSignatureKey())
 	identity := need[[]byte](u.t)(keyserver.SignCredential(device, f.claims, key.Public(), uint16(bestSuite), time.Now().Add(credentialOf)))
+	extensions := []mls.Extension{{Type: extensionPolicy, Data: data}}
+	if f.after != nil {
+		extensions = append(extensions, mls.Extension{Type: extensionSuccessor, Data: need[[]byte](u.t)(wire.Marshal(f.after))})
+	}
 	g.mls = need[*mls.Group](u.t)(mls.NewGroup(mls.GroupConfig{
 		Suite: bestSuite, GroupID: f.id, Credential: mls.Credential{Type: mls.CredentialBasic, Identity: identity},
-		SignatureKey: key, Extensions: []mls.Extension{{Type: extensionPolicy, Data: data}},
+		SignatureKey: key, Extensions: extensions,
 		SupportedExtensions: supportedExtensions, Now: time.Now(),
 	}))
 	for range f.ahead {
@@ -112,6 +118,7 @@ func (u *user) lure(invited *user, f lureSpec) *luring {
 	}).Wait(u.ctx())
 	u.must(err)
 	u.must(g.mls.Merge(staged))
+	g.at = at
 	welcome := staged.Welcomes()[0]
 	v := &invitation{
 		Relay: u.cfg.Relay.String(), KeyServer: u.cfg.KeyServer.String(), Queue: g.before.queue, Position: at, Ticket: ticket,

@@ -264,6 +264,7 @@ func (e *engine) enter(hash [32]byte, g *group, keys *mls.KeyPackageSecrets, kno
 		old.rec.State = groupRemoved // in memory: what is under way for it changes nothing any more
 	}
 	kp := keys.KeyPackage()
+	var d delivery
 	err = e.update(func(tx *state.Tx) error {
 		_, lastResort, err := tx.Get(bucketLast, kp.Ref())
 		if err != nil {
@@ -286,7 +287,7 @@ func (e *engine) enter(hash [32]byte, g *group, keys *mls.KeyPackageSecrets, kno
 			return err
 		}
 		if over != nil {
-			return e.enterCandidate(tx, g, over)
+			return e.enterCandidate(tx, g, over, &d)
 		}
 		return e.keepJoined(tx, g, old, overtaken, lastResort)
 	})
@@ -301,6 +302,9 @@ func (e *engine) enter(hash [32]byte, g *group, keys *mls.KeyPackageSecrets, kno
 	e.advance(g)
 	if over != nil {
 		e.advance(over) // which may have waited for it
+	}
+	for _, fn := range d.after {
+		fn()
 	}
 }
 

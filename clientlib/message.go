@@ -96,6 +96,9 @@ func (e *engine) application(tx *state.Tx, g *group, en *relayclient.Entry, app 
 	}
 	switch p.Kind {
 	case payloadContent:
+		if g.unfounded() {
+			return e.hold(tx, g, en.Position, p, ev)
+		}
 		return e.receive(tx, g, en.Position, p, ev)
 	case payloadJoined:
 		return e.memberJoined(tx, g, app.Sender, from, p.Body, d)

@@ -27,7 +27,7 @@ const (
 // watchLeaves sees to it, for each group that is up to date, that no leaf gets too old: neither
 // this device's nor another's. tick calls it.
 func (e *engine) watchLeaves(g *group) {
-	if e.id == nil || g.rec.State != groupActive || !g.caughtUp() || e.healing(g) || g.size < 2 {
+	if e.id == nil || g.rec.State != groupActive || !g.caughtUp() || e.healing(g) || g.size < 2 || g.unfounded() {
 		return
 	}
 	now := e.now()

@@ -63,7 +63,7 @@ func (e *engine) signal(g *group, kind SignalKind) error {
 // anything, so whatever is wrong with it ends in dropping it.
 func (e *engine) signalled(g *group, sealed [relay.SignalSize]byte) {
 	s, err := g.keys.openSignal(sealed)
-	if err != nil || len(e.signals) == 0 || s.Kind < SignalTyping || s.Kind > SignalAway {
+	if err != nil || len(e.signals) == 0 || g.unfounded() || s.Kind < SignalTyping || s.Kind > SignalAway {
 		return
 	}
 	m, ok := g.mls.Member(s.Leaf)

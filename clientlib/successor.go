@@ -166,20 +166,20 @@ func (p *policy) heirs(r *roster, queue relay.QueueID) *policy {
 }
 
 // complete reports whether a group can succeed another for all but the author of a commit: all the
-// other accounts are in it, and its policy is the one that it has to be. Accounts, and not devices:
+// other accounts are in it and nobody else is, and its policy is the one that it has to be. Accounts, and not devices:
 // a device that a member has made up can be invited nowhere, and must not keep everybody where they are.
 func complete(s, g *group, r *roster) bool {
 	if s.mls == nil || s.policy == nil {
 		return false
 	}
-	in := s.accounts()
-	if slices.Contains(in, r.ByAccount) {
-		return false
-	}
-	for _, a := range r.others() {
-		if !slices.Contains(in, a) {
+	in, others := s.accounts(), r.others()
+	for _, a := range in {
+		if !slices.Contains(others, a) {
 			return false
 		}
+	}
+	if len(in) != len(others) {
+		return false
 	}
 	want, err := wire.Marshal(g.policy.heirs(r, s.policy.Queue))
 	if err != nil {

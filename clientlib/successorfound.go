@@ -35,7 +35,7 @@ func (e *engine) begin(g *group) {
 	if err != nil {
 		return
 	}
-	next.rec.Conversation, next.rec.Succeeds, next.rec.Begun = g.rec.Conversation, g.id, true
+	next.rec.Conversation, next.rec.Succeeds, next.rec.Begun = groupConversation(next.id), g.id, true
 	others := slices.DeleteFunc(r.others(), func(a keyserver.AccountID) bool { return a == e.id.Account })
 	err = e.update(func(tx *state.Tx) error {
 		if err := e.keepCandidate(tx, next); err != nil {
@@ -102,9 +102,9 @@ func (e *engine) candidate(joined *group) (old *group, err error) {
 
 // enterCandidate is enter for a group that may succeed one. This device says nothing in it until it
 // is founded. It reads it if there is nobody else in it than in the one before: that is how it hears
-// of a majority whose votes it cannot open.
-func (e *engine) enterCandidate(tx *state.Tx, s, old *group) error {
-	s.rec.State, s.rec.Succeeds, s.rec.Conversation = groupCandidate, old.id, old.rec.Conversation
+// of a majority whose votes it cannot open. Until then it is under no conversation that the app knows.
+func (e *engine) enterCandidate(tx *state.Tx, s, old *group, d *delivery) error {
+	s.rec.State, s.rec.Succeeds, s.rec.Conversation = groupCandidate, old.id, groupConversation(s.id)
 	r, err := e.company(tx, old)
 	if err != nil {
 		return err
@@ -125,8 +125,7 @@ func (e *engine) enterCandidate(tx *state.Tx, s, old *group) error {
 	if old.rec.Successor != s.id {
 		return nil
 	}
-	var d delivery
-	return e.succeed(tx, old, s, &d)
+	return e.succeed(tx, old, s, d)
 }
 
 // leavePause is how long a member that can follow the old group waits for its invitation to the
@@ -201,20 +200,26 @@ func (e *engine) succeed(tx *state.Tx, g, s *group, d *delivery) error {
 	if err := e.moveWork(tx, g, s); err != nil {
 		return err
 	}
-	s.rec.Founded = true
+	s.rec.Founded, s.rec.Conversation = true, g.rec.Conversation
 	if s.rec.State == groupCandidate {
 		s.rec.State = groupRekeying
 	}
 	if err := e.announce(tx, s); err != nil { // whoever began it, too: others count who has come
 		return err
 	}
-	if err := s.saveRecord(tx); err != nil {
-		return err
-	}
 	if err := e.dropCandidates(tx, g, s); err != nil {
 		return err
 	}
 	if err := e.emit(tx, Event{Kind: EventSucceeded, Conversation: g.rec.Conversation, From: g.cursor.Seq}); err != nil {
+		return err
+	}
+	if err := e.tellCompany(tx, g, s, d); err != nil {
+		return err
+	}
+	if err := e.release(tx, s); err != nil {
+		return err
+	}
+	if err := s.saveRecord(tx); err != nil {
 		return err
 	}
 	d.after = append(d.after, func() { e.advance(s); e.advance(g) })

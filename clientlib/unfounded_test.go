@@ -1,0 +1,127 @@
+package clientlib
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/sealpost/sealpost/clientlib/content"
+	"github.com/sealpost/sealpost/clientlib/internal/state"
+	"github.com/sealpost/sealpost/internal/wire"
+	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/mls"
+	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/relayclient"
+)
+
+// says writes a text into the group, as of the conversation that it says it goes on with.
+func (g *luring) says(room, text string) relay.Position {
+	t := g.by.t
+	t.Helper()
+	m := content.Text(text)
+	p := &payload{Kind: payloadContent, Body: need[[]byte](t)(m.Encode())}
+	p.ID = need[MessageID](t)(m.ID(senderURI(g.by.id), room))
+	sealed := need[[]byte](t)(g.keys.seal(relay.KindMessage, need[[]byte](t)(g.mls.Encrypt(need[[]byte](t)(wire.Marshal(p)), nil))))
+	return need[relay.Position](t)(g.conn.Append(g.before.queue, newIdempotencyID(), g.keys.writer.signer(), sealed).Wait(g.by.ctx()))
+}
+
+// removes commits a removal.
+func (g *luring) removes(u *user) relay.Position {
+	t := g.by.t
+	t.Helper()
+	staged := need[*mls.StagedCommit](t)(g.mls.Commit(mls.CommitParams{Remove: []mls.LeafIndex{leafOf(t, g.mls, u.id)}, Now: time.Now()}))
+	next := need[*epochKeys](t)(newEpochKeys(staged.Next(), g.before.queue))
+	return need[relay.Position](t)(g.conn.Commit(relayclient.CommitParams{
+		Queue: g.before.queue, ID: newIdempotencyID(), Reader: g.reader, Expect: g.at, NextWriter: publicKey(next.writer.signer()),
+		Envelope: enclosed(t, g.keys, staged.Message()),
+	}).Wait(g.by.ctx()))
+}
+
+// hasRead waits until a user has processed an entry of a group's log.
+func (u *user) hasRead(id groupID, at relay.Position) {
+	u.t.Helper()
+	u.until("the entry to be read", func() (ok bool) {
+		u.must(u.eng.call(u.ctx(), func() error {
+			g := u.eng.groups[id]
+			ok = g != nil && g.cursor.Seq >= at.Seq
+			return nil
+		}))
+		return ok
+	})
+}
+
+// TestQ15_GroupThatOnlySaysItSucceeds: a member invites Bob, and nobody else, to a group that says it
+// succeeds theirs. What it says there is not shown as said in the conversation, neither before nor after
+// an admin has removed it from that; and Bob's removal from its group is none from the conversation.
+func TestQ15_GroupThatOnlySaysItSucceeds(t *testing.T) {
+	s := startServers(t)
+	alice, bob, mal := s.register("alice"), s.register("bob"), s.register("mallory")
+	var id ConversationID
+	group8(&id, alice, bob, mal)
+	for _, u := range []*user{alice, bob, mal} {
+		u.quiet()
+	}
+	var after succession
+	var room string
+	bob.must(bob.eng.call(bob.ctx(), func() error {
+		g := bob.eng.primary(id)
+		room = bob.eng.roomURI(g)
+		r, err := bob.eng.roomID(g)
+		after = succession{Group: g.id, Queue: g.rec.Queue, Room: r}
+		return err
+	}))
+	lure := mal.lure(bob, lureSpec{after: &after})
+	candidate := groupID(lure.mls.ID())
+	bob.hasRead(candidate, lure.says(room, "as a member"))
+	alice.must(alice.RemoveMember(alice.ctx(), id, mal.id))
+	bob.awaitKind(EventMemberRemoved, 1)
+	bob.hasRead(candidate, lure.says(room, "removed"))
+	bob.hasRead(candidate, lure.removes(bob))
+	bob.say(id, "still here")
+	alice.awaitText("still here")
+	bob.quiet()
+	if got := bob.texts(id); !slices.Equal(got, []string{"still here"}) {
+		t.Errorf("bob has %q", got)
+	}
+	if n := bob.shown(EventMessage) + bob.shown(EventRemoved) + bob.shown(EventFailed) + bob.shown(EventSucceeded); n != 0 {
+		t.Errorf("bob is told: %s", describe(bob.events))
+	}
+	bob.must(bob.db.View(bob.ctx(), func(tx *state.Tx) error {
+		for range tx.Scan(bucketHeld, nil) {
+			t.Error("a message of a group that is gone is held")
+		}
+		return nil
+	}))
+}
+
+// TestQ15_StrangerInTheSuccessor: a friend of the insider announces a successor first, in which there
+// is somebody besides the others. They vote for another, and are told who is not in it any more.
+func TestQ15_StrangerInTheSuccessor(t *testing.T) {
+	s, all, d, id := brokenGroup(t, "alice", "bob", "eve")
+	zoe, eve := s.register("zoe"), all[2]
+	zoes := need[keyserver.AccountID](t)(eve.Find(eve.ctx(), "zoe"))
+	d.badCommit()
+	eve.awaitKind(EventCannotFollow, 1)
+	eve.must(eve.eng.call(eve.ctx(), func() error {
+		e := eve.eng
+		g := e.groups[e.convs[id].Groups[0]]
+		e.begin(g)
+		for _, c := range e.changesOf(e.begun(g).id) {
+			c.rec.Accounts = append(c.rec.Accounts, zoes)
+		}
+		return nil
+	}))
+	inSuccessor(id, all)
+	for _, u := range all {
+		u.mu.Lock()
+		for _, ev := range u.events {
+			if ev.Kind == EventMemberAdded && ev.Account == zoe.id {
+				t.Errorf("%s is told that zoe has come", u.name)
+			}
+		}
+		if !slices.ContainsFunc(u.events, func(ev Event) bool { return ev.Kind == EventMemberRemoved && ev.Account == d.u.id }) {
+			t.Errorf("%s is not told that mallory is not in the successor", u.name)
+		}
+		u.mu.Unlock()
+	}
+}
