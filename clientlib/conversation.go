@@ -104,6 +104,9 @@ func (e *engine) adopt(tx *state.Tx, g *group) error {
 	if old := e.groups[g.id]; old != nil && old.away() && e.convs[old.rec.Conversation] != nil {
 		return e.adoptInto(tx, g, old.rec.Conversation, e.convs[old.rec.Conversation])
 	}
+	if over := e.groups[g.rec.Succeeds]; over != nil && g.rec.Founded {
+		return e.adoptInto(tx, g, over.rec.Conversation, e.convs[over.rec.Conversation])
+	}
 	id, rec := groupConversation(g.id), &convRecord{Kind: g.policy.Kind, Name: g.policy.Name}
 	if g.policy.Kind == Direct {
 		for _, a := range g.accounts() {

@@ -286,6 +286,10 @@ func (e *engine) enter(hash [32]byte, g *group, keys *mls.KeyPackageSecrets, kno
 		if err := tx.Delete(bucketArrived, hash[:]); err != nil {
 			return err
 		}
+		if over != nil && over.rec.Successor == g.id && over.rec.State == groupSucceeded && old != nil {
+			g.rec.Succeeds, g.rec.Founded = over.id, true // back into what the conversation has gone on in
+			return e.keepJoined(tx, g, old, overtaken, lastResort)
+		}
 		if over != nil {
 			return e.enterCandidate(tx, g, over, &d)
 		}

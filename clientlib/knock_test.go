@@ -64,7 +64,7 @@ func (u *user) turn(id ConversationID) *defector {
 	u.quiet()
 	d := u.defect(id)
 	u.must(u.db.View(u.ctx(), func(tx *state.Tx) error {
-		records, err := storedMLS(tx, u.eng.convs[id].Groups[0])
+		records, err := storedMLS(tx, groupID(d.mls.ID()))
 		if err != nil {
 			return err
 		}

@@ -125,3 +125,32 @@ func TestQ15_StrangerInTheSuccessor(t *testing.T) {
 		u.mu.Unlock()
 	}
 }
+
+// TestQ03_ReplacedInASuccessor: a member that a successor's insider shuts out is replaced there as it
+// would be in any group.
+func TestQ03_ReplacedInASuccessor(t *testing.T) {
+	_, all, d, id := brokenGroup(t, "alice", "bob", "eve")
+	alice, bob, eve := all[0], all[1], all[2]
+	d.badCommit()
+	inSuccessor(id, all)
+	eves := eve.turn(id)
+	alice.initiate()
+	eves.badCommit()
+	bob.awaitKind(EventCannotFollow, 2)
+	alice.awaitReplaced(bob, 1)
+	bob.awaitReplaced(bob, 1)
+	bob.say(id, "back")
+	alice.awaitText("back")
+	alice.say(id, "welcome")
+	bob.awaitText("welcome")
+	together(id, alice, bob)
+	if n := bob.shown(EventSucceeded); n != 1 {
+		t.Errorf("bob is told of %d successors", n)
+	}
+	bob.must(bob.eng.call(bob.ctx(), func() error {
+		if len(bob.eng.knocking) != 0 {
+			t.Error("bob goes on asking")
+		}
+		return nil
+	}))
+}
