@@ -150,7 +150,7 @@ func (e *engine) startChange(g *group) {
 	case g.preparing:
 	case c.rec.Kind == changeReplace:
 		e.prepareReplace(g, c)
-	default:
+	case e.stillLate(g, c):
 		g.preparing = true
 		e.prepareAdds(g, c)
 	}

@@ -221,6 +221,9 @@ func (e *engine) memberAdded(tx *state.Tx, g *group, m mls.Member, d *delivery) 
 	if err := e.verifyLater(tx, g, c, d); err != nil {
 		return err
 	}
+	if err := e.entered(tx, g, c.Account); err != nil {
+		return err
+	}
 	return e.emit(tx, Event{
 		Kind: EventMemberAdded, Conversation: g.rec.Conversation, Account: c.Account, Device: c.Device, From: g.cursor.Seq,
 	})
@@ -291,6 +294,9 @@ func (e *engine) memberRemoved(tx *state.Tx, g *group, m mls.Member, d *delivery
 	c, err := parseCredential(m.Credential)
 	if err != nil {
 		return nil
+	}
+	if err := e.left(tx, g, c.Account); err != nil {
+		return err
 	}
 	if err := e.inviteAnswered(tx, g, c.Device, d); err != nil {
 		return err

@@ -359,7 +359,7 @@ func (e *engine) discard(tx *state.Tx, g *group) error {
 		return err
 	}
 	// Nothing of it will be used again, and what opens old messages should not lie about.
-	for _, bucket := range []string{bucketMLS, bucketChain, bucketReader, bucketVerify, bucketKnock, bucketKept, bucketKeptBody, bucketRoster, bucketVote, bucketHeld} {
+	for _, bucket := range []string{bucketMLS, bucketChain, bucketReader, bucketVerify, bucketKnock, bucketKept, bucketKeptBody, bucketRoster, bucketVote, bucketHeld, bucketGone} {
 		if err := clearBucket(tx, bucket, g.id[:]); err != nil {
 			return err
 		}

@@ -287,7 +287,7 @@ func (e *engine) enter(hash [32]byte, g *group, keys *mls.KeyPackageSecrets, kno
 			return err
 		}
 		if over != nil && over.rec.Successor == g.id && over.rec.State == groupSucceeded && old != nil {
-			g.rec.Succeeds, g.rec.Founded = over.id, true // back into what the conversation has gone on in
+			g.rec.Succeeds, g.rec.Founded, g.rec.Returned = over.id, true, true // back into what the conversation has gone on in
 			return e.keepJoined(tx, g, old, overtaken, lastResort)
 		}
 		if over != nil {

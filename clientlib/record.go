@@ -39,6 +39,7 @@ const (
 	bucketKnock     = "knock"     // group id, epoch → pastEpoch
 	bucketKnocking  = "knocking"  // group id → knockRow
 	bucketRoster    = "roster"    // group id, envelope hash of a commit that shut this device out → roster
+	bucketGone      = "gone"      // id of a successor, account → it was removed from that (raw)
 	bucketHeld      = "held"      // group id, seq → heldMessage
 	bucketVote      = "vote"      // group id, envelope hash of a commit, device, successor → seq
 )
@@ -134,6 +135,7 @@ type groupRecord struct {
 	Begun     bool         `cbor:"35,keyasint"`           // by this device
 	Founded   bool         `cbor:"36,keyasint"`
 	Withdraw  []relay.Hash `cbor:"37,keyasint,omitempty"` // commits against which this device's votes are to be taken back
+	Returned  bool         `cbor:"40,keyasint"`           // into a successor, after a time away: it does not know who was removed meanwhile
 	Unheld    uint64       `cbor:"39,keyasint"`           // the first message that was too much to hold until this group is founded; 0: none
 	LeftAt    int64        `cbor:"38,keyasint"`           // since when this device waits for its invitation to Successor, unix seconds
 }

@@ -275,8 +275,8 @@ func (e *engine) passOn(tx *state.Tx, g, s *group) error {
 			late = append(late, a)
 		}
 	}
-	if len(late) == 0 {
-		return nil
+	if late, err = e.lateOf(tx, s, late); err != nil || len(late) == 0 {
+		return err
 	}
 	return e.addLate(tx, s, late)
 }
@@ -314,18 +314,22 @@ func (e *engine) answerRoll(tx *state.Tx, s *group, d *delivery) error {
 	return e.announce(tx, s)
 }
 
-// lateComer adds to the successor a member of the group before it that knocks there and is in none.
+// lateComer adds to the successor a member of the group before it that knocks there and was in none.
 func (e *engine) lateComer(tx *state.Tx, g *group, asked *change, d *delivery) error {
 	s := e.groups[g.rec.Successor]
 	if g.rec.State != groupSucceeded {
 		return nil
 	}
 	r, err := e.rosterAt(tx, g, g.rec.Complaint)
-	if err != nil || r == nil || s == nil || !s.live() || slices.Contains(s.accounts(), asked.Accounts[0]) || asked.Accounts[0] == r.ByAccount {
+	if err != nil || r == nil || s == nil || !s.live() || asked.Accounts[0] == r.ByAccount {
+		return err
+	}
+	late, err := e.lateOf(tx, s, asked.Accounts)
+	if err != nil || len(late) == 0 {
 		return err
 	}
 	d.after = append(d.after, func() { e.advance(s) })
-	return e.addLate(tx, s, asked.Accounts)
+	return e.addLate(tx, s, late)
 }
 
 // dropCandidates forgets the groups that were not founded.

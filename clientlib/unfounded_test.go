@@ -1,6 +1,8 @@
 package clientlib
 
 import (
+	"crypto/ed25519"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -153,4 +155,48 @@ func TestQ03_ReplacedInASuccessor(t *testing.T) {
 		}
 		return nil
 	}))
+}
+
+// TestQ16_RemovedFromTheSuccessor: who was removed from a successor knocks in the queue of the group
+// before it, in whose tree it stands for good. Nobody adds it again.
+func TestQ16_RemovedFromTheSuccessor(t *testing.T) {
+	_, all, d, id := brokenGroup(t, "alice", "bob", "carol")
+	alice, bob, carol := all[0], all[1], all[2]
+	d.badCommit()
+	inSuccessor(id, all)
+	var old groupID
+	var queue relay.QueueID
+	var shared secret
+	var reader ed25519.PrivateKey
+	bob.must(bob.eng.call(bob.ctx(), func() error {
+		g := bob.eng.groups[bob.eng.convs[id].Groups[0]]
+		old, queue, shared = g.id, g.rec.Queue, g.keys.knock
+		reader = bob.eng.id.Secret.readerKey(queue, bob.eng.reader(g))
+		return nil
+	}))
+	j := newJoined(queue, bob.eng.device(), reader, reader)
+	kp := bob.packageFor(&mark{Queue: queue, Reader: j.Reader, Proof: j.Proof, Last: relay.Position{Seq: 1}, Number: math.MaxUint64})
+	alice.must(alice.RemoveMember(alice.ctx(), id, bob.id))
+	removed := func(u *user) {
+		u.await("bob to be removed", func(events []Event) bool {
+			return slices.ContainsFunc(events, func(ev Event) bool { return ev.Kind == EventMemberRemoved && ev.Account == bob.id })
+		})
+		u.quiet()
+	}
+	removed(alice)
+	removed(carol)
+	content := need[[]byte](t)(wire.Marshal(&knock{Package: kp.Bytes()}))
+	envelope := need[[]byte](t)(knockKeys(shared, queue).seal(relay.KindKnock, content))
+	at := need[relay.Position](t)(bob.insider().Knock(queue, newIdempotencyID(), reader, relay.ClassKnock, envelope).Wait(bob.ctx()))
+	for _, u := range []*user{alice, carol} {
+		u.hasRead(old, at)
+		u.quiet()
+	}
+	alice.say(id, "without bob")
+	carol.awaitText("without bob")
+	for _, u := range []*user{alice, carol} {
+		if n := u.members(id); n != 2 {
+			t.Errorf("%s is in a group of %d", u.name, n)
+		}
+	}
 }
