@@ -29,6 +29,9 @@ func (e *engine) attach(l *link, g *group) {
 					return
 				}
 			}
+			if g.rec.Doubt != 0 { // of the run before
+				e.doubtLater(g)
+			}
 			e.advance(g)
 		},
 		refused: func(err error) {

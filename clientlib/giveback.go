@@ -45,8 +45,9 @@ func (e *engine) relayLost(tx *state.Tx, g *group, s *relayclient.Stream, gap re
 		return err
 	}
 	last, lacks := s.LastCommit, true
+	g.opened()
 	g.late = 0
-	g.rec.Loss, g.rec.LostAt, g.rec.Doubt, g.committing = lossUnsure, time.Now().UnixMilli(), 0, false
+	g.rec.Loss, g.rec.LostAt, g.committing = lossUnsure, time.Now().UnixMilli(), false
 	if last.Seq > gap.To {
 		lacks = false // it comes behind the gap
 	} else {
@@ -246,17 +247,18 @@ func (e *engine) skipOwed(g *group) {
 // repeated notes that the log has a kept commit once more. It changes nothing, but is the last
 // commit now; readers that were removed after it are removed again.
 func (e *engine) repeated(tx *state.Tx, g *group, k *keptCommit, en *relayclient.Entry, d *delivery) error {
-	k.At, g.rec.LastCommit, g.committing, g.rec.Doubt = en.Position, en.Position, false, 0
+	k.At, g.rec.LastCommit, g.committing = en.Position, en.Position, false
 	if err := putRecord(tx, bucketKept, keptKey(g.id, k.Epoch), k); err != nil {
 		return err
 	}
 	if g.rec.Loss == lossUnsure {
 		g.rec.Loss, g.rec.Owed = lossKnown, k.Epoch
 	}
+	own := en.Reader != nil && *en.Reader == publicKey(e.id.Secret.readerKey(g.rec.Queue, e.reader(g)))
+	g.opened()
 	if g.owes() && g.rec.Owed == k.Epoch {
 		g.rec.Owed++
-		own := publicKey(e.id.Secret.readerKey(g.rec.Queue, e.reader(g)))
-		if en.Reader == nil || *en.Reader != own {
+		if !own {
 			g.holdCommits(e.turn(g)) // whoever gave it back is ahead
 		}
 		d.after = append(d.after, func() { e.wakeGroup(g) })
@@ -307,59 +309,6 @@ func (g *group) sharedSecret(tx *state.Tx) (secret, error) {
 	}
 	return p.Secret, nil
 }
-
-// errRival: since a loss another commit ends an epoch whose end, as it was before, this device has
-// followed. Members can be on both sides; those who lost the race come over.
-var errRival = errors.New("clientlib: another commit counts since the relay's loss")
-
-// unread judges a COMMIT that did not open. After a loss it may be a commit of an epoch that this
-// device has left, or of one that it cannot know yet.
-func (e *engine) unread(g *group, en *relayclient.Entry, d *delivery) error {
-	if k := g.endedEpoch(en.Envelope); k != nil {
-		lacking := g.rec.Loss == lossUnsure || g.owes() && k.Epoch >= g.rec.Owed
-		if lacking && k.Envelope != envelopeHash(en.Envelope) {
-			g.rec.Rival = k.Epoch + 1
-			return errRival
-		}
-		return nil
-	}
-	g.unopened++
-	if g.rec.Doubt == 0 {
-		g.rec.Doubt, g.probed = time.Now().UnixMilli(), false
-		d.after = append(d.after, func() { e.doubtLater(g) })
-	}
-	return nil
-}
-
-// doubtLater looks after a while whether anything of another member's has opened.
-func (e *engine) doubtLater(g *group) {
-	e.after(e.patience()+jitter.Below(e.patience()/2), func() { e.doubt(g) })
-}
-
-// doubt ends waiting for commits that might lead to one that did not open. That one may be a dud,
-// and everybody in the same doubt: so this device commits, and whoever is in its epoch follows and
-// is rid of the doubt. If all that comes then does not open either, it is this device that is
-// behind, and that nobody gives the commits back that it lacks.
-func (e *engine) doubt(g *group) {
-	if g.rec.Doubt == 0 || !g.live() {
-		return
-	}
-	if !g.probed {
-		g.probed, g.unopened = true, 0
-		e.doubtLater(g)
-		e.demandRenewal(g)
-		return
-	}
-	_ = e.update(func(tx *state.Tx) error {
-		if g.rec.Doubt = 0; g.unopened == 0 {
-			return g.saveRecord(tx)
-		}
-		return e.stuck(tx, g, g.cursor.Seq, "commits are among the entries that the relay lost")
-	})
-}
-
-// opened notes that something opened which another member said in this device's epoch.
-func (g *group) opened() { g.rec.Doubt, g.unopened = 0, 0 }
 
 // maxLate bounds the events of one loss: a member can write in an old epoch as often as it likes.
 const maxLate = 64

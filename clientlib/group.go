@@ -63,7 +63,7 @@ type group struct {
 	noTickets uint64        // 1 + epoch of the kept commit whose tickets were refused
 	waking    bool          // advance is called when the pause after a loss is over
 	probed    bool          // a commit was made to find out who is behind
-	unopened  int           // COMMITs that did not open since
+	doubting  bool          // doubt is called when it is time
 	late      int           // messages told of that came too late
 
 	// COMMITs whose bytes stand in a blob:

@@ -84,7 +84,11 @@ func (e *engine) ownAgain(tx *state.Tx, g *group, at relay.Position, app *mls.Ap
 // It reports whether the message is one that is here already.
 func (e *engine) application(tx *state.Tx, g *group, en *relayclient.Entry, app *mls.ApplicationMessage, d *delivery) (again bool, err error) {
 	from, ok := g.member(app.Sender)
-	g.opened()
+	if g.opened() {
+		if err := g.saveRecord(tx); err != nil {
+			return false, err
+		}
+	}
 	p := new(payload)
 	if !ok || wire.Unmarshal(app.Data, p) != nil {
 		g.skipped++
