@@ -153,10 +153,17 @@ func (e *engine) holdState(g *group, tree []byte) ([]byte, error) {
 	return wire.Marshal(h)
 }
 
-// keepHanded stores what a joiner was given. The inviter's clock does not decide how long.
+// keepHanded stores what a joiner was given. The inviter's clock does not decide how long, and what a
+// device that comes back knows by itself stays: by it its votes are taken back, and knocks open
+// whatever it is handed.
 func (e *engine) keepHanded(tx *state.Tx, g *group, handed []pastEpoch) error {
 	for _, p := range handed {
 		if p.Epoch >= g.mls.Epoch() {
+			continue
+		}
+		if _, known, err := tx.Get(bucketKnock, knockKey(g.id, p.Epoch)); err != nil {
+			return err
+		} else if known {
 			continue
 		}
 		p.Ended = max(0, min(p.Ended, e.now()))

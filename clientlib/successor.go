@@ -128,8 +128,8 @@ func (e *engine) rosterAt(tx *state.Tx, g *group, commit relay.Hash) (*roster, e
 	now := g.rosterOf(&keyserver.Credential{})
 	for i := range past {
 		p := &past[len(past)-1-i]
-		if p.Epoch+uint64(i)+1 != now.Epoch {
-			return nil, nil // before this device came
+		if p.Epoch+uint64(i)+1 != now.Epoch || p.Commit == (relay.Hash{}) {
+			return nil, nil // before this device came, or came back: who was in it is not known
 		}
 		for _, c := range p.Added {
 			if at := slices.Index(now.Members, c.Device); at >= 0 {

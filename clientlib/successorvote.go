@@ -237,12 +237,8 @@ func (e *engine) castVote(l *link, g *group, v *vote) {
 		_ = e.update(g.saveRecord)
 		return
 	}
-	// On disk before it leaves: a member that was replaced takes back all that may have left.
-	if g.rec.Stuck != nil && !slices.Contains(g.rec.Stuck.Voted, v.Commit) && v.Kind == voteFor {
-		g.rec.Stuck.Voted = append(g.rec.Stuck.Voted, v.Commit)
-		if e.update(g.saveRecord) != nil {
-			return
-		}
+	if e.noteVote(g, v) != nil {
+		return
 	}
 	g.voting = true
 	call := l.conn.Knock(g.rec.Queue, newIdempotencyID(), reader, relay.ClassVote, envelope)
@@ -261,6 +257,27 @@ func (e *engine) castVote(l *link, g *group, v *vote) {
 			}
 		}
 		e.advance(g)
+	})
+}
+
+// noteVote stores what a vote was against before it leaves, with who was in that epoch: a member that
+// was replaced takes back all that may have left, and cannot put that together any more.
+func (e *engine) noteVote(g *group, v *vote) error {
+	if g.rec.Stuck == nil || slices.Contains(g.rec.Stuck.Voted, v.Commit) || v.Kind != voteFor {
+		return nil
+	}
+	return e.update(func(tx *state.Tx) error {
+		r, err := e.rosterAt(tx, g, v.Commit)
+		if err != nil {
+			return err
+		}
+		if r != nil {
+			if err := putRecord(tx, bucketRoster, rosterKey(g.id, v.Commit), r); err != nil {
+				return err
+			}
+		}
+		g.rec.Stuck.Voted = append(g.rec.Stuck.Voted, v.Commit)
+		return g.saveRecord(tx)
 	})
 }
 
