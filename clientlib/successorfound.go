@@ -111,7 +111,7 @@ func (e *engine) enterCandidate(tx *state.Tx, s, old *group, d *delivery) error 
 	}
 	strange := func(m mls.Member) bool {
 		c, err := parseCredential(m.Credential)
-		return err != nil || !slices.Contains(r.others(), c.Account)
+		return err != nil || c.Account != e.id.Account && !slices.Contains(r.others(), c.Account)
 	}
 	if r != nil && !slices.ContainsFunc(s.mls.Members(), strange) {
 		s.rec.State = groupRekeying
@@ -324,6 +324,9 @@ func (e *engine) lateComer(tx *state.Tx, g *group, asked *change, d *delivery) e
 	if err != nil || r == nil || s == nil || !s.live() || asked.Accounts[0] == r.ByAccount {
 		return err
 	}
+	if slices.Contains(s.accounts(), asked.Accounts[0]) {
+		return e.answerRoll(tx, s, d) // it does not know yet that the others have gone
+	}
 	late, err := e.lateOf(tx, s, asked.Accounts)
 	if err != nil || len(late) == 0 {
 		return err
@@ -346,15 +349,20 @@ func (e *engine) dropCandidates(tx *state.Tx, g, founded *group) error {
 }
 
 // company is whose going counts for this device: the others in the epoch that it was shut out of, or
-// of which it is. Nil if it does not know.
+// of which it is. Who cannot follow for another reason than a commit whose author it knows counts all
+// but itself. Nil if it does not know.
 func (e *engine) company(tx *state.Tx, g *group) (*roster, error) {
 	switch {
 	case g.live():
 		return new(g.rosterOf(&keyserver.Credential{})), nil
+	case !g.away():
+		return nil, nil
 	case g.rec.State == groupStuck && g.rec.Stuck != nil:
-		return e.rosterAt(tx, g, g.rec.Stuck.Commit)
+		if r, err := e.rosterAt(tx, g, g.rec.Stuck.Commit); r != nil || err != nil {
+			return r, err
+		}
 	}
-	return nil, nil
+	return new(g.rosterOf(&keyserver.Credential{Account: e.id.Account, Device: e.device()})), nil
 }
 
 // come looks whether a majority of the others have spoken in a group that may succeed one: they do so

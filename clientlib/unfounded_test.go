@@ -200,3 +200,19 @@ func TestQ16_RemovedFromTheSuccessor(t *testing.T) {
 		}
 	}
 }
+
+// TestQ03_WhoMustNotSendFindsTheSuccessor: a member whose store was copied back cannot count the votes of
+// those whom an insider shuts out. It goes with them when they have gone.
+func TestQ03_WhoMustNotSendFindsTheSuccessor(t *testing.T) {
+	_, all, d, id := brokenGroup(t, "alice", "bob", "carol")
+	carol := all[2]
+	all[0].close()
+	all[1].close()
+	carol.must(carol.eng.call(carol.ctx(), func() error {
+		return carol.eng.update(func(tx *state.Tx) error { return carol.eng.unsafe(tx, carol.eng.primary(id)) })
+	}))
+	d.badCommit()
+	all[0].open()
+	all[1].open()
+	inSuccessor(id, all)
+}
