@@ -53,7 +53,13 @@ type knockJob struct {
 // asking, across restarts, until an invitation brings it back; the caller has told the app why.
 // Asking twice is asking once.
 func (e *engine) knock(tx *state.Tx, g *group) error {
-	return e.knockLater(tx, g, 0, jitter.Below(knockJitter*time.Duration(min(g.size, 100))+1))
+	above := uint64(0)
+	if own, ok := g.mls.Member(g.mls.OwnLeaf()); ok {
+		if m := markOf(own.Extensions); m != nil {
+			above = m.Number // also where the clock that it came of was ahead
+		}
+	}
+	return e.knockLater(tx, g, above, jitter.Below(knockJitter*time.Duration(min(g.size, 100))+1))
 }
 
 func (e *engine) knockLater(tx *state.Tx, g *group, above uint64, wait time.Duration) error {
