@@ -196,7 +196,7 @@ func (e *engine) merge(tx *state.Tx, g *group, staged *mls.StagedCommit, d *deli
 		return err
 	}
 	for _, r := range pairs {
-		if err := e.memberReplaced(tx, g, r, d); err != nil {
+		if err := e.memberReplaced(tx, g, r, past.By, d); err != nil {
 			return err
 		}
 	}

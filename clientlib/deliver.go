@@ -50,6 +50,8 @@ func (e *engine) attachRefused(g *group, err error) {
 	switch {
 	case errors.Is(err, relay.ErrUnknown), errors.Is(err, relay.ErrForbidden):
 		e.unknown(g) // FORBIDDEN: the key is there as a ticket
+	case errors.Is(err, relay.ErrRollback) && g.cursor == g.rec.Base && e.mislaid(g):
+		// What the invitation said is no evidence against the relay.
 	case errors.Is(err, relay.ErrRollback), isBroken(err):
 		e.rollback(g, err)
 	case errors.Is(err, relay.ErrSuspended):

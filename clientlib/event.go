@@ -49,7 +49,9 @@ const (
 	EventSuspiciousDevice EventKind = 14
 	// EventReplaced: a device of Account that could not follow the conversation any more has new
 	// keys in it, by a commit at the position From, and reads what stands behind it. For this
-	// device itself it ends EventCannotFollow; an EventGap after it tells what it missed.
+	// device itself it ends EventCannotFollow; an EventGap after it tells what it missed. ByAccount
+	// and ByDevice made the commit: the one who replaces a device again and again, and each time the
+	// device cannot follow, keeps it away.
 	EventReplaced EventKind = 15
 	// EventSucceeded: a member shut most of the others out of the group, and they have agreed to go
 	// on without it: the conversation is the same, its group and queue are new. From is the entry of
@@ -94,6 +96,8 @@ type Event struct {
 	To           uint64              `cbor:"8,keyasint,omitempty"`
 	Detail       string              `cbor:"9,keyasint,omitempty"`
 	Evidence     []byte              `cbor:"10,keyasint,omitempty"` // to keep and pass on; Proof decodes it
+	ByAccount    keyserver.AccountID `cbor:"11,keyasint"`           // of an EventReplaced: whose commit that was; zero if this device has not read it
+	ByDevice     keyserver.DeviceID  `cbor:"12,keyasint"`
 }
 
 // Content decodes the message of an EventMessage.

@@ -299,7 +299,9 @@ func (e *engine) unknown(g *group) {
 }
 
 func (e *engine) unknownAgain(g *group) {
-	g.refused++
+	if g.refused++; g.refused >= refusedTold && e.mislaid(g) {
+		return
+	}
 	returning := g.rec.Return.Life != (relay.Incarnation{}) // others may be giving back how it got in
 	if !returning && g.refused == refusedTold || returning && g.refused == returnTold {
 		_ = e.update(func(tx *state.Tx) error {

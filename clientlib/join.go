@@ -333,6 +333,12 @@ func (e *engine) keepJoined(tx *state.Tx, g, old *group, overtaken, lastResort b
 			return err
 		}
 	}
+	if overtaken && old.rec.Former != nil {
+		g.rec.Former = old.rec.Former
+		if err := g.saveRecord(tx); err != nil {
+			return err
+		}
+	}
 	back := old != nil && old.away()
 	if back {
 		if err := e.returned(tx, g, old); err != nil {

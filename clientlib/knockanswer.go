@@ -115,7 +115,7 @@ func (e *engine) replaceParams(g *group, c *pendingChange, adds []addition) (*ml
 // memberReplaced tells that a device has another leaf. The reader of the one before stays until
 // the new one has spoken: who answered the knock may keep the invitation, and the device then
 // knocks again.
-func (e *engine) memberReplaced(tx *state.Tx, g *group, r replacement, d *delivery) error {
+func (e *engine) memberReplaced(tx *state.Tx, g *group, r replacement, by memberID, d *delivery) error {
 	c, err := parseCredential(r.now.Credential)
 	if err != nil {
 		return nil // the validator let it pass, so it parses
@@ -134,6 +134,7 @@ func (e *engine) memberReplaced(tx *state.Tx, g *group, r replacement, d *delive
 	}
 	return e.emit(tx, Event{
 		Kind: EventReplaced, Conversation: g.rec.Conversation, Account: c.Account, Device: c.Device, From: g.cursor.Seq,
+		ByAccount: by.Account, ByDevice: by.Device,
 	})
 }
 

@@ -106,6 +106,10 @@ func (e *engine) returned(tx *state.Tx, g, old *group) error {
 	if err := e.emit(tx, ev); err != nil {
 		return err
 	}
+	g.rec.Former = &formerPlace{Ticket: old.rec.Ticket}
+	if err := g.saveRecord(tx); err != nil {
+		return err
+	}
 	from := old.cursor.Seq + 1
 	if old.rec.Stuck != nil {
 		from, g.rec.Withdraw = old.rec.Stuck.Seq+1, old.rec.Stuck.Voted
@@ -124,4 +128,32 @@ func (e *engine) returned(tx *state.Tx, g, old *group) error {
 		})
 	}
 	return nil
+}
+
+// mislaid deals with an invitation back into a group that leads nowhere: the queue does not know its
+// ticket, or has not what it names as its place in the log. Whoever answered the knock has made it so,
+// and whether or not by mistake, the reader by which this device asked is still in the queue, since
+// its new leaf has not spoken. It asks again by that. It reports whether that is so.
+func (e *engine) mislaid(g *group) bool {
+	if g.rec.Former == nil || !g.live() {
+		return false
+	}
+	err := e.update(func(tx *state.Tx) error {
+		g.rec.Ticket, g.rec.Former = g.rec.Former.Ticket, nil
+		return e.stuck(tx, g, g.cursor.Seq, "the invitation back leads nowhere: this device asks again")
+	})
+	if err == nil {
+		e.advance(g)
+	}
+	return true
+}
+
+// arrived ends the way back into a group: the new leaf has spoken, so the reader of before is of no
+// more use.
+func (e *engine) arrived(tx *state.Tx, g *group) error {
+	if g.rec.Former == nil {
+		return nil
+	}
+	g.rec.Former = nil
+	return g.saveRecord(tx)
 }

@@ -300,6 +300,9 @@ func (e *engine) readBack(tx *state.Tx, g *group, r *row, at relay.Position, d *
 		if err := e.retireReader(tx, g, member, &keys, d); err != nil {
 			return err
 		}
+		if err := e.arrived(tx, g); err != nil {
+			return err
+		}
 	}
 	return e.settle(tx, g, r, at)
 }
