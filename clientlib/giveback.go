@@ -46,6 +46,12 @@ func (e *engine) relayLost(tx *state.Tx, g *group, s *relayclient.Stream, gap re
 	}
 	last, lacks := s.LastCommit, true
 	g.opened()
+	// A vote that the log has no more counts for nobody, also for who has read it. Whoever has cast it
+	// does so again.
+	g.votes = nil
+	if err := clearBucket(tx, bucketVote, g.id[:]); err != nil {
+		return err
+	}
 	g.late = 0
 	g.rec.Loss, g.rec.LostAt, g.committing = lossUnsure, time.Now().UnixMilli(), false
 	if last.Seq > gap.To {
