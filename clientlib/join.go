@@ -23,7 +23,7 @@ func (e *engine) join(hash [32]byte, v *invitation) {
 		return
 	}
 	e.joining[hash] = true
-	if v.KeyServer != e.id.KeyServer || e.links[v.Relay] == nil {
+	if v.KeyServer != e.id.KeyServer || !e.uses(v.Relay) {
 		e.refuseInvitation(hash, errElsewhere)
 		return
 	}
@@ -42,6 +42,20 @@ func (e *engine) join(hash [32]byte, v *invitation) {
 		return
 	}
 	e.fetchAndJoin(hash, v)
+}
+
+// uses reports whether a relay is this account's, or one that a conversation of it lives on. A link
+// says nothing: an invitation is written to the inbox of whoever is added, at a relay of its choice.
+func (e *engine) uses(addr string) bool {
+	if addr == e.id.Relay {
+		return true
+	}
+	for _, g := range e.groups {
+		if g.rec.Relay == addr && g.rec.State != groupRemoved {
+			return true
+		}
+	}
+	return false
 }
 
 // nextJoin begins the next invitation that waits. One at a time: each may hold a large tree.

@@ -78,3 +78,22 @@ func TestQ13_InvitationLeadsNowhere(t *testing.T) {
 		})
 	}
 }
+
+// TestInvitationToALinkedRelay: a device writes to the inbox of whoever knocks, at a relay of the
+// knocker's choice. That it has a link there lets no invitation lead it to that relay.
+func TestInvitationToALinkedRelay(t *testing.T) {
+	s := startServers(t)
+	alice, mal := s.register("alice"), s.register("mallory")
+	evil := relay.Address{Host: "127.0.0.1:1", Key: relay.RelayKey{1}}.String()
+	alice.must(alice.eng.call(alice.ctx(), func() error {
+		if alice.eng.linkTo(evil) == nil {
+			t.Error("no link")
+		}
+		return nil
+	}))
+	mal.lure(alice, lureSpec{letter: func(v *invitation) { v.Relay = evil }})
+	alice.awaitKind(EventInvitationRefused, 1)
+	if why := alice.refusals(); len(why) != 1 || why[0] != errElsewhere.Error() {
+		t.Errorf("refused as %q", why)
+	}
+}
