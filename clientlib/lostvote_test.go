@@ -2,6 +2,7 @@ package clientlib
 
 import (
 	"testing"
+	"time"
 
 	"github.com/sealpost/sealpost/clientlib/internal/state"
 	"github.com/sealpost/sealpost/relay"
@@ -56,4 +57,34 @@ func TestQ06_VotesThatTheRelayLost(t *testing.T) {
 		return err
 	}))
 	alice.until("alice to vote again", voted)
+}
+
+// TestQ15_OneSuccessorIsEnough: a member that is about to begin a successor reads that another has
+// announced one, and waits for that.
+func TestQ15_OneSuccessorIsEnough(t *testing.T) {
+	_, all, d, id := brokenGroup(t, "alice", "bob", "carol", "dave")
+	alice, bob := all[0], all[1]
+	for _, u := range all[1:] {
+		u.close()
+	}
+	d.badCommit()
+	alice.awaitKind(EventCannotFollow, 1)
+	alice.until("alice to vote", func() bool {
+		alice.must(alice.eng.call(alice.ctx(), func() error {
+			alice.eng.advance(alice.eng.groups[alice.eng.convs[id].Groups[0]])
+			return nil
+		}))
+		return alice.votesKeptHere() > 0
+	})
+	alice.close()
+	votePatience = time.Hour // bob's
+	bob.open()
+	bob.until("bob to read of it", func() bool { return bob.votesKeptHere() > 0 })
+	bob.must(bob.eng.call(bob.ctx(), func() error {
+		g := bob.eng.groups[bob.eng.convs[id].Groups[0]]
+		if bob.eng.begin(g); bob.eng.begun(g) != nil {
+			t.Error("bob has begun another one")
+		}
+		return nil
+	}))
 }
