@@ -106,7 +106,7 @@ func (e *engine) returned(tx *state.Tx, g, old *group) error {
 	if err := e.emit(tx, ev); err != nil {
 		return err
 	}
-	g.rec.Former = &formerPlace{Ticket: old.rec.Ticket}
+	g.rec.Former = &formerPlace{Ticket: old.rec.Ticket, Cursor: old.cursor}
 	if err := g.saveRecord(tx); err != nil {
 		return err
 	}
@@ -139,7 +139,10 @@ func (e *engine) mislaid(g *group) bool {
 		return false
 	}
 	err := e.update(func(tx *state.Tx) error {
-		g.rec.Ticket, g.rec.Former = g.rec.Former.Ticket, nil
+		g.rec.Ticket, g.cursor, g.rec.Former = g.rec.Former.Ticket, g.rec.Former.Cursor, nil
+		if err := g.saveCursor(tx); err != nil {
+			return err
+		}
 		return e.stuck(tx, g, g.cursor.Seq, "the invitation back leads nowhere: this device asks again")
 	})
 	if err == nil {

@@ -144,7 +144,8 @@ type groupRecord struct {
 
 // formerPlace is the place in a queue that a device had before it was replaced.
 type formerPlace struct {
-	Ticket secret `cbor:"1,keyasint"` // as in groupRecord
+	Ticket secret         `cbor:"1,keyasint"` // as in groupRecord
+	Cursor relay.Position `cbor:"2,keyasint"` // the last entry that it had processed
 }
 
 // memberID is a device of an account.

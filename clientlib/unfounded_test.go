@@ -160,10 +160,13 @@ func TestQ03_ReplacedInASuccessor(t *testing.T) {
 // TestQ16_RemovedFromTheSuccessor: who was removed from a successor knocks in the queue of the group
 // before it, in whose tree it stands for good. Nobody adds it again.
 func TestQ16_RemovedFromTheSuccessor(t *testing.T) {
-	_, all, d, id := brokenGroup(t, "alice", "bob", "carol")
+	s, all, d, id := brokenGroup(t, "alice", "bob", "carol")
 	alice, bob, carol := all[0], all[1], all[2]
 	d.badCommit()
 	inSuccessor(id, all)
+	s.stop()
+	s.queues.Knocks.Burst, s.queues.Knocks.Every = 100, time.Millisecond // bob has knocked in this hour
+	s.start()
 	var old groupID
 	var queue relay.QueueID
 	var shared secret
