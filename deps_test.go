@@ -163,6 +163,9 @@ var rules = map[string]rule{
 		modules: []string{modSys},
 		why:     "whole systems in one process on made-up time; nothing imports it, so no program links what sets all randomness",
 	},
+	"internal/sim/oneorder": {
+		why: "a Go runtime in which chance decides nothing, for the simulation alone: no program is built with it",
+	},
 	"mls": {
 		may:     []string{"internal/edkey", "internal/wire"},
 		modules: []string{modCrypto, modCirc},
@@ -298,7 +301,7 @@ var rules = map[string]rule{
 			"mls", "relay", "relay/session", "relay/relayserver", "keyserver", "keyserver/httpserver",
 			"clientlib", "clientlib/content", "clientlib/history", "internal/certpin", "internal/connlimit", "internal/keyfile", "internal/proxyline", "internal/quicport",
 			"internal/adminsocket", "internal/backup", "internal/metrics", "internal/observe", "internal/operatorlog",
-			"internal/shard", "internal/tlscert", "internal/turns", "internal/measure", "cmd/sealpost/demo", "cmd/sealpost/bench", "testvectors",
+			"internal/shard", "internal/sim/oneorder", "internal/tlscert", "internal/turns", "internal/measure", "cmd/sealpost/demo", "cmd/sealpost/bench", "testvectors",
 		},
 		modules: []string{modKong, modSys, modTOML, modWebTrans},
 		why:     "wiring only; shard for the type of the storage key, WebTransport to hand it from one package to another, the system to forbid core files",

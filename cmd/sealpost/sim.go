@@ -1,19 +1,14 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,10 +19,10 @@ type simCommand struct {
 	Seeds   uint64 `default:"100" help:"How many seeds to play."`
 	Seed    uint64 `default:"1" help:"The first of them."`
 	Workers int    `help:"How many at a time (default: one for each processor)."`
+	Twice   bool   `help:"Play each seed twice; it fails if not all that happened is the same."`
+	Plain   bool   `help:"Build with the Go runtime as it is: quicker the first time, and a seed may not happen the same way again."`
 	Verbose bool   `short:"v" help:"Print what happened in each seed, and not only where it failed."`
 }
-
-const simPackage = "github.com/sealpost/sealpost/internal/sim"
 
 // simResult is what the test prints of a seed.
 type simResult struct {
@@ -40,6 +35,8 @@ type simResult struct {
 
 // simTally adds up what all workers played.
 type simTally struct {
+	again string // the command that plays a seed again, but for the seed
+
 	mu               sync.Mutex // guards the rest and the output
 	out              io.Writer
 	verbose          bool
@@ -54,91 +51,58 @@ func (c *simCommand) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	binary := filepath.Join(dir, "sim.test")
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, simPackage)
-	build.Stdout, build.Stderr = s.err, s.err
-	if err := build.Run(); err != nil {
-		return fmt.Errorf("the simulation is built from the checkout, by Go: %w", err)
+	binary, err := buildSim(ctx, dir, c.Plain, s.err)
+	if err != nil {
+		return err
+	}
+	return c.play(ctx, binary, s.out)
+}
+
+// play plays all seeds with the test that was built.
+func (c *simCommand) play(ctx context.Context, binary string, out io.Writer) error {
+	tally, begin := &simTally{out: out, verbose: c.Verbose, again: "go run ./cmd/sealpost sim"}, time.Now()
+	if c.Plain {
+		tally.again += " -plain"
 	}
 	workers := c.Workers
 	if workers <= 0 {
 		workers = runtime.NumCPU()
 	}
-	workers = int(min(uint64(workers), max(c.Seeds, 1)))
-	tally, begin := &simTally{out: s.out, verbose: c.Verbose}, time.Now()
 	var all sync.WaitGroup
+	var next atomic.Uint64
 	errs := make([]error, workers)
 	for i := range workers {
 		all.Go(func() {
-			first := c.Seed + uint64(i)
-			count := (c.Seeds - uint64(i) + uint64(workers) - 1) / uint64(workers)
-			errs[i] = tally.work(ctx, binary, first, count, uint64(workers))
+			for n := next.Add(1) - 1; n < c.Seeds && errs[i] == nil; n = next.Add(1) - 1 {
+				var r simResult
+				if r, errs[i] = c.seed(ctx, binary, c.Seed+n); errs[i] == nil {
+					tally.result(r)
+				}
+			}
 		})
 	}
 	all.Wait()
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "seeds=%d failed=%d messages=%d seconds=%.0f\n", tally.played, len(tally.failed), tally.messages, time.Since(begin).Seconds())
+	fmt.Fprintf(out, "seeds=%d failed=%d messages=%d seconds=%.0f\n", tally.played, len(tally.failed), tally.messages, time.Since(begin).Seconds())
 	if len(tally.failed) > 0 {
 		return errFailed
 	}
 	return nil
 }
 
-// work plays every stride-th seed. A seed that ends the process it is played in has failed, and
-// the next one begins another process.
-func (t *simTally) work(ctx context.Context, binary string, first, count, stride uint64) error {
-	for count > 0 {
-		done, died, err := t.process(ctx, binary, first, count, stride)
-		if err != nil || ctx.Err() != nil {
-			return errors.Join(err, ctx.Err())
-		}
-		if died != "" {
-			done++
-			t.result(simResult{Seed: first + (done-1)*stride, Trace: died, Broken: []string{"the process ended"}})
-		}
-		first, count = first+done*stride, count-done
+// seed plays one seed, or plays it twice and compares.
+func (c *simCommand) seed(ctx context.Context, binary string, seed uint64) (simResult, error) {
+	r, err := playSim(ctx, binary, seed)
+	if err != nil || !c.Twice {
+		return r, err
 	}
-	return nil
-}
-
-// process plays seeds in one process, and returns how many came to an end. died is what it said
-// last if it ended before its time.
-func (t *simTally) process(ctx context.Context, binary string, first, count, stride uint64) (done uint64, died string, err error) {
-	cmd := exec.CommandContext(ctx, binary, "-test.run=^TestSeeds$", "-test.timeout=0", "-sim.report",
-		fmt.Sprintf("-sim.seed=%d", first), fmt.Sprintf("-sim.seeds=%d", count), fmt.Sprintf("-sim.stride=%d", stride))
-	var noise bytes.Buffer
-	cmd.Stderr = &noise
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return 0, "", err
+	again, err := playSim(ctx, binary, seed)
+	if r.Hash != again.Hash {
+		r.Broken = append(r.Broken, "played again, it was not the same: "+parting(r.Trace, again.Trace))
 	}
-	if err := cmd.Start(); err != nil {
-		return 0, "", err
-	}
-	var last strings.Builder // of the seed that is being played
-	for lines := bufio.NewReader(out); ; {
-		line, err := lines.ReadString('\n')
-		if rest, ok := strings.CutPrefix(line, "sim: end "); ok {
-			var r simResult
-			if err := json.Unmarshal([]byte(rest), &r); err != nil {
-				return done, "", err
-			}
-			t.result(r)
-			done++
-			last.Reset()
-		} else {
-			last.WriteString(line)
-		}
-		if err != nil {
-			break
-		}
-	}
-	if err := cmd.Wait(); err != nil && done < count {
-		return done, last.String() + noise.String(), nil
-	}
-	return done, "", nil
+	return r, err
 }
 
 // result counts a seed, and shows it if it failed.
@@ -157,7 +121,7 @@ func (t *simTally) result(r simResult) {
 		fmt.Fprintf(t.out, "seed %d: %s\n", r.Seed, b)
 	}
 	if len(r.Broken) > 0 {
-		fmt.Fprintf(t.out, "seed %d failed; again: go run ./cmd/sealpost sim -seeds 1 -seed %d\n", r.Seed, r.Seed)
+		fmt.Fprintf(t.out, "seed %d failed; again: %s -seeds 1 -seed %d\n", r.Seed, t.again, r.Seed)
 	} else if t.verbose {
 		fmt.Fprintf(t.out, "seed %d: %d messages, trace %s\n", r.Seed, r.Messages, r.Hash)
 	}

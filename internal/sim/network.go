@@ -22,7 +22,7 @@ var (
 // named by who dials whom for which time.
 type network struct {
 	seed  uint64
-	watch func(direction, name string, n int) // hears of what arrives, in bytes; nil: nobody does
+	watch func(direction, name string, n int) // hears of what arrives, in bytes
 
 	mu        sync.Mutex
 	listeners map[string]*listener
@@ -140,9 +140,7 @@ func (n *network) connect(device, host string, l *link, at *listener, random *ra
 
 func (n *network) arrived(direction, name string) func(int) {
 	return func(bytes int) {
-		if n.watch != nil {
-			n.watch(direction, name, bytes)
-		}
+		n.watch(direction, name, bytes)
 	}
 }
 

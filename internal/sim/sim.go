@@ -9,14 +9,18 @@
 // testing/cryptotest.SetGlobalRandom. The tests of this package do that for a fixed sample, and
 // "sealpost sim" for as many seeds as one likes.
 //
-// How one seed comes to one run: all of it happens on one processor, no two things at one
-// instant (delays are drawn to the nanosecond), and time moves on only when every goroutine
-// waits. Randomness is that of the seed; each connection has a stream of its own. What is left
-// to chance is the order of goroutines within one instant, and which of several ready cases a
-// select takes: now and then a packet is a few bytes longer or two draws change places, and from
-// there on times differ by milliseconds. Few seeds have the same trace to the nanosecond twice: one
-// of twelve when it was last tried. The plan of a seed is always the same, its trace is not: a
-// seed that failed may have to be played more than once.
+// One seed is one run where "sealpost sim" plays it, to the byte and the nanosecond: all of it
+// happens on one processor, in a process of its own, with a Go runtime in which chance decides
+// nothing (package oneorder), no two things at one instant (delays are drawn to the nanosecond),
+// and time moves on only when every goroutine waits. Randomness is that of the seed; each
+// connection has a stream of its own. The hash of a run covers when every byte arrived, and
+// "sealpost sim -twice" plays each seed twice and compares. It is the same run on the same
+// sources only: a change of the programs may move everything behind it.
+//
+// "go test" builds with the runtime as it is, which is quicker. There the plan of a seed is the
+// same each time, while the order of goroutines within one instant, and which of several ready
+// cases a select takes, is chance: a seed that fails may have to be played by "sealpost sim"
+// to be seen again, or may fail in one of the two only.
 //
 // Out of scope: real sockets, real clocks and processes that are killed, which the tests of the
 // packages themselves and "sealpost demo" have.

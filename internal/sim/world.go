@@ -44,9 +44,7 @@ type room struct {
 
 func newWorld(seed uint64, dir string, wire bool) (*world, error) {
 	w := &world{dir: dir, random: stream(seed, "plan"), net: newNetwork(seed), trace: newTrace()}
-	if wire {
-		w.net.watch = func(direction, name string, n int) { w.trace.add("%s, %s: %d bytes", name, direction, n) }
-	}
+	w.net.watch = func(direction, name string, n int) { w.trace.carried(wire, name, direction, n) }
 	if err := w.servers(); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,10 @@
+//go:build oneorder
+
+package sim
+
+import _ "unsafe" // for go:linkname
+
+//go:linkname runtimeSeed runtime.OneOrderSeed
+var runtimeSeed uint64
+
+func init() { seedRuntime = func(seed uint64) { runtimeSeed = seed } }
