@@ -2,6 +2,7 @@ package relay
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 
 	"github.com/sealpost/sealpost/internal/wire"
 )
@@ -65,16 +66,14 @@ func ChainStart(relayKey RelayKey, queue QueueID, incarnation Incarnation) Hash 
 // ChainNext is h(n) = SHA-256(h(n-1) || uint64 seq || uint8 kind || SHA-256(envelope) || blobs),
 // blobs being those of a COMMIT, one after the other: all members agree on what it brought.
 func ChainNext(previous Hash, seq uint64, kind Kind, envelope []byte, blobs ...Hash) Hash {
-	var w wire.Writer
-	w.Raw(previous[:])
-	w.Uint64(seq)
-	w.Uint8(uint8(kind))
 	sum := sha256.Sum256(envelope)
-	w.Raw(sum[:])
+	fixed := make([]byte, 0, len(previous)+8+1+len(sum)) // all there is without blobs: it stays on the stack
+	b := append(fixed, previous[:]...)
+	b = binary.BigEndian.AppendUint64(b, seq)
+	b = append(append(b, uint8(kind)), sum[:]...)
 	for _, h := range blobs {
-		w.Raw(h[:])
+		b = append(b, h[:]...)
 	}
-	b, _ := w.Finish() // cannot fail: every field is short
 	return sha256.Sum256(b)
 }
 

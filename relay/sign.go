@@ -86,27 +86,22 @@ func verify(key PublicKey, sig Signature, message []byte) error {
 }
 
 // digestOf hashes what fields writes: the fields of a frame that its signature covers.
-func digestOf(fields func(*wire.Writer)) (Hash, error) {
-	var w wire.Writer
-	fields(&w)
-	b, err := w.Finish()
-	if err != nil {
-		return Hash{}, err
-	}
-	return sha256.Sum256(b), nil
+func digestOf(fields func(*wire.Writer)) (sum Hash, err error) {
+	err = wire.Use(fields, func(b []byte) { sum = sha256.Sum256(b) })
+	return sum, err
 }
 
 // idempotencyDigest is SHA-256(type || fields). Signatures are left out of it: a retry over
 // a new session carries others.
 func idempotencyDigest(t FrameType, fields func(*wire.Writer)) Hash {
-	var w wire.Writer
-	w.Uint8(uint8(t))
-	fields(&w)
-	b, err := w.Finish()
+	sum, err := digestOf(func(w *wire.Writer) {
+		w.Uint8(uint8(t))
+		fields(w)
+	})
 	if err != nil {
 		// Only a vector above 1 GiB gets here, which no frame can hold. Hash what cannot be
 		// any frame's fields, so that the caller compares unequal.
 		return sha256.Sum256(nil)
 	}
-	return sha256.Sum256(b)
+	return sum
 }

@@ -1,16 +1,18 @@
 package shard
 
 import (
+	"bytes"
 	"runtime"
 	"sync"
 )
 
 // A Foreseer is an Op that knows, before it is applied, keys that Apply will get. They are
 // read on all processors at once while nothing else can happen, which frees the storing
-// goroutine of most of its work; it changes no result. Foresee is called on that goroutine.
+// goroutine of most of its work; it changes no result. Foresee is called on that goroutine, and
+// calls get for each key, which it may change afterwards.
 type Foreseer interface {
 	Op
-	Foresee() [][]byte
+	Foresee(get func(key []byte))
 }
 
 // minForeseen is how many keys make another goroutine worth its start.
@@ -27,23 +29,22 @@ type found struct {
 func (s *Store) foresee(tx *Tx, batch []item) {
 	var keys [][]byte
 	seen := make(map[string]bool)
-	for _, it := range batch {
-		f, ok := it.op.(Foreseer)
-		if !ok {
-			continue
+	get := func(key []byte) {
+		if _, ok := tx.writes[string(key)]; ok {
+			return // by the batch below; what the snapshot has may be older
 		}
-		for _, key := range f.Foresee() {
-			if seen[string(key)] {
-				continue
-			}
+		if _, ok := tx.known(key); !ok && !seen[string(key)] {
 			seen[string(key)] = true
-			if _, ok := tx.writes[string(key)]; ok {
-				continue // by the batch below; what the snapshot has may be older
-			}
-			if _, ok := tx.known(key); !ok {
-				keys = append(keys, key)
-			}
+			keys = append(keys, bytes.Clone(key))
 		}
+	}
+	for _, it := range batch {
+		if f, ok := it.op.(Foreseer); ok {
+			f.Foresee(get)
+		}
+	}
+	if len(keys) == 0 {
+		return
 	}
 	results := make([]*found, len(keys))
 	workers := min(runtime.GOMAXPROCS(0), len(keys)/minForeseen+1)

@@ -192,7 +192,7 @@ func (s *Store) newTx(snap *Snapshot, below *staged, operations int) *Tx {
 	if below != nil {
 		writes += below.tx.own
 	}
-	tx := &Tx{number: s.batch + 1, writes: make(map[string]write, writes), read: make(map[string]found, 2*operations), high: s.high}
+	tx := &Tx{number: s.batch + 1, writes: make(map[string]write, writes), read: make(map[string]found), high: s.high}
 	if snap != nil {
 		tx.snap, tx.recent = *snap, &s.recent
 	}
@@ -208,16 +208,22 @@ func (s *Store) persist(tx *Tx) error {
 	batch := tx.number
 	txn := s.db.NewTransactionAt(batch-1, true)
 	defer txn.Discard()
+	// One buffer for all: Badger holds keys and values until they are written.
+	room := make([]byte, 0, tx.bytes+1024)
 	for k, w := range tx.writes {
 		if w.inherited {
 			continue
 		}
-		key := []byte(k)
+		at := len(room)
+		room = append(room, k...)
+		key := room[at:len(room):len(room)]
 		var err error
 		if w.delete {
 			err = txn.Delete(key)
 		} else {
-			err = txn.Set(key, s.vault.seal(key, w.value))
+			at = len(room)
+			room = s.vault.seal(room, key, w.value)
+			err = txn.Set(key, room[at:len(room):len(room)])
 		}
 		if err != nil {
 			return err
@@ -228,7 +234,7 @@ func (s *Store) persist(tx *Tx) error {
 		return err
 	}
 	key := ringKey(batch)
-	if err := txn.Set(key, s.vault.seal(key, rec)); err != nil {
+	if err := txn.Set(key, s.vault.seal(nil, key, rec)); err != nil {
 		return err
 	}
 	if err := s.commit(txn, batch); err != nil {

@@ -13,15 +13,27 @@ type recent struct {
 
 func newRecent() recent { return recent{young: make(map[string][]byte), most: maxRecent} }
 
-func (r *recent) get(key string) ([]byte, bool) {
-	value, ok := r.young[key]
-	if ok {
+func (r *recent) get(key []byte) ([]byte, bool) {
+	if value, ok := r.young[string(key)]; ok { // no string is made for it
 		return value, true
 	}
-	if value, ok = r.old[key]; ok {
-		r.put(key, value)
+	value, ok := r.old[string(key)]
+	if ok {
+		r.put(string(key), value)
 	}
 	return value, ok
+}
+
+// has is get for a key of which nobody needs the value.
+func (r *recent) has(key string) bool {
+	if _, ok := r.young[key]; ok {
+		return true
+	}
+	value, ok := r.old[key]
+	if ok {
+		r.put(key, value)
+	}
+	return ok
 }
 
 func (r *recent) put(key string, value []byte) {
@@ -49,8 +61,8 @@ func (r *recent) committed(tx *Tx) {
 		}
 	}
 	for key, w := range tx.writes {
-		switch _, known := r.get(key); {
-		case !known, w.inherited: // the batch below brought it
+		switch {
+		case w.inherited, !r.has(key): // the batch below brought it
 		case w.delete:
 			r.forget(key)
 		default:

@@ -18,18 +18,18 @@ func TestRecentIsBoundedAndKeepsWhatIsInUse(t *testing.T) {
 	}
 	for i := range 10 * maxRecent / 1024 {
 		r.put(fmt.Sprintf("%8d", i), make([]byte, 1024))
-		if v, ok := r.get("busy"); !ok || string(v) != "v" {
+		if v, ok := r.get([]byte("busy")); !ok || string(v) != "v" {
 			t.Fatalf("what is asked for all the time is forgotten after %d others", i)
 		}
 	}
 	if n := held(); n > 2*(maxRecent+2048) {
 		t.Errorf("%d bytes are held, the bound is two generations of %d", n, maxRecent)
 	}
-	if _, ok := r.get(fmt.Sprintf("%8d", 0)); ok {
+	if _, ok := r.get(fmt.Appendf(nil, "%8d", 0)); ok {
 		t.Error("what nobody asks for is kept")
 	}
 	r.put("busy", make([]byte, maxRecentValue+1))
-	if _, ok := r.get("busy"); ok {
+	if _, ok := r.get([]byte("busy")); ok {
 		t.Error("a large value, or the small one that it replaced, is kept")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash"
+	"slices"
 	"sync"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -23,7 +24,7 @@ func (Key) MarshalText() ([]byte, error) { return []byte("redacted"), nil }
 // concurrent use.
 type vault struct {
 	values   cipher.AEAD
-	namers   sync.Pool // of hash.Hash, HMACs under the name key, which are costly to begin with
+	namers   sync.Pool // of *namer, which are costly to begin with
 	keyCheck [16]byte  // in each mark slot: tells a wrong key from damage
 }
 
@@ -43,7 +44,7 @@ func newVault(k Key) (*vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.namers.New = func() any { return hmac.New(sha256.New, nameKey) }
+	v.namers.New = func() any { return &namer{mac: hmac.New(sha256.New, nameKey)} }
 	check, err := derive("key check")
 	if err != nil {
 		return nil, err
@@ -53,12 +54,14 @@ func newVault(k Key) (*vault, error) {
 }
 
 // seal encrypts a value under a random nonce, which at 24 bytes cannot repeat by accident,
-// and binds it to its database key, so that values cannot be exchanged on disk.
-func (v *vault) seal(key, value []byte) []byte {
+// and binds it to its database key, so that values cannot be exchanged on disk. It appends to out.
+func (v *vault) seal(out, key, value []byte) []byte {
 	const n = chacha20poly1305.NonceSizeX
-	out := make([]byte, n, n+len(value)+chacha20poly1305.Overhead)
-	_, _ = rand.Read(out) // never fails: the process ends instead
-	return v.values.Seal(out, out[:n], value, key)
+	out = slices.Grow(out, n+len(value)+chacha20poly1305.Overhead)
+	out = out[:len(out)+n]
+	nonce := out[len(out)-n:]
+	_, _ = rand.Read(nonce) // never fails: the process ends instead
+	return v.values.Seal(out, nonce, value, key)
 }
 
 func (v *vault) open(key, sealed []byte) ([]byte, error) {
@@ -78,17 +81,21 @@ func (v *vault) open(key, sealed []byte) ([]byte, error) {
 // key. Without that key nobody can tell which id a record belongs to, nor match two names.
 // A machine appends what it wants in clear and ordered, such as a sequence number.
 func (s *Store) Name(kind byte, ids ...[]byte) []byte {
-	mac := s.vault.namers.Get().(hash.Hash)
-	defer s.vault.namers.Put(mac)
-	mac.Reset()
-	mac.Write([]byte{kind})
+	n := s.vault.namers.Get().(*namer)
+	defer s.vault.namers.Put(n)
+	n.of = append(n.of[:0], kind)
 	for _, id := range ids {
-		var n [4]byte
-		binary.BigEndian.PutUint32(n[:], uint32(len(id)))
-		mac.Write(n[:])
-		mac.Write(id)
+		n.of = append(binary.BigEndian.AppendUint32(n.of, uint32(len(id))), id...)
 	}
+	n.mac.Reset()
+	n.mac.Write(n.of)
 	out := make([]byte, 1, 1+sha256.Size)
 	out[0] = kind
-	return mac.Sum(out)[: 1+nameSize : 1+nameSize]
+	return n.mac.Sum(out)[: 1+nameSize : 1+nameSize]
+}
+
+// namer is an HMAC under the name key, and what it is of.
+type namer struct {
+	mac hash.Hash
+	of  []byte
 }

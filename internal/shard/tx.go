@@ -97,7 +97,7 @@ func (tx *Tx) known(key []byte) (f found, ok bool) {
 	if f, ok = tx.read[string(key)]; ok || tx.recent == nil {
 		return f, ok
 	}
-	value, ok := tx.recent.get(string(key))
+	value, ok := tx.recent.get(key)
 	return found{value, ok}, ok
 }
 

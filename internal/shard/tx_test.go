@@ -22,7 +22,13 @@ type foreseeing struct {
 	keys [][]byte
 }
 
-func (f foreseeing) Foresee() [][]byte { return f.keys }
+func (f foreseeing) Foresee(get func(key []byte)) {
+	var one []byte
+	for _, key := range f.keys {
+		one = append(one[:0], key...)
+		get(one)
+	}
+}
 
 type scripted struct{}
 

@@ -148,8 +148,11 @@ const fewElements = 64
 
 // Vector reads a vector<V> whose elements elem reads one by one. An empty vector is nil.
 func Vector[T any](r *Reader, elem func(*Reader) T) []T {
-	sub := r.Sub()
-	total := sub.Len()
+	b := r.Bytes()
+	if len(b) == 0 {
+		return nil // most vectors of the records of a busy queue are empty: they cost no Reader
+	}
+	sub, total := NewReader(b), len(b)
 	var out []T
 	for sub.Len() > 0 {
 		before := sub.Len()

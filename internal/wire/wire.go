@@ -44,21 +44,36 @@ type Unmarshaler interface{ UnmarshalWire(r *Reader) }
 
 // Marshal encodes m.
 func Marshal(m Marshaler) ([]byte, error) {
-	buf := scratch.Get().(*[]byte)
-	w := Writer{b: (*buf)[:0]}
-	m.MarshalWire(&w)
+	w := scratch.Get().(*Writer)
+	m.MarshalWire(w)
 	b, err := w.Finish()
 	b = bytes.Clone(b) // of its exact size: growing one for each value cost more than copying
-	clear(w.b)         // it may have held a secret
-	if cap(w.b) <= keptScratch {
-		*buf = w.b
-	}
-	scratch.Put(buf)
+	w.giveBack()
 	return b, err
 }
 
-// scratch lends buffers in which values grow.
-var scratch = sync.Pool{New: func() any { return new([]byte) }}
+// Use calls use with what fill writes, for as long as that takes and no longer: a hash, say,
+// needs the bytes once. It is not called if fill fails.
+func Use(fill func(*Writer), use func([]byte)) error {
+	w := scratch.Get().(*Writer)
+	fill(w)
+	b, err := w.Finish()
+	if err == nil {
+		use(b)
+	}
+	w.giveBack()
+	return err
+}
+
+// scratch lends Writers in whose buffers values grow.
+var scratch = sync.Pool{New: func() any { return new(Writer) }}
+
+// giveBack ends a loan. What was written is cleared: it may have held a secret.
+func (w *Writer) giveBack() {
+	if w.Reset(); cap(w.b) <= keptScratch {
+		scratch.Put(w)
+	}
+}
 
 // keptScratch is the largest buffer in bytes that is lent again.
 const keptScratch = 64 << 10

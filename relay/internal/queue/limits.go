@@ -59,6 +59,7 @@ const (
 	maxFresh   = 64 << 10 // bytes of entries that are kept for the other readers of a queue
 	maxRefused = 1 << 14  // queues over quota that are remembered, about 150 bytes each
 	maxBuckets = 1 << 17  // rate buckets in memory, about 100 bytes each
+	maxSieve   = 8 << 20  // bytes that a period's answers are noted in, of which three are in use: five million answers a day
 
 	busyRetry      = 30 * time.Second
 	suspendedRetry = 10 * time.Minute // an operator takes days

@@ -22,10 +22,11 @@ type mutation struct {
 	memory []byte // of the answer that is remembered
 	clock  *meta  // the machine's, as Foresee finds it
 	past   *past  // likewise
+	noted  *noted // likewise
 }
 
 func (s *Store) newMutation(m relay.Mutation, a Authority) *mutation {
-	op := &mutation{m: m, authority: a, digest: m.Digest(), size: 512, clock: &s.machine.time, past: &s.machine.past}
+	op := &mutation{m: m, authority: a, digest: m.Digest(), size: 512, clock: &s.machine.time, past: &s.machine.past, noted: &s.machine.noted}
 	_, op.queue, op.key, op.id = m.Header()
 	op.name = queueName(s.shard, op.queue)
 	op.memory = s.shard.Name('I', op.queue[:], op.key[:], op.id[:])[1:]
@@ -54,17 +55,19 @@ func (op *mutation) Releases() bool {
 
 // Foresee implements [shard.Foreseer]: header and authority, and the places where the answer
 // would be if this is a retry. The period may be that of another day, which costs time only.
-func (op *mutation) Foresee() [][]byte {
-	b := books{name: op.name}
-	keys := [][]byte{b.key(kindHeader), b.key(kindAuthority)}
+func (op *mutation) Foresee(get func(key []byte)) {
+	key := append(append(make([]byte, 0, 1+len(op.name)), kindHeader), op.name...)
+	get(key)
+	key[0] = kindAuthority
+	get(key)
 	kind, periods := memoryKind(op.m)
 	for back := range min(periods, op.clock.Period) + 1 {
-		if op.past.empty(kind, op.clock.Period, back) {
+		period := op.clock.Period - back
+		if op.noted.absent(kind, period, op.memory) || op.past.empty(kind, op.clock.Period, back) {
 			continue
 		}
-		keys = append(keys, memoryKey(kind, op.clock.Period-back, op.memory))
+		get(memoryKey(kind, period, op.memory))
 	}
-	return keys
 }
 
 // mutate applies a client's operation: a retry is answered first, before authority.
@@ -148,6 +151,12 @@ func (w *work) recall(op *mutation) (Answer, bool) {
 
 func (w *work) recallFrom(kind byte, periods uint32, name []byte, digest relay.Hash) (Answer, bool) {
 	for back := range min(periods, w.period) + 1 {
+		if back == 0 {
+			w.m.noted.begin(w.tx, kind, w.period)
+		}
+		if w.m.noted.absent(kind, w.period-back, name) {
+			continue
+		}
 		w.m.past.look(w.tx, kind, w.period, back)
 		if w.m.past.empty(kind, w.period, back) {
 			continue
@@ -169,6 +178,7 @@ func (w *work) recallFrom(kind byte, periods uint32, name []byte, digest relay.H
 // remember keeps the answer, in the same transaction as what it answers.
 func (w *work) remember(op *mutation, p relay.Position) {
 	kind, _ := memoryKind(op.m)
+	w.m.noted.add(kind, w.period, op.memory)
 	w.set(memoryKey(kind, w.period, op.memory), &memory{Digest: op.digest, Position: p})
 }
 

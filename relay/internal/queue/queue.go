@@ -190,6 +190,7 @@ type machine struct {
 	timeBatch uint64        // 0: not read yet
 	today     atomic.Uint32 // the store's day, for attachments; 0: not known yet
 	past      past
+	noted     noted
 	touched   map[string]bool // names of queues that this batch changed; true: there is a new entry
 	armed     []sleeper       // readers whose wake handle this batch set
 	stopped   []string        // names of queues that this batch suspended
