@@ -130,7 +130,7 @@ func TestR27_LineThatWasNotWritten(t *testing.T) {
 	}
 	_ = readOnly.Close()
 	l.f = whole
-	if _, err := l.f.WriteAt([]byte("2026-11-22T12:20:50Z suspend - - half of a l"), l.end); err != nil {
+	if _, err := l.f.WriteAt([]byte(strings.Repeat("what the disk took of it\n", 40)), l.end); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
