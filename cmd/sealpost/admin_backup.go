@@ -84,7 +84,7 @@ func (o *operator) writeBackup(ctx context.Context, out io.Writer) (missing int,
 	if err != nil {
 		return missing, fmt.Errorf("key server: %w", err)
 	}
-	if err := addFiles(w, o.config.Data); err != nil {
+	if err := addFiles(w, o.config); err != nil {
 		return missing, err
 	}
 	_, err = w.Close()
@@ -115,9 +115,9 @@ func (p *pacedRecords) record(key, sealed []byte) error {
 
 // addFiles adds what makes a restored server the same one to its clients. The storage key is not
 // among it: it would lie beside what it seals.
-func addFiles(w *backup.Writer, data string) error {
+func addFiles(w *backup.Writer, cfg serveConfig) error {
 	names := []string{relayKeyFile, certpin.KeyFile, operatorlog.Name}
-	entries, err := os.ReadDir(filepath.Join(data, acmeFolder))
+	entries, err := os.ReadDir(filepath.Join(cfg.Data, acmeFolder))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -127,7 +127,11 @@ func addFiles(w *backup.Writer, data string) error {
 		}
 	}
 	for _, name := range names {
-		b, err := os.ReadFile(filepath.Join(data, filepath.FromSlash(name)))
+		file := filepath.Join(cfg.Data, filepath.FromSlash(name))
+		if name == operatorlog.Name {
+			file = operatorLogPath(cfg)
+		}
+		b, err := os.ReadFile(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // with a certificate of one's own there is no development key
 		}

@@ -56,7 +56,7 @@ func (c *checkCommand) Run(ctx context.Context, s streams) error {
 		err = checkStopped(ctx, cfg, report)
 	}
 	if err == nil {
-		err = checkHistory(cfg.Data, report)
+		err = checkHistory(cfg, report)
 	}
 	switch {
 	case err != nil:
@@ -165,8 +165,8 @@ func readStorageKey(cfg serveConfig) (shard.Key, error) {
 }
 
 // checkHistory looks whether the operator's log is as it was written.
-func checkHistory(data string, report func(string, shard.Finding)) error {
-	f, err := os.Open(filepath.Join(data, operatorlog.Name))
+func checkHistory(cfg serveConfig, report func(string, shard.Finding)) error {
+	f, err := os.Open(operatorLogPath(cfg))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/sealpost/sealpost/internal/operatorlog"
 )
@@ -19,9 +18,9 @@ func (c *operatorLogCommand) Run(s streams) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(filepath.Join(cfg.Data, operatorlog.Name))
+	f, err := os.Open(operatorLogPath(cfg))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("no server ever ran on %s", cfg.Data)
+		return fmt.Errorf("no server ever ran on %s, or its operator's log is elsewhere", cfg.Data)
 	}
 	if err != nil {
 		return err

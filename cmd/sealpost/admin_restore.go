@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -46,7 +47,9 @@ type restoreCommand struct {
 	Config     string `type:"existingfile" placeholder:"FILE" help:"The server's settings, if they say where the storage key is."`
 	StorageKey string `type:"existingfile" placeholder:"FILE" help:"Your copy of the storage key; it is copied into the new folder, unless the settings name another place for it."`
 
-	keyInside bool // the server will look for the storage key in the new folder
+	keyInside bool    // the server will look for the storage key in the new folder
+	logPath   string  // where it will look for the operator's log
+	journal   journal // what becomes of that
 }
 
 // Run verifies the whole backup before it makes anything, and makes the folder.
@@ -68,6 +71,9 @@ func (c *restoreCommand) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w; nothing was restored", c.File, err)
 	}
+	if c.journal, err = journalOf(c.logPath, c.logPath == filepath.Join(c.Dir, operatorlog.Name), seen.history); err != nil {
+		return fmt.Errorf("%w; nothing was restored", err)
+	}
 	if err := c.begin(); err != nil {
 		return err
 	}
@@ -84,8 +90,12 @@ func (c *restoreCommand) Run(ctx context.Context, s streams) error {
 	fmt.Fprintf(s.out, "restored  %d records and %d files of %s into %s\n\n", first.Records, first.Files, seen.taken, c.Dir)
 	fmt.Fprintf(s.out, "Clients of the relay are told that a new life began, and give it again what it accepted after that;\n"+
 		"one-time key packages in the backup are dropped. Start it with: %s serve --data %s\n\n", self(), quote(c.Dir))
-	fmt.Fprintf(s.out, "Queues that were suspended after %s are open again, and those resumed after it are suspended:\n"+
-		"the operator's log in the backup ends there. Suspend again what has to be, before anybody connects if you can.\n", seen.taken)
+	if c.journal.kept {
+		fmt.Fprintf(s.out, "Before it serves anybody it suspends and resumes what the operator's log says, which goes on after the backup:\n%s\n", c.logPath)
+	} else {
+		fmt.Fprintf(s.out, "Queues that were suspended after %s are open again, and those resumed after it are suspended:\n"+
+			"the operator's log in the backup ends there. Suspend again what has to be, before anybody connects if you can.\n", seen.taken)
+	}
 	if !c.copies() {
 		fmt.Fprintf(s.out, "The storage key was not copied: the settings name another place for it, where the server looks.\n")
 	}
@@ -100,6 +110,7 @@ func (c *restoreCommand) storage() (shard.Key, error) {
 		return shard.Key{}, err
 	}
 	keyPath, credential := storageKeyPath(cfg)
+	c.logPath = operatorLogPath(cfg)
 	c.keyInside = !credential && keyPath == filepath.Join(c.Dir, storageKeyFile)
 	switch {
 	case c.StorageKey == "" && c.keyInside:
@@ -168,6 +179,7 @@ func known(name string) bool {
 type survey struct {
 	stores, files []string
 	taken         string
+	history       []byte // the operator's log
 }
 
 // Store implements [backup.Contents].
@@ -188,6 +200,10 @@ func (s *survey) File(name string, size int64, body io.Reader) error {
 		return err
 	case !known(name), !blobFile.MatchString(name) && size > maxSmallFile:
 		return fmt.Errorf("%w: a file that this version does not know", backup.ErrFormat)
+	case name == operatorlog.Name:
+		var err error
+		s.history, err = io.ReadAll(body)
+		return err
 	case !blobFile.MatchString(name):
 		s.files = append(s.files, name)
 	}
@@ -239,10 +255,19 @@ func (r *restorer) Store(name string, next func() (key, sealed []byte, err error
 
 // File implements [backup.Contents].
 func (r *restorer) File(name string, _ int64, body io.Reader) error {
-	if name == timeFile {
+	if name == timeFile || name == operatorlog.Name { // which finish puts into its place
 		return nil
 	}
 	file := filepath.Join(r.dir, filepath.FromSlash(path.Clean(name)))
+	err := writeFile(file, body)
+	if blobFile.MatchString(name) {
+		_ = os.Chtimes(file, time.Unix(0, 0), time.Unix(0, 0)) // as the relay has them
+	}
+	return err
+}
+
+// writeFile makes a file, which is on disk when it returns, though not its name.
+func writeFile(file string, body io.Reader) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
@@ -251,22 +276,20 @@ func (r *restorer) File(name string, _ int64, body io.Reader) error {
 		return err
 	}
 	_, err = io.Copy(f, body)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if blobFile.MatchString(name) {
-		_ = os.Chtimes(file, time.Unix(0, 0), time.Unix(0, 0)) // as the relay has them
-	}
-	return err
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // finish writes what is not in the backup, and takes the mark away once all is on disk.
 func (c *restoreCommand) finish(storage shard.Key) error {
 	if c.copies() {
-		r := &restorer{dir: c.Dir}
-		if err := r.File(storageKeyFile, int64(len(storage)), strings.NewReader(string(storage[:]))); err != nil {
+		if err := writeFile(filepath.Join(c.Dir, storageKeyFile), bytes.NewReader(storage[:])); err != nil {
 			return err
 		}
 	}
-	history, err := operatorlog.Open(filepath.Join(c.Dir, operatorlog.Name))
+	if err := c.journal.place(); err != nil {
+		return err
+	}
+	history, err := operatorlog.Open(c.logPath)
 	if err != nil {
 		return err
 	}

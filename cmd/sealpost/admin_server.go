@@ -8,7 +8,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -42,11 +41,14 @@ type operator struct {
 type peerKey struct{}
 
 // openOperator opens the operator's log and the admin socket. The stores are open: no other
-// server has the folder. A socket that cannot be opened is logged, and messages go on.
+// server has the folder, and none is served before the queues are as the log has them. A socket that cannot be opened is logged, and messages go on.
 func openOperator(cfg serveConfig, s *server) (*operator, error) {
-	history, err := operatorlog.Open(filepath.Join(cfg.Data, operatorlog.Name))
+	history, err := operatorlog.Open(operatorLogPath(cfg))
 	if err != nil {
 		return nil, err
+	}
+	if err := s.settle(context.Background(), operatorLogPath(cfg)); err != nil {
+		return nil, errors.Join(err, history.Close())
 	}
 	o := &operator{server: s, config: cfg, log: history}
 	if o.socket, err = adminsocket.Listen(cfg.Data); err != nil {

@@ -16,7 +16,7 @@ import (
 
 // suspendCommand stops a queue of a running server.
 type suspendCommand struct {
-	Queue string `arg:"" default:"-" help:"The queue's id: 32 bytes, hexadecimal or base64url. Without it, or as -, it is read from standard input, and stands neither in the shell's history nor in the list of processes, which every user of the machine can read."`
+	Queue string `arg:"" default:"-" help:"The queue's id: 32 bytes, hexadecimal or base64url. Without it, or as -, it is read from standard input, and stands neither in the shell's history nor in the list of processes, which every user of the machine can read; one that begins with - is no flag behind --."`
 	adminTarget
 }
 
@@ -77,6 +77,9 @@ func (c *suspendCommand) run(ctx context.Context, s streams, command string) err
 	return err
 }
 
+// failed is what is behind an action's name in the log if nobody knows whether it was done.
+const failed = "-failed"
+
 // suspending answers "suspend" and "resume". The log has the name of the queue's records, and not
 // its id: whoever gets hold of the data folder without the storage key learns of no queue.
 func (o *operator) suspending(on bool) http.HandlerFunc {
@@ -110,7 +113,7 @@ func (o *operator) suspending(on bool) http.HandlerFunc {
 		}
 		if _, err := o.server.relay.Suspend(r.Context(), queue, on); err != nil {
 			// Not known is whether it is on disk, so the log says that it was tried.
-			_ = o.note(w, r, action+"-failed", name)
+			_ = o.note(w, r, action+failed, name)
 			http.Error(w, "it is not known whether it was done: "+err.Error(), http.StatusInternalServerError)
 			return
 		}

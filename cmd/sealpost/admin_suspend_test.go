@@ -47,7 +47,7 @@ func TestAdminSuspend(t *testing.T) {
 	if err := send(other); err != nil {
 		t.Errorf("another queue: %v", err)
 	}
-	if status, _, errs := admin(t, home, "suspend", texts[1]); status != 1 || !strings.Contains(errs, "already") {
+	if status, _, errs := admin(t, home, "suspend", "--", texts[1]); status != 1 || !strings.Contains(errs, "already") {
 		t.Errorf("again: status %d, %s", status, errs)
 	}
 	server.kill()

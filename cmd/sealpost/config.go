@@ -21,15 +21,16 @@ const (
 // serveConfig is what serve can be told. Everything has a default; sealpost.example.toml
 // describes each key. A flag wins over the file, the file over the default.
 type serveConfig struct {
-	Data       string        `toml:"data"`        // folder, made if missing
-	Listen     string        `toml:"listen"`      // HOST:PORT, the one listener; empty with Listeners
-	Public     string        `toml:"public"`      // HOST:PORT that clients dial; Listen if empty
-	StorageKey string        `toml:"storage-key"` // file; if empty a systemd credential, else inside Data
-	Drain      time.Duration `toml:"drain"`       // how long SIGTERM waits for readers to leave
-	Log        slog.Level    `toml:"log"`
-	TLS        tlsConfig     `toml:"tls"`
-	ACME       acmeConfig    `toml:"acme"`
-	Origins    []string      `toml:"origins"` // browser pages that may connect, as scheme://host[:port]
+	Data        string        `toml:"data"`         // folder, made if missing
+	Listen      string        `toml:"listen"`       // HOST:PORT, the one listener; empty with Listeners
+	Public      string        `toml:"public"`       // HOST:PORT that clients dial; Listen if empty
+	StorageKey  string        `toml:"storage-key"`  // file; if empty a systemd credential, else inside Data
+	OperatorLog string        `toml:"operator-log"` // file; if empty inside Data
+	Drain       time.Duration `toml:"drain"`        // how long SIGTERM waits for readers to leave
+	Log         slog.Level    `toml:"log"`
+	TLS         tlsConfig     `toml:"tls"`
+	ACME        acmeConfig    `toml:"acme"`
+	Origins     []string      `toml:"origins"` // browser pages that may connect, as scheme://host[:port]
 
 	Observe   observeConfig    `toml:"observe"`
 	Limits    limitsConfig     `toml:"limits"`
@@ -61,7 +62,7 @@ func readConfig(path string, cfg *serveConfig) error {
 		cfg.Listen = "" // the default is for a file that says nothing
 	}
 	// A path in the file means the same from wherever the server is started.
-	for _, p := range []*string{&cfg.Data, &cfg.StorageKey, &cfg.TLS.Certificate, &cfg.TLS.Key, &cfg.ACME.Roots} {
+	for _, p := range []*string{&cfg.Data, &cfg.StorageKey, &cfg.OperatorLog, &cfg.TLS.Certificate, &cfg.TLS.Key, &cfg.ACME.Roots} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(filepath.Dir(path), *p)
 		}

@@ -39,8 +39,8 @@ const Name = "operator.log"
 // maxLine bounds a line that is read, in bytes; ours are below 200.
 const maxLine = 1 << 10
 
-// ErrEntry: a field of an entry is empty or has a space in it.
-var ErrEntry = errors.New("operator log: a field that cannot be written")
+// ErrEntry: a field of an entry is empty or has a space in it, or a line has other fields.
+var ErrEntry = errors.New("operator log: not the fields of an entry")
 
 // Entry is one action.
 type Entry struct {
@@ -172,6 +172,19 @@ func (e Entry) line() ([]byte, error) {
 		}
 	}
 	return fmt.Appendf(nil, "%s %s %s %s ", e.Time.UTC().Format(time.RFC3339), e.Action, e.Subject, e.User), nil
+}
+
+// Parse takes a line apart that [Read] gave. ErrEntry: it is none of ours.
+func Parse(line string) (Entry, error) {
+	fields := strings.Split(line, " ")
+	if len(fields) != 5 {
+		return Entry{}, ErrEntry
+	}
+	at, err := time.Parse(time.RFC3339, fields[0])
+	if err != nil {
+		return Entry{}, ErrEntry
+	}
+	return Entry{Time: at, Action: fields[1], Subject: fields[2], User: fields[3]}, nil
 }
 
 func hash(before, body []byte) string {

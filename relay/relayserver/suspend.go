@@ -19,3 +19,9 @@ func (s *Server) Suspended(q relay.QueueID) (bool, error) { return s.store.Suspe
 // RecordName is what the records of a queue are named by, in hexadecimal: it leads to no queue
 // without the storage key, and findings of [Server.Check] name it so.
 func (s *Server) RecordName(q relay.QueueID) string { return s.store.RecordName(q) }
+
+// SuspendRecord is [Server.Suspend] for a queue that is named as [Server.RecordName] does: what an
+// operator's log has, and a store that was restored from before it may have not.
+func (s *Server) SuspendRecord(ctx context.Context, record string, on bool) (changed bool, err error) {
+	return s.store.SuspendRecord(ctx, record, on)
+}

@@ -23,7 +23,20 @@ func (s *Store) RecordName(q relay.QueueID) string { return hex.EncodeToString(q
 // still LEAVE, and what expires goes, but nobody counts as unseen. changed is false if it was so
 // already. relay.ErrUnknown: there is no such queue.
 func (s *Store) Suspend(ctx context.Context, q relay.QueueID, on bool) (changed bool, err error) {
-	answer, err := s.shard.Do(ctx, suspendOp{queue: q, on: on})
+	return s.suspend(ctx, queueName(s.shard, q), on)
+}
+
+// SuspendRecord is Suspend for a queue that is named as [Store.RecordName] does.
+func (s *Store) SuspendRecord(ctx context.Context, record string, on bool) (changed bool, err error) {
+	name, err := hex.DecodeString(record)
+	if err != nil {
+		return false, relay.ErrUnknown
+	}
+	return s.suspend(ctx, name, on)
+}
+
+func (s *Store) suspend(ctx context.Context, name []byte, on bool) (changed bool, err error) {
+	answer, err := s.shard.Do(ctx, suspendOp{name: name, on: on})
 	if err != nil {
 		return false, err
 	}
@@ -49,8 +62,8 @@ func (s *Store) Suspended(q relay.QueueID) (is bool, err error) {
 
 // suspendOp suspends a queue or resumes it.
 type suspendOp struct {
-	queue relay.QueueID
-	on    bool
+	name []byte
+	on   bool
 }
 
 type suspendAnswer struct{ unknown, changed bool }
@@ -63,7 +76,7 @@ func (suspendOp) Size() int { return 512 }
 func (op suspendOp) Releases() bool { return op.on }
 
 func (m *machine) suspend(tx *shard.Tx, env shard.Env, t meta, op suspendOp) suspendAnswer {
-	b, ok, err := openQueue(tx, m.namer, m.relayKey, op.queue)
+	b, ok, err := openBooks(tx, m.namer, op.name)
 	if err != nil || !ok || b.header.State == stateGone {
 		return suspendAnswer{unknown: true}
 	}
