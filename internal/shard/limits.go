@@ -42,6 +42,10 @@ const (
 
 	defaultMinFree = 256 << 20 // three memtables being flushed, one compaction
 
+	// What no operation may use, but what Badger does in the background: a memtable being
+	// flushed and the log that follows it. See Store.bare.
+	leastFree = 2 * memTable
+
 	// blindJump is added to the floor when the mark itself is gone: nobody knows what was
 	// answered, and no queue sees 2^32 entries between two losses.
 	blindJump = 1 << 32

@@ -147,7 +147,7 @@ func (s *Store) fail(err error, b *staged) {
 // apply runs one operation. fits is false if the batch has no room for what it wrote.
 func (s *Store) apply(tx *Tx, env Env, op Op) (a answer, fits bool) {
 	if s.full {
-		if r, ok := op.(Releaser); !ok || !r.Releases() {
+		if r, ok := op.(Releaser); s.bare || !ok || !r.Releases() {
 			return answer{err: ErrFull}, true
 		}
 	}
@@ -160,10 +160,13 @@ func (s *Store) apply(tx *Tx, env Env, op Op) (a answer, fits bool) {
 	return answer{value: value}, true
 }
 
-// checkSpace notices a nearly full disk, and that there is room again.
+// checkSpace notices a nearly full disk, and that there is room again. A Releaser is served below
+// the watermark, for what it gives back is more than it takes; but it takes some first, and to
+// write to a mapped file on a disk without room is the end of the process.
 func (s *Store) checkSpace() {
 	free, err := s.free()
 	full := err == nil && free < s.minFree
+	s.bare = full && free < min(s.minFree/4, leastFree)
 	if full != s.full {
 		s.full = full
 		s.metrics.Full(full)

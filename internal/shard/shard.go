@@ -83,7 +83,8 @@ type Config struct {
 
 	// MinFree is the free space in bytes below which only a Releaser is served and all
 	// else ends in ErrFull; 0 means 256 MiB. Badger maps its files, so a disk that fills
-	// up entirely kills the process with SIGBUS.
+	// up entirely kills the process with SIGBUS; below a quarter of MinFree (at most 64 MiB)
+	// nothing is written at all, whatever it releases.
 	MinFree uint64
 
 	// Restored says that the folder was put back from a backup, which no file in it can

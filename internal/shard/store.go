@@ -43,6 +43,7 @@ type Store struct {
 	high   uint64 // the largest number raised
 	recent recent
 	full   bool // the disk was nearly full at the last batch
+	bare   bool // there was next to nothing left: others use the disk, and filled it
 
 	// What the storing goroutine calls; tests put failing ones in their place.
 	commit func(txn *badger.Txn, batch uint64) error
