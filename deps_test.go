@@ -72,10 +72,14 @@ var rules = map[string]rule{
 		why: "the codec knows no protocol: every protocol is written in it",
 	},
 	"internal/shard": {
-		may:     []string{"internal/metrics", "internal/wire"},
+		may:     []string{"internal/crashpoint", "internal/metrics", "internal/wire"},
 		modules: []string{modBadger, modCrypto, modSys},
 		ban:     []string{"net", "net/http"},
 		why:     "one storing goroutine for any state machine; it knows none of them, so relay and key server share its durability",
+	},
+	"internal/crashpoint": {
+		ban: append([]string{"time", "syscall"}, pureBan...),
+		why: "names of places, and who watches them; what happens there is a test's own",
 	},
 	"internal/backup": {
 		modules: []string{modCrypto},
@@ -184,18 +188,18 @@ var rules = map[string]rule{
 		why:     "Noise over any ordered stream: knows frames, no transport",
 	},
 	"relay/internal/blob": {
-		may: []string{"internal/shard"},
+		may: []string{"internal/crashpoint", "internal/shard"},
 		ban: []string{"net", "net/http"},
 		why: "sealed files under names that tell nothing; of shard only how much the disk has left. No record and no connection is known to it",
 	},
 	"relay/internal/queue": {
-		may:     []string{"relay", "relay/internal/blob", "internal/metrics", "internal/shard", "internal/wire"},
+		may:     []string{"relay", "relay/internal/blob", "internal/crashpoint", "internal/metrics", "internal/shard", "internal/wire"},
 		modules: []string{modCrypto},
 		ban:     []string{"net", "net/http"},
 		why:     "the state machine behind the relay: storage below it, no connection above it",
 	},
 	"relay/relayserver": {
-		may:     []string{"relay", "relay/session", "relay/internal/queue", "relay/internal/blob", "internal/metrics", "internal/shard", "internal/turns", "internal/wire", "internal/certpin", "internal/jitter"},
+		may:     []string{"relay", "relay/session", "relay/internal/queue", "relay/internal/blob", "internal/crashpoint", "internal/metrics", "internal/shard", "internal/turns", "internal/wire", "internal/certpin", "internal/jitter"},
 		modules: []string{modGobwas, modGWS, modCoder, modNoise, modQUIC, modWebTrans},
 		ban:     seedBan,
 		why:     "connections in front of the queues; its WebSocket library is chosen by memory for each idle connection",

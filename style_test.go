@@ -172,6 +172,25 @@ func TestTestsDoNotSleep(t *testing.T) {
 	}
 }
 
+// TestOnlyTestsWatch: no program can be made to stop at a crash point, for none of its code begins
+// to watch.
+func TestOnlyTestsWatch(t *testing.T) {
+	watched := 0
+	for _, s := range sources(t) {
+		ast.Inspect(s.ast, func(n ast.Node) bool {
+			if n != nil && calls(n, "crashpoint", "Watch") {
+				if watched++; !s.test() {
+					t.Errorf("%s:%d: code that is no test watches crash points", s.path, s.line(n.Pos()))
+				}
+			}
+			return true
+		})
+	}
+	if watched == 0 {
+		t.Error("no test watches: this one shows nothing")
+	}
+}
+
 func TestNothingIsPutOff(t *testing.T) {
 	for _, s := range sources(t) {
 		for i, line := range bytes.Split(s.text, []byte("\n")) {

@@ -5,6 +5,9 @@ import (
 	"io"
 	"log/slog"
 	"reflect"
+	"strings"
+
+	"github.com/sealpost/sealpost/internal/crashpoint"
 )
 
 // badgerLog passes Badger's warnings and errors on: its words, the names of its files, numbers
@@ -16,8 +19,20 @@ func (b badgerLog) Errorf(f string, a ...any) { b.log.Error("badger: " + line(f,
 
 func (b badgerLog) Warningf(f string, a ...any) { b.log.Warn("badger: " + line(f, a)) }
 
-func (badgerLog) Infof(string, ...any)  {}
-func (badgerLog) Debugf(string, ...any) {}
+func (badgerLog) Infof(string, ...any) {}
+
+// Debugf logs nothing. What Badger says there as it goes is where it is.
+func (badgerLog) Debugf(f string, _ ...any) {
+	if !crashpoint.Watched() {
+		return
+	}
+	switch {
+	case strings.HasPrefix(f, "Flushing memtable, "):
+		crashpoint.At(crashpoint.TableFlush)
+	case strings.Contains(f, "LOG Compact. Added "):
+		crashpoint.At(crashpoint.Compacting)
+	}
+}
 
 // line formats a line with what may be shown of a.
 func line(f string, a []any) string {

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"github.com/sealpost/sealpost/internal/crashpoint"
 )
 
 // A Log syncs Badger's write-ahead log. Badger would do it itself (SyncWrites), and each time
@@ -46,6 +48,10 @@ func OpenLog(dir string) (*Log, error) {
 	if l.file, err = os.Open(l.path(l.number)); err != nil {
 		return nil, fmt.Errorf("opening Badger's log: %w", err)
 	}
+	if err := syncDir(dir); err != nil {
+		_ = l.file.Close()
+		return nil, err
+	}
 	return l, nil
 }
 
@@ -56,16 +62,23 @@ func (l *Log) Commit(txn *badger.Txn, version uint64) error {
 	if err := txn.CommitAt(version, nil); err != nil {
 		return err
 	}
+	crashpoint.At(crashpoint.Committed)
 	if l.file == nil {
 		return nil
 	}
 	if err := l.follow(); err != nil {
 		return err
 	}
-	return syncData(l.file)
+	if err := syncData(l.file); err != nil {
+		return err
+	}
+	crashpoint.At(crashpoint.Synced)
+	return nil
 }
 
-// follow moves on to the newest log. The ones before it were synced after their last batch.
+// follow moves on to the newest log. The ones before it were synced after their last batch. Its
+// name has to be on disk as well before what is in it counts; Badger syncs the folder too, but
+// behind the back of whoever commits.
 func (l *Log) follow() error {
 	for {
 		next, err := os.Open(l.path(l.number + 1))
@@ -77,7 +90,25 @@ func (l *Log) follow() error {
 		}
 		_ = l.file.Close()
 		l.file, l.number = next, l.number+1
+		crashpoint.At(crashpoint.LogBegun)
+		if err := syncDir(l.dir); err != nil {
+			return err
+		}
 	}
+}
+
+// syncDir makes the names in a folder durable.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	_ = f.Close()
+	if err != nil {
+		return fmt.Errorf("syncing a folder: %w", err)
+	}
+	return nil
 }
 
 // Close closes the file; the log stays.

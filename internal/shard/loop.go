@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/crypto/chacha20"
 
+	"github.com/sealpost/sealpost/internal/crashpoint"
 	"github.com/sealpost/sealpost/internal/wire"
 )
 
@@ -81,6 +82,7 @@ func (s *Store) stage(batch []item, below *staged) *staged {
 		return nil
 	})
 	next.batch = batch[:len(next.answers)]
+	crashpoint.At(crashpoint.Applied)
 	if c, ok := s.machine.(Committer); ok {
 		next.committed = c.Applied()
 	}
@@ -120,12 +122,18 @@ func (s *Store) storeNext(next *staged) *staged {
 
 // answer tells everybody of the batch, which is durable and visible.
 func (b *staged) answer() {
+	crashpoint.At(crashpoint.Shown)
 	if b.committed != nil {
 		b.committed()
 	}
+	crashpoint.At(crashpoint.FannedOut)
 	for i, a := range b.answers {
 		b.batch[i].done(a.value, a.err)
+		if i == 0 {
+			crashpoint.At(crashpoint.Answering)
+		}
 	}
+	crashpoint.At(crashpoint.Answered)
 }
 
 func (b *staged) refuse(err error) {
@@ -240,6 +248,7 @@ func (s *Store) persist(tx *Tx) error {
 	if err := txn.Set(key, s.vault.seal(nil, key, rec)); err != nil {
 		return err
 	}
+	crashpoint.At(crashpoint.Storing)
 	if err := s.commit(txn, batch); err != nil {
 		return err
 	}

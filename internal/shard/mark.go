@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/sealpost/sealpost/internal/crashpoint"
 	"github.com/sealpost/sealpost/internal/wire"
 )
 
@@ -151,9 +152,11 @@ func (mf *markFile) write(m mark) error {
 	if _, err := mf.f.WriteAt(m.encode(), int64(mf.next)*slotStride); err != nil {
 		return err
 	}
+	crashpoint.At(crashpoint.MarkWritten)
 	if err := mf.sync(mf.f); err != nil {
 		return err
 	}
+	crashpoint.At(crashpoint.MarkSynced)
 	mf.last, mf.next = m, 1-mf.next
 	return nil
 }

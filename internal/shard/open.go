@@ -18,6 +18,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 
+	"github.com/sealpost/sealpost/internal/crashpoint"
 	"github.com/sealpost/sealpost/internal/metrics"
 	"github.com/sealpost/sealpost/internal/wire"
 )
@@ -98,7 +99,13 @@ func open(cfg Config, v *vault) (*Store, error) {
 	if err == nil {
 		s.mark, err = openMark(markPath, next)
 	}
+	if err == nil {
+		err = syncNames(cfg.Dir)
+	}
 	if err != nil {
+		if s.mark != nil {
+			_ = s.mark.f.Close()
+		}
 		_ = wal.Close()
 		_ = db.Close()
 		return nil, err
@@ -114,6 +121,21 @@ func open(cfg Config, v *vault) (*Store, error) {
 		return float64(free)
 	})
 	return s, nil
+}
+
+// syncNames makes the names of the mark and of Badger's folder durable, and the store's own where
+// the folder above may be opened.
+func syncNames(dir string) error {
+	if !syncsMapped {
+		return nil // such systems sync no folders, or do it by themselves
+	}
+	if err := syncDir(dir); err != nil {
+		return fmt.Errorf("shard: %w", err)
+	}
+	if err := syncDir(filepath.Dir(dir)); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("shard: %w", err)
+	}
+	return nil
 }
 
 // begin decides whether the store goes on with its life or starts another, and makes the
@@ -184,6 +206,7 @@ func (s *Store) storeLife() error {
 		return fmt.Errorf("shard: storing the incarnation: %w", err)
 	}
 	s.batch = tx.number
+	crashpoint.At(crashpoint.LifeStored)
 	return s.writeMark(s.batch, s.high)
 }
 

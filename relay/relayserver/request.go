@@ -3,6 +3,7 @@ package relayserver
 import (
 	"time"
 
+	"github.com/sealpost/sealpost/internal/crashpoint"
 	"github.com/sealpost/sealpost/internal/turns"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/internal/queue"
@@ -126,6 +127,7 @@ func (p *peer) mutate(m relay.Mutation, answer func(relay.Frame)) {
 		answer(refused(request, err))
 		return
 	}
+	crashpoint.At(crashpoint.Received)
 	p.srv.store.SubmitFrom(&p.flow, m, authority, func(a queue.Answer) {
 		if a.Err != nil {
 			answer(&relay.Refused{Request: request, Refusal: *a.Err})

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/sealpost/sealpost/internal/crashpoint"
 	"github.com/sealpost/sealpost/internal/metrics"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/session"
@@ -138,7 +139,9 @@ func (p *peer) unbranched() bool {
 func (p *peer) writeCounted(to *session.Session, frames []relay.Frame, bytes int) error {
 	p.srv.kept.add(bytes)
 	defer p.srv.kept.give(bytes)
-	return to.WriteFrames(frames...)
+	err := to.WriteFrames(frames...)
+	crashpoint.At(crashpoint.Delivered)
+	return err
 }
 
 // deliveries asks the attachments that are ready, in turn, for what they have.

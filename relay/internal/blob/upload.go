@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"sync"
+
+	"github.com/sealpost/sealpost/internal/crashpoint"
 )
 
 // An Upload is a blob on its way in: a few words of memory. Its methods are for one goroutine
@@ -124,6 +126,7 @@ func (u *Upload) put(p []byte, off int64) error {
 		return fmt.Errorf("blob: writing: %w", plain(err))
 	}
 	u.at += int64(len(p))
+	crashpoint.At(crashpoint.BlobWritten)
 	return nil
 }
 
@@ -159,12 +162,15 @@ func (u *Upload) Finish(hash [sha256.Size]byte) error {
 	case sum != hash:
 		return errors.Join(ErrHash, s.remove(u.name.part()))
 	}
+	crashpoint.At(crashpoint.BlobVerified)
 	if err := s.root.Rename(u.name.part(), u.name.file()); err != nil {
 		return fmt.Errorf("blob: %w", plain(err))
 	}
+	crashpoint.At(crashpoint.BlobRenamed)
 	if err := s.syncFolder(); err != nil {
 		return errors.Join(err, s.remove(u.name.file()))
 	}
+	crashpoint.At(crashpoint.BlobPlaced)
 	return nil
 }
 

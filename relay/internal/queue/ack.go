@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/crashpoint"
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/relay"
 )
@@ -43,6 +44,7 @@ func (a *acks) add(q relay.QueueID, reader relay.PublicKey, seq uint64) {
 	}
 	p := place{q, reader}
 	a.seqs[p] = max(a.seqs[p], seq)
+	crashpoint.At(crashpoint.AckNoted)
 	if a.timer == nil {
 		a.wait()
 	}
@@ -77,11 +79,13 @@ func (a *acks) flush() {
 		op = append(op, ackItem{place: p, seq: seq})
 	}
 	slices.SortFunc(op, func(x, y ackItem) int { return slices.Compare(x.queue[:], y.queue[:]) })
+	crashpoint.At(crashpoint.AckStoring)
 	// What was acked goes now, however much it is, and not with a sweep an hour later: what
 	// lies there costs disk, and each later operation of the queue walks over it.
 	for more := store(a.shard, op); len(more) > 0 && !a.stopped(); {
 		more = store(a.shard, more)
 	}
+	crashpoint.At(crashpoint.AckStored)
 }
 
 func (a *acks) stopped() bool {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/sealpost/sealpost/internal/crashpoint"
 	"github.com/sealpost/sealpost/relay"
 )
 
@@ -24,6 +25,9 @@ func leaving(e *stored) erased {
 func (w *work) erase(entries []erased, reason relay.GapReason) {
 	h := &w.header
 	w.m.erasing += uint64(len(entries))
+	if len(entries) > 0 {
+		crashpoint.At(crashpoint.Erasing)
+	}
 	for i := 0; i < len(entries); {
 		first := i
 		for i < len(entries) && entries[i].seq == entries[first].seq+uint64(i-first) {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/crashpoint"
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/internal/wire"
 	"github.com/sealpost/sealpost/relay/internal/blob"
@@ -111,6 +112,7 @@ func (sweepOp) Size() int { return 1 << 10 }
 func (sweepOp) Releases() bool { return true }
 
 func (m *machine) sweep(tx *shard.Tx, env shard.Env, t meta, op sweepOp) sweepOp {
+	crashpoint.At(crashpoint.Sweeping)
 	if op.first {
 		if op.from == nil {
 			t = m.tick(tx, env, t)
