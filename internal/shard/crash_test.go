@@ -12,7 +12,10 @@ import (
 	"testing"
 )
 
-const crashDir = "SEALPOST_SHARD_CRASH_DIR"
+const (
+	crashDir = "SEALPOST_SHARD_CRASH_DIR"
+	crashAt  = "SEALPOST_SHARD_CRASH_AT" // "point:n": it kills itself there, the n-th time
+)
 
 // TestMain runs the victim of TestR25 in a process of its own.
 func TestMain(m *testing.M) {
@@ -27,6 +30,9 @@ func TestMain(m *testing.M) {
 // crashVictim puts random ids from several goroutines until it is killed, and prints each
 // number and id once it is answered.
 func crashVictim(dir string) {
+	if at := os.Getenv(crashAt); at != "" {
+		dieAt(at)
+	}
 	m := new(notebook)
 	s, err := Open(Config{Dir: dir, Key: Key{1}, Machine: m, MinFree: 1})
 	if err != nil {
