@@ -48,6 +48,7 @@ type load struct {
 	opened   atomic.Int64  // sessions of writers and readers
 	stop     chan struct{} // closed: write no new message
 	done     context.Context
+	more     []string // readers beside the usual ones
 
 	mu      sync.Mutex
 	written map[message]relay.Position // what was answered ACCEPTED
@@ -339,6 +340,9 @@ func (l *load) create() relay.Position {
 	}
 	for i := range readers {
 		p.Readers = append(p.Readers, public(key(readerName(i))))
+	}
+	for _, name := range l.more {
+		p.Readers = append(p.Readers, public(key(name)))
 	}
 	start, err := c.Create(p).Result()
 	if err != nil {

@@ -38,6 +38,9 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	if at := os.Getenv(killAt); at != "" {
+		killAtPoint(at)
+	}
 	if dir := os.Getenv(serveDir); dir != "" {
 		if err := serveFolder(dir, os.Getenv(serveAddr)); err != nil {
 			fmt.Fprintln(os.Stderr, err)

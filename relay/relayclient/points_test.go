@@ -1,0 +1,368 @@
+package relayclient_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sealpost/sealpost/internal/certpin"
+	"github.com/sealpost/sealpost/internal/crashpoint"
+	"github.com/sealpost/sealpost/relay"
+	"github.com/sealpost/sealpost/relay/relayclient"
+)
+
+// The plain test is short; the long one is
+//
+//	go test -run TestR25_KilledAtEveryPoint ./relay/relayclient -pointkills 200 -timeout 12h
+var pointKills = flag.Int("pointkills", 1, "R25: how often the relay is killed at each crash point")
+
+// killAt has the relay's process kill itself when it passes a point the how many-th time: "point:n".
+const killAt = "SEALPOST_TEST_KILL_AT"
+
+// killAtPoint is called in the relay's process, before anything else.
+func killAtPoint(at string) {
+	point, number, _ := strings.Cut(at, ":")
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	var passed atomic.Int64
+	crashpoint.Watch(func(p crashpoint.Point) {
+		if string(p) == point && passed.Add(1) == n {
+			if self, err := os.FindProcess(os.Getpid()); err == nil {
+				_ = self.Kill()
+			}
+			select {} // nothing more happens here until the kernel is done
+		}
+	})
+}
+
+// A place is a crash point, and among how many passes the one to die at is drawn.
+type place struct {
+	crashpoint.Point
+	among int
+	heavy bool // passed only under a load of megabytes
+}
+
+// places are all points that a relay passes in its first life; the others have tests in
+// internal/shard.
+var places = []place{
+	{crashpoint.Received, 200, false}, {crashpoint.Applied, 40, false}, {crashpoint.Storing, 40, false},
+	{crashpoint.Committed, 40, false}, {crashpoint.Synced, 40, false}, {crashpoint.MarkWritten, 40, false},
+	{crashpoint.MarkSynced, 40, false}, {crashpoint.Shown, 40, false}, {crashpoint.FannedOut, 40, false},
+	{crashpoint.Answering, 40, false}, {crashpoint.Answered, 40, false}, {crashpoint.Delivered, 80, false},
+	{crashpoint.AckNoted, 40, false}, {crashpoint.AckStoring, 2, false}, {crashpoint.Erasing, 3, false},
+	{crashpoint.AckStored, 2, false}, {crashpoint.Sweeping, 2, false},
+	{crashpoint.BlobWritten, 6, false}, {crashpoint.BlobVerified, 2, false}, {crashpoint.BlobRenamed, 2, false},
+	{crashpoint.BlobPlaced, 2, false},
+	{crashpoint.TableFlush, 1, true}, {crashpoint.LogBegun, 1, true}, {crashpoint.Compacting, 1, true},
+}
+
+// doomed starts a relay that is to kill itself, and returns when it has. reached is false if it
+// lives on for too long; then it was killed from here.
+func doomed(ctx context.Context, t *testing.T, dir, addr string, p place, n int) (reached bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0])
+	cmd.Env = append(os.Environ(), serveDir+"="+dir, serveAddr+"="+addr, fmt.Sprintf("%s=%s:%d", killAt, p.Point, n))
+	cmd.Stderr = t.Output()
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	err = cmd.Run()
+	status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if ctx.Err() == nil && (!status.Signaled() || status.Signal() != syscall.SIGKILL) {
+		t.Errorf("the relay ended by itself before it passed %s: %v", p.Point, err)
+	}
+	return ctx.Err() == nil
+}
+
+// TestR25_KilledAtEveryPoint: a relay under load is killed at each crash point. What was answered
+// ACCEPTED is in the log, where the answer said, once; both readers see every seq once, in order;
+// what was acked by all and erased stays so; and each blob that was answered as whole is.
+func TestR25_KilledAtEveryPoint(t *testing.T) {
+	dir, addr := t.TempDir(), freeAddr(t)
+	random := rand.New(rand.NewPCG(25, uint64(*pointKills)))
+	first := startProcess(t, dir, addr)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute+time.Duration(*pointKills*len(places))*40*time.Second)
+	defer cancel()
+	f := newFaulted(ctx, t, dir, addr)
+	f.begin()
+	first.kill(t)
+	died := make(map[crashpoint.Point]int)
+	for range *pointKills {
+		for _, p := range places {
+			f.heavy.Store(p.heavy)
+			if doomed(ctx, t, dir, addr, p, 1+random.IntN(p.among)) {
+				died[p.Point]++
+			}
+		}
+	}
+	f.heavy.Store(false)
+	last := startProcess(t, dir, addr)
+	f.end(cancel)
+	if err := last.end(); err != nil {
+		t.Errorf("the relay ended with %v", err)
+	}
+	for _, p := range places {
+		if died[p.Point] == 0 {
+			t.Errorf("the relay never came to %s", p.Point)
+		}
+	}
+	t.Logf("killed at %d points, %v; accepted=%d blobs=%d erased=%d lost=0 back=0 twice=0, unless said above",
+		len(died), died, len(f.written), len(f.blobs), f.erased)
+}
+
+// faulted is a load on a relay that dies again and again, with a third reader who watches what is
+// erased, uploads, and on demand megabytes of entries.
+type faulted struct {
+	*load
+	logs    []*view
+	heavy   atomic.Bool
+	all     sync.WaitGroup // that end when no new message is written
+	reading sync.WaitGroup // that end with done
+	erased  uint64         // used by auditing only, until it has ended
+	blobs   []uint64       // numbers of those that are whole; used by uploading only, until it has ended
+}
+
+func newFaulted(ctx context.Context, t *testing.T, dir, addr string) *faulted {
+	t.Helper()
+	cert, err := certpin.OpenDevelopment(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &faulted{load: &load{
+		t: t, write: overTCP, read: overTCP, queue: relay.QueueID(sha256.Sum256([]byte("R25 points"))), key: key("writer"),
+		addr: relay.Address{Host: addr, Key: identity().Public(), Pin: new(relay.Hash(cert.Pin()))},
+		stop: make(chan struct{}), done: ctx, written: make(map[message]relay.Position), more: []string{"auditor"},
+	}}
+}
+
+// begin founds the queues and starts everybody.
+func (f *faulted) begin() {
+	f.t.Helper()
+	start := f.create()
+	f.foundStore()
+	for w := range uint64(writers) {
+		f.all.Go(func() { f.writing(w) })
+	}
+	f.all.Go(f.uploading)
+	for i := range readers {
+		v := &view{at: start, moved: make(chan struct{}, 1)}
+		f.logs = append(f.logs, v)
+		f.reading.Go(func() { f.load.reading(key(readerName(i)), v) })
+	}
+	f.reading.Go(f.auditing)
+	f.reading.Go(f.hauling)
+}
+
+// end stops everybody, with a relay that serves, and compares.
+func (f *faulted) end(cancel context.CancelFunc) {
+	close(f.stop)
+	f.all.Wait()
+	if f.done.Err() != nil {
+		f.t.Error("the test hung: nothing was accepted any more")
+	}
+	f.catchUp(f.logs)
+	f.checkBlobs()
+	cancel()
+	f.reading.Wait()
+	for _, v := range f.logs {
+		f.compare(v)
+	}
+}
+
+// auditing attaches from the beginning in each session: what it finds erased must stay so. It acks
+// what it reads.
+func (f *faulted) auditing() {
+	f.sessions(f.read, func(c *relayclient.Conn) bool {
+		s, err := c.Attach(f.queue, key("auditor"), nil, 64<<10).Result()
+		if err != nil {
+			if !errors.Is(err, relayclient.ErrDisconnected) {
+				f.t.Errorf("the auditor's attach: %v", err)
+			}
+			return false
+		}
+		begins := true
+		for {
+			select {
+			case e, open := <-s.Events():
+				if !open {
+					return false
+				}
+				f.audit(e, begins)
+				begins = false
+				if d, ok := e.(relayclient.Delivery); ok {
+					s.Ack(d.Entries[len(d.Entries)-1].Position.Seq)
+				}
+			case <-f.done.Done():
+				return true
+			}
+		}
+	})
+}
+
+func (f *faulted) audit(e relayclient.Event, begins bool) {
+	switch e := e.(type) {
+	case relayclient.Gap:
+		if !begins || e.From != 1 || e.Reason != relay.GapAcked || e.To < f.erased {
+			f.t.Errorf("a gap from %d to %d, reason %d; up to %d was erased before", e.From, e.To, e.Reason, f.erased)
+		}
+		f.erased = max(f.erased, e.To)
+	case relayclient.Delivery:
+		if first := e.Entries[0].Position.Seq; begins && first <= f.erased {
+			f.t.Errorf("entry %d was acked by all and erased, and is back", first)
+		}
+	case *relayclient.ChainBroken:
+		f.t.Error(e)
+	}
+}
+
+// The store of the uploads and of the heavy load: a queue of its own.
+var haulQueue = relay.QueueID(sha256.Sum256([]byte("R25 haul")))
+
+func (f *faulted) foundStore() {
+	f.t.Helper()
+	c, err := relayclient.Dial(f.done, f.addr, f.write)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer c.Close()
+	_, err = c.Create(relayclient.CreateParams{
+		Queue: haulQueue, ID: relay.IdempotencyID{9}, Admin: key("admin"), Admins: []relay.PublicKey{public(key("admin"))},
+		Writer: new(public(key("hauler"))), Readers: []relay.PublicKey{public(key("hauler reads"))},
+	}).Result()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// blobOf is the how many-th blob.
+func blobOf(n uint64) []byte {
+	b := make([]byte, 150<<10)
+	rand.NewChaCha8(sha256.Sum256(binary.BigEndian.AppendUint64(nil, n))).Read(b)
+	return b
+}
+
+// uploading stores one blob after the other. The relay has room for so many.
+func (f *faulted) uploading() {
+	const most = 2000
+	n := uint64(0)
+	f.sessions(f.write, func(c *relayclient.Conn) bool {
+		for {
+			select {
+			case <-f.stop:
+				return true
+			case <-time.After(20 * time.Millisecond):
+			}
+			if n == most {
+				<-f.stop
+				return true
+			}
+			b := blobOf(n)
+			err := c.Upload(f.done, relayclient.UploadParams{
+				Queue: haulQueue, Key: key("hauler reads"), Blob: sha256.Sum256(b), Size: uint64(len(b)), Source: bytes.NewReader(b),
+			})
+			if _, refused := errors.AsType[*relay.Refusal](err); refused && !errors.Is(err, relay.ErrLimit) && !errors.Is(err, relay.ErrBusy) {
+				f.t.Errorf("blob %d: %v", n, err)
+			}
+			if err != nil {
+				return false
+			}
+			f.blobs = append(f.blobs, n)
+			n++
+		}
+	})
+}
+
+// checkBlobs fetches what was answered as whole.
+func (f *faulted) checkBlobs() {
+	c, err := relayclient.Dial(f.done, f.addr, f.write)
+	if err != nil {
+		f.t.Error(err)
+		return
+	}
+	defer c.Close()
+	for _, n := range f.blobs {
+		want := blobOf(n)
+		if got, err := fetch(c, f.t, haulQueue, sha256.Sum256(want), len(want)); err != nil || !bytes.Equal(got, want) {
+			f.t.Errorf("blob %d, which was whole: %v", n, err)
+		}
+	}
+}
+
+// hauling writes the largest envelopes while that is asked for, and acks them, so that Badger's
+// memtables fill and its tables are merged.
+func (f *faulted) hauling() {
+	envelope := slices.Repeat([]byte{7}, relay.MaxEnvelope)
+	n := uint64(0)
+	f.sessions(f.write, func(c *relayclient.Conn) bool {
+		var calls []*relayclient.Call
+		for f.done.Err() == nil {
+			if !f.heavy.Load() {
+				select {
+				case <-time.After(50 * time.Millisecond):
+					if c.Err() != nil {
+						return false
+					}
+					continue
+				case <-f.done.Done():
+					return true
+				}
+			}
+			for len(calls) < 4 {
+				n++
+				id := message{^uint64(0), n}.id()
+				calls = append(calls, c.Append(haulQueue, id, key("hauler"), envelope))
+			}
+			_, err := calls[0].Result()
+			calls = calls[1:]
+			switch {
+			case errors.Is(err, relay.ErrQuota):
+				f.empty(c)
+			case err != nil:
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// empty reads and acks all that was hauled.
+func (f *faulted) empty(c *relayclient.Conn) {
+	s, err := c.Attach(haulQueue, key("hauler reads"), nil, 0).Result()
+	if err != nil {
+		return
+	}
+	defer s.Detach()
+	for e := range s.Events() { // which end with c
+		switch e := e.(type) {
+		case *relayclient.ChainBroken:
+			f.t.Error(e)
+		case relayclient.Delivery:
+			last := e.Entries[len(e.Entries)-1].Position.Seq
+			if s.Ack(last); last >= s.Head.Seq {
+				return
+			}
+		}
+	}
+}
