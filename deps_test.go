@@ -345,7 +345,7 @@ var testMay = map[string][]string{
 	"relay/internal/queue": {modBadger}, // scans a store for what must not be in it
 	"internal/tlscert":     {modQUIC},
 	"relay/relayserver":    {modBadger, modNoise},
-	"relay/relayclient":    {modNoise},
+	"relay/relayclient":    {modNoise, modSys}, // modSys: a disk loses power
 	"keyserver/directory":  {modBadger},
 	"cmd/sealpost":         {modBadger, modQUIC},
 	"testvectors":          {modCrypto}, // the generator is written with primitives alone

@@ -312,6 +312,28 @@ func TestR27_DiskFull(t *testing.T) {
 	do(t, s, put{id: 3})
 }
 
+// TestR27_NothingLeft: where others have filled the disk to the last block, what gives space back
+// is refused as well, for it would have to be written first; reads go on.
+func TestR27_NothingLeft(t *testing.T) {
+	const watermark = 256 << 20
+	left := uint64(watermark)
+	s, _ := openNotebook(t, t.TempDir(), func(c *Config) { c.MinFree = watermark })
+	s.free = func() (uint64, error) { return left, nil }
+	do(t, s, put{id: 1})
+	left = watermark - 1
+	do(t, s, drop{id: 9})
+	left = leastFree - 1
+	if _, err := s.Do(t.Context(), drop{id: 1}); !errors.Is(err, ErrFull) {
+		t.Fatalf("on a disk with nothing left: %v", err)
+	}
+	if got := contents(t, s); len(got) != 1 {
+		t.Errorf("contents %v", got)
+	}
+	left = watermark
+	do(t, s, drop{id: 1})
+	do(t, s, put{id: 2})
+}
+
 func TestBatchEnvIsFixed(t *testing.T) {
 	at := time.Unix(1_700_000_000, 0)
 	s, m := openNotebook(t, t.TempDir(), func(c *Config) { c.Clock = func() time.Time { return at } })

@@ -45,6 +45,7 @@ type load struct {
 	key         ed25519.PrivateKey // the group's writer key, which all members share
 
 	accepted atomic.Int64
+	refused  atomic.Int64  // BUSY
 	opened   atomic.Int64  // sessions of writers and readers
 	stop     chan struct{} // closed: write no new message
 	done     context.Context
@@ -144,8 +145,11 @@ func (l *load) writing(writer uint64) {
 				// written after a second, which a relay in this test hardly lives: on a fast
 				// machine the queue is full before one makes room.
 				wait := max(refusal.RetryAfter, 50*time.Millisecond)
-				if refusal.Code == relay.CodeQuota {
+				if refusal.Code == relay.CodeQuota || refusal.Code == relay.CodeBusy {
 					wait = 50 * time.Millisecond // the test has no time for what it advises
+				}
+				if refusal.Code == relay.CodeBusy {
+					l.refused.Add(1)
 				}
 				<-time.After(wait)
 				m := open[0].message

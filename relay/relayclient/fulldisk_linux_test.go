@@ -1,0 +1,87 @@
+package relayclient_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The plain test is short; the long one, as root, is
+//
+//	go test -run TestR27_OthersFillTheDisk ./relay/relayclient -fills 100 -timeout 2h
+var fills = flag.Int("fills", 2, "R27: how often the disk under the relay is filled")
+
+// TestR27_OthersFillTheDisk: while members write and read, another program fills the disk to the
+// last block, and goes away again. The relay says BUSY and lives, readers go on, it takes new
+// messages by itself when there is room, and nothing that it accepted is missing.
+func TestR27_OthersFillTheDisk(t *testing.T) {
+	disk := t.TempDir()
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=448m"); err != nil {
+		t.Skip("no file system can be mounted here: ", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
+	dir, addr := filepath.Join(disk, "relay"), freeAddr(t)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	relayProcess := startProcess(t, dir, addr)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute+time.Duration(*fills)*20*time.Second)
+	defer cancel()
+	f := newFaulted(ctx, t, dir, addr)
+	f.begin()
+	for range *fills {
+		first := f.accepted.Load()
+		f.until(func() bool { return f.accepted.Load() > first }, "nothing is accepted")
+		ballast := filepath.Join(disk, "ballast")
+		fillUp(t, ballast)
+		refused := f.refused.Load()
+		f.until(func() bool { return f.refused.Load() > refused+writers }, "nobody hears BUSY")
+		if err := os.Remove(ballast); err != nil {
+			t.Fatal(err)
+		}
+		before := f.accepted.Load()
+		f.until(func() bool { return f.accepted.Load() > before }, "it does not recover by itself")
+	}
+	f.end(cancel)
+	if err := relayProcess.end(); err != nil {
+		t.Errorf("the relay ended with %v", err)
+	}
+	t.Logf("fills=%d busy=%d accepted=%d erased=%d lost=0 back=0 twice=0, unless said above",
+		*fills, f.refused.Load(), len(f.written), f.erased)
+}
+
+// until waits for something, as long as the test may take.
+func (f *faulted) until(done func() bool, otherwise string) {
+	f.t.Helper()
+	for !done() {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-f.done.Done():
+			f.t.Fatal(otherwise)
+		}
+	}
+}
+
+// fillUp writes until there is no room.
+func fillUp(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, n := range []int{1 << 20, 4 << 10, 1} {
+		for chunk := make([]byte, n); err == nil; {
+			_, err = f.Write(chunk)
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+		err = nil
+	}
+}
