@@ -2,6 +2,7 @@ package shard
 
 import (
 	"errors"
+	"flag"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -9,6 +10,9 @@ import (
 	"slices"
 	"testing"
 )
+
+// The plain test is short.
+var flips = flag.Int("flips", 6, "R28: how many bits are flipped in each file")
 
 // restore writes files into an empty folder.
 func restore(t testing.TB, dir string, fs map[string]string) {
@@ -171,7 +175,7 @@ func TestR28_BitFlips(t *testing.T) {
 			if used == 0 || name == "badger/LOCK" {
 				continue
 			}
-			for i := range 6 {
+			for i := range *flips {
 				b := []byte(fs[name])
 				if i == 0 {
 					b = b[:rng.IntN(used)]
