@@ -2,12 +2,15 @@ package shard
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"github.com/sealpost/sealpost/internal/crashpoint"
 )
 
 // TestLogFollowsBadger: whatever Badger begins, fills and erases, what is synced after each
@@ -90,5 +93,58 @@ func TestLogHoldsTheCommit(t *testing.T) {
 	}
 	if !bytes.Contains(raw, []byte("a value to look for")) {
 		t.Error("the log that was synced does not hold the commit")
+	}
+}
+
+// TestR26_NewLogHasItsName: what is in a new log counts when its name is on disk as well, for a
+// power cut takes a file without a name; and if that cannot be, it does not count.
+func TestR26_NewLogHasItsName(t *testing.T) {
+	if !syncsMapped {
+		t.Skip("Badger syncs its log by itself on this system")
+	}
+	dir := t.TempDir()
+	db, err := badger.OpenManaged(Options(dir).WithLogger(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	l, err := OpenLog(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var passed []string
+	crashpoint.Watch(func(p crashpoint.Point) { passed = append(passed, string(p)) })
+	defer crashpoint.Watch(nil)
+	var failing error
+	l.names = func(in string) error {
+		passed = append(passed, "named in "+in)
+		return failing
+	}
+	version := uint64(0)
+	commit := func() error {
+		version++
+		txn := db.NewTransactionAt(version-1, true)
+		defer txn.Discard()
+		if err := txn.Set([]byte{byte(version), byte(version >> 8)}, make([]byte, 900<<10)); err != nil {
+			t.Fatal(err)
+		}
+		passed = passed[:0]
+		return l.Commit(txn, version)
+	}
+	for first := l.number; l.number == first && version < 100; {
+		if err := commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{"committed", "log-begun", "named in " + dir, "synced"}; !slices.Equal(passed, want) {
+		t.Errorf("a commit that begins a log passed %q", passed)
+	}
+	failing = errors.New("the folder does not sync")
+	for err = nil; err == nil && version < 200; {
+		err = commit()
+	}
+	if !errors.Is(err, failing) || slices.Contains(passed, "synced") {
+		t.Errorf("a log without a name: %v, after %q", err, passed)
 	}
 }
