@@ -26,6 +26,7 @@ type Log struct {
 	dir    string
 	number int
 	file   *os.File // nil where Badger syncs by itself
+	named  bool     // its name is on disk
 	names  func(dir string) error
 }
 
@@ -49,10 +50,6 @@ func OpenLog(dir string) (*Log, error) {
 	if l.file, err = os.Open(l.path(l.number)); err != nil {
 		return nil, fmt.Errorf("opening Badger's log: %w", err)
 	}
-	if err := l.names(dir); err != nil {
-		_ = l.file.Close()
-		return nil, err
-	}
 	return l, nil
 }
 
@@ -70,6 +67,12 @@ func (l *Log) Commit(txn *badger.Txn, version uint64) error {
 	if err := l.follow(); err != nil {
 		return err
 	}
+	if !l.named {
+		if err := l.names(l.dir); err != nil {
+			return err
+		}
+		l.named = true
+	}
 	if err := syncData(l.file); err != nil {
 		return err
 	}
@@ -78,8 +81,8 @@ func (l *Log) Commit(txn *badger.Txn, version uint64) error {
 }
 
 // follow moves on to the newest log. The ones before it were synced after their last batch. Its
-// name has to be on disk as well before what is in it counts; Badger syncs the folder too, but
-// behind the back of whoever commits.
+// name has to be on disk as well before what is in it counts, which Commit sees to; Badger syncs
+// the folder too, but behind the back of whoever commits.
 func (l *Log) follow() error {
 	for {
 		next, err := os.Open(l.path(l.number + 1))
@@ -90,11 +93,8 @@ func (l *Log) follow() error {
 			return fmt.Errorf("opening Badger's log: %w", err)
 		}
 		_ = l.file.Close()
-		l.file, l.number = next, l.number+1
+		l.file, l.number, l.named = next, l.number+1, false
 		crashpoint.At(crashpoint.LogBegun)
-		if err := l.names(l.dir); err != nil {
-			return err
-		}
 	}
 }
 

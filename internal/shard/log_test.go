@@ -132,6 +132,12 @@ func TestR26_NewLogHasItsName(t *testing.T) {
 		passed = passed[:0]
 		return l.Commit(txn, version)
 	}
+	if err := commit(); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"committed", "named in " + dir, "synced"}; !slices.Equal(passed, want) {
+		t.Errorf("the first commit passed %q", passed)
+	}
 	for first := l.number; l.number == first && version < 100; {
 		if err := commit(); err != nil {
 			t.Fatal(err)

@@ -99,7 +99,7 @@ func open(cfg Config, v *vault) (*Store, error) {
 	if err == nil {
 		s.mark, err = openMark(markPath, next)
 	}
-	if err == nil {
+	if err == nil && (ev.newest == nil || cfg.Restored) { // else the start that wrote the mark did this
 		err = syncNames(cfg.Dir)
 	}
 	if err != nil {
