@@ -26,6 +26,7 @@ type promises struct {
 type promisedLog struct {
 	readers []string
 	writer  string // in force, as of the last answer
+	next    string // in force once the COMMIT that is asked for is answered
 	asked   map[relay.Hash]bool
 	pending int // COMMITs that were asked for and not answered
 	at      map[uint64]promisedEntry
@@ -77,6 +78,7 @@ func (p *promises) accept(m relay.Mutation, at relay.Position) {
 	_, commit := m.(*relay.Commit)
 	if commit {
 		l.pending--
+		l.writer = l.next
 	}
 	l.at[at.Seq] = promisedEntry{sha256.Sum256(b), commit, at}
 	if at.Seq > l.head.Seq {

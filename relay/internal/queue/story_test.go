@@ -103,11 +103,9 @@ func (s *story) commit1(q relay.QueueID, l *promisedLog) {
 	next := fmt.Sprintf("w%d", s.commits[q])
 	m := s.commit(q, "alice", s.last[q], next)
 	m.Envelope = envelope(fmt.Sprint("commit ", s.commits[q]), 512)
+	s.quietly(func() { l.next = next })
 	s.submit(m)
-	s.quietly(func() {
-		l.writer = next
-		s.last[q] = l.head
-	})
+	s.quietly(func() { s.last[q] = l.head })
 }
 
 // quietly runs fn while nobody looks at the promises.
