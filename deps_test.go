@@ -71,8 +71,12 @@ var rules = map[string]rule{
 		ban: pureBan,
 		why: "the codec knows no protocol: every protocol is written in it",
 	},
+	"internal/folder": {
+		ban: []string{"net", "net/http"},
+		why: "that names are on disk, too; knows nobody who keeps anything",
+	},
 	"internal/shard": {
-		may:     []string{"internal/crashpoint", "internal/metrics", "internal/wire"},
+		may:     []string{"internal/crashpoint", "internal/folder", "internal/metrics", "internal/wire"},
 		modules: []string{modBadger, modCrypto, modSys},
 		ban:     []string{"net", "net/http"},
 		why:     "one storing goroutine for any state machine; it knows none of them, so relay and key server share its durability",
@@ -92,10 +96,12 @@ var rules = map[string]rule{
 		why:     "a socket that only the server's own user reaches; knows nothing of what is said over it",
 	},
 	"internal/operatorlog": {
+		may: []string{"internal/folder"},
 		ban: []string{"net", "net/http"},
 		why: "a file that is only added to; knows no action that is written there",
 	},
 	"internal/keyfile": {
+		may: []string{"internal/folder"},
 		why: "a secret in a file of its own; knows nobody who keeps one",
 	},
 	"internal/vectorfile": {
@@ -188,7 +194,7 @@ var rules = map[string]rule{
 		why:     "Noise over any ordered stream: knows frames, no transport",
 	},
 	"relay/internal/blob": {
-		may: []string{"internal/crashpoint", "internal/shard"},
+		may: []string{"internal/crashpoint", "internal/folder", "internal/shard"},
 		ban: []string{"net", "net/http"},
 		why: "sealed files under names that tell nothing; of shard only how much the disk has left. No record and no connection is known to it",
 	},
@@ -303,7 +309,7 @@ var rules = map[string]rule{
 	"cmd/sealpost": {
 		may: []string{
 			"mls", "relay", "relay/session", "relay/relayserver", "keyserver", "keyserver/httpserver",
-			"clientlib", "clientlib/content", "clientlib/history", "internal/certpin", "internal/connlimit", "internal/keyfile", "internal/proxyline", "internal/quicport",
+			"clientlib", "clientlib/content", "clientlib/history", "internal/certpin", "internal/connlimit", "internal/folder", "internal/keyfile", "internal/proxyline", "internal/quicport",
 			"internal/adminsocket", "internal/backup", "internal/metrics", "internal/observe", "internal/operatorlog",
 			"internal/shard", "internal/sim/oneorder", "internal/tlscert", "internal/turns", "internal/measure", "cmd/sealpost/demo", "cmd/sealpost/bench", "testvectors",
 		},

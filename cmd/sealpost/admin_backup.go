@@ -17,6 +17,7 @@ import (
 
 	"github.com/sealpost/sealpost/internal/backup"
 	"github.com/sealpost/sealpost/internal/certpin"
+	"github.com/sealpost/sealpost/internal/folder"
 	"github.com/sealpost/sealpost/internal/operatorlog"
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/keyserver/httpserver"
@@ -190,7 +191,7 @@ func (c *backupCommand) Run(ctx context.Context, s streams) error {
 		err = os.Rename(out.Name(), name)
 	}
 	if err == nil {
-		err = syncFolder(filepath.Dir(name))
+		err = folder.Sync(filepath.Dir(name))
 	}
 	if err != nil {
 		return errors.Join(explained(err, cfg.Data), os.Remove(out.Name()))

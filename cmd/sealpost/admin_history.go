@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/sealpost/sealpost/internal/folder"
 	"github.com/sealpost/sealpost/internal/operatorlog"
 	"github.com/sealpost/sealpost/relay"
 )
@@ -119,5 +120,5 @@ func (h journal) place() error {
 	if h.kept || len(h.lines) == 0 {
 		return nil
 	}
-	return errors.Join(writeFile(h.path, bytes.NewReader(h.lines)), syncFolder(filepath.Dir(h.path)))
+	return errors.Join(writeFile(h.path, bytes.NewReader(h.lines)), folder.Sync(filepath.Dir(h.path)))
 }

@@ -12,7 +12,6 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/sealpost/sealpost/internal/backup"
 	"github.com/sealpost/sealpost/internal/certpin"
+	"github.com/sealpost/sealpost/internal/folder"
 	"github.com/sealpost/sealpost/internal/keyfile"
 	"github.com/sealpost/sealpost/internal/operatorlog"
 	"github.com/sealpost/sealpost/internal/shard"
@@ -220,7 +220,7 @@ func (s *survey) complete() error {
 
 // begin makes the folder, or takes an empty one, and marks it.
 func (c *restoreCommand) begin() error {
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+	if err := folder.Make(c.Dir); err != nil {
 		return err
 	}
 	entries, err := os.ReadDir(c.Dir)
@@ -234,7 +234,7 @@ func (c *restoreCommand) begin() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close(), syncFolder(c.Dir))
+	return errors.Join(f.Sync(), f.Close(), folder.Sync(c.Dir))
 }
 
 // restorer writes what a backup holds into a data folder.
@@ -268,7 +268,7 @@ func (r *restorer) File(name string, _ int64, body io.Reader) error {
 
 // writeFile makes a file, which is on disk when it returns, though not its name.
 func writeFile(file string, body io.Reader) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+	if err := folder.Make(filepath.Dir(file)); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -301,15 +301,15 @@ func (c *restoreCommand) finish(storage shard.Key) error {
 	if err := errors.Join(err, history.Close()); err != nil {
 		return err
 	}
-	for _, folder := range []string{blobsFolder, acmeFolder, keysFolder, ""} {
-		if err := syncFolder(filepath.Join(c.Dir, folder)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	for _, name := range []string{blobsFolder, acmeFolder, keysFolder, ""} {
+		if err := folder.Sync(filepath.Join(c.Dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
 	if err := os.Remove(filepath.Join(c.Dir, restoringFile)); err != nil {
 		return err
 	}
-	return syncFolder(c.Dir)
+	return folder.Sync(c.Dir)
 }
 
 // undo empties the folder, which was empty before; the mark goes last.
@@ -327,16 +327,4 @@ func (c *restoreCommand) undo() error {
 		return err
 	}
 	return os.Remove(filepath.Join(c.Dir, restoringFile))
-}
-
-// syncFolder makes names in a folder durable. Windows syncs no folders.
-func syncFolder(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

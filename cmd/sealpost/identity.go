@@ -5,9 +5,9 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 
+	"github.com/sealpost/sealpost/internal/folder"
 	"github.com/sealpost/sealpost/internal/keyfile"
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/relay/session"
@@ -32,7 +32,7 @@ type identity struct {
 // openIdentity makes the data folder if it is missing (0700) and reads the server's keys, or
 // makes them. A start that was killed half way leaves keys that the next one uses.
 func openIdentity(cfg serveConfig, log *slog.Logger) (identity, error) {
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+	if err := folder.Make(cfg.Data); err != nil {
 		return identity{}, fmt.Errorf("data folder: %w", err)
 	}
 	storage, err := openStorageKey(cfg, log)

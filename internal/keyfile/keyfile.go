@@ -18,6 +18,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/sealpost/sealpost/internal/folder"
 )
 
 // maxSize bounds what is read of a file that may be anything, in bytes.
@@ -128,18 +130,5 @@ func write(path string, secret []byte) error {
 	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDir(dir)
-}
-
-// syncDir makes the new name durable. Windows cannot sync a folder, and its file system
-// journals names by itself.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return folder.Sync(dir)
 }

@@ -27,10 +27,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/sealpost/sealpost/internal/folder"
 )
 
 // Name is the file's name inside the data folder.
@@ -90,7 +91,7 @@ func Open(path string) (*Log, error) {
 	l.end, l.torn = end, true
 	err = l.mend()
 	if err == nil {
-		err = syncFolder(filepath.Dir(path))
+		err = folder.Sync(filepath.Dir(path))
 	}
 	if err != nil {
 		_ = f.Close()
@@ -147,18 +148,6 @@ func (l *Log) keepRoom() {
 	if l.reserved-l.end < reserve/2 && allocate(l.f, l.end, reserve) == nil {
 		l.reserved = l.end + reserve
 	}
-}
-
-// syncFolder makes the names in a folder durable. Windows syncs no folders.
-func syncFolder(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // Close closes the file.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/table"
+
+	"github.com/sealpost/sealpost/internal/folder"
 )
 
 // Export calls fn for every record of the snapshot, in key order, as it is on disk: the key
@@ -67,7 +69,7 @@ const importBytes = 1 << 20
 // the caller marks dir until then. ErrWrongKey: the records were sealed under another key.
 func Import(dir string, storageKey Key, next func() (key, sealed []byte, err error)) error {
 	badgerDir := filepath.Join(dir, "badger")
-	if err := os.MkdirAll(badgerDir, 0o700); err != nil {
+	if err := folder.Make(badgerDir); err != nil {
 		return fmt.Errorf("shard: %w", err)
 	}
 	if err := importRecords(badgerDir, next); err != nil {

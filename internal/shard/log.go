@@ -12,6 +12,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sealpost/sealpost/internal/crashpoint"
+	"github.com/sealpost/sealpost/internal/folder"
 )
 
 // A Log syncs Badger's write-ahead log. Badger would do it itself (SyncWrites), and each time
@@ -32,7 +33,7 @@ type Log struct {
 
 // OpenLog finds the log of the open database in dir.
 func OpenLog(dir string) (*Log, error) {
-	l := &Log{dir: dir, names: syncDir}
+	l := &Log{dir: dir, names: folder.Sync}
 	if !syncsMapped {
 		return l, nil
 	}
@@ -96,20 +97,6 @@ func (l *Log) follow() error {
 		l.file, l.number, l.named = next, l.number+1, false
 		crashpoint.At(crashpoint.LogBegun)
 	}
-}
-
-// syncDir makes the names in a folder durable.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = f.Sync()
-	_ = f.Close()
-	if err != nil {
-		return fmt.Errorf("syncing a folder: %w", err)
-	}
-	return nil
 }
 
 // Close closes the file; the log stays.

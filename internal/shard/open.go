@@ -19,6 +19,7 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 
 	"github.com/sealpost/sealpost/internal/crashpoint"
+	"github.com/sealpost/sealpost/internal/folder"
 	"github.com/sealpost/sealpost/internal/metrics"
 	"github.com/sealpost/sealpost/internal/wire"
 )
@@ -31,7 +32,7 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+	if err := folder.Make(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("shard: %w", err)
 	}
 	lock, err := lockDir(filepath.Join(cfg.Dir, "lock"))
@@ -129,10 +130,10 @@ func syncNames(dir string) error {
 	if !syncsMapped {
 		return nil // such systems sync no folders, or do it by themselves
 	}
-	if err := syncDir(dir); err != nil {
+	if err := folder.Sync(dir); err != nil {
 		return fmt.Errorf("shard: %w", err)
 	}
-	if err := syncDir(filepath.Dir(dir)); err != nil && !errors.Is(err, fs.ErrPermission) {
+	if err := folder.Sync(filepath.Dir(dir)); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("shard: %w", err)
 	}
 	return nil
@@ -232,7 +233,7 @@ func Options(dir string) badger.Options {
 }
 
 func openBadger(dir string, log *slog.Logger) (db *badger.DB, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := folder.Make(dir); err != nil {
 		return nil, fmt.Errorf("shard: %w", err)
 	}
 	if err := dropUnbegun(dir); err != nil {

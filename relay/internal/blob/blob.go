@@ -40,6 +40,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/folder"
 	"github.com/sealpost/sealpost/internal/shard"
 )
 
@@ -101,7 +102,7 @@ type Store struct {
 
 // Open opens the folder, or makes it. Nothing in it is read.
 func Open(cfg Config) (*Store, error) {
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+	if err := folder.Make(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("blob: %w", err)
 	}
 	root, err := os.OpenRoot(cfg.Dir)
