@@ -27,7 +27,7 @@ func (s *Store) Hold(ctx context.Context) (release func(), err error) {
 
 // Open returns the bytes of a blob of this size, which its file keeps while it is open whatever
 // happens to its name. ErrMissing: it is not there, or not in that size.
-func (s *Store) Open(name Name, size int64) (io.ReadCloser, error) {
+func (s *Store) Open(name Name, size int64) (io.ReadSeekCloser, error) {
 	f, err := s.root.Open(name.file())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, ErrMissing

@@ -366,6 +366,27 @@ func TestCheckOfARunningStore(t *testing.T) {
 	}
 }
 
+// TestCheckHoldsBlobs: a sweep for which nothing is worth keeping comes in the middle of a check, and
+// no blob is said to be missing for it.
+func TestCheckHoldsBlobs(t *testing.T) {
+	r := newRig(t, withFiles(t))
+	q, other := r.group("g", "alice"), r.group("other", "bob")
+	r.upload(q, "alice", []byte("sealed bytes"))
+	r.spoil(other, kindAuthority)
+	swept := 0
+	var found []string
+	err := r.Check(t.Context(), r.cfg.Blobs, func(f shard.Finding) {
+		found = append(found, f.What)
+		swept++
+		if err := r.cfg.Blobs.Sweep(t.Context(), func(blob.Name, bool) (bool, error) { return false, nil }); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil || swept != 1 {
+		t.Errorf("found %q: %v", found, err)
+	}
+}
+
 // TestR28_StartFindsContradictions: a record of a queue that was written last is older than the
 // rest: the store begins a new life, once, and what was answered is never given again.
 func TestR28_StartFindsContradictions(t *testing.T) {
