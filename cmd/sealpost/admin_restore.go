@@ -64,28 +64,9 @@ func (c *restoreCommand) Run(ctx context.Context, s streams) error {
 	}
 	defer f.Close()
 	seen := new(survey)
-	first, err := readBackup(ctx, f, storage, seen)
-	if err == nil {
-		err = seen.complete()
-	}
+	first, err := c.restore(ctx, f, storage, seen)
 	if err != nil {
-		return fmt.Errorf("%s: %w; nothing was restored", c.File, err)
-	}
-	if c.journal, err = journalOf(c.logPath, c.logPath == filepath.Join(c.Dir, operatorlog.Name), seen.history); err != nil {
-		return fmt.Errorf("%w; nothing was restored", err)
-	}
-	if err := c.begin(); err != nil {
 		return err
-	}
-	second, err := readBackup(ctx, f, storage, &restorer{dir: c.Dir, storage: storage})
-	if err == nil && second.Sum != first.Sum {
-		err = errors.New("the backup changed while it was read")
-	}
-	if err == nil {
-		err = c.finish(storage)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("restoring %s: %w", c.File, err), c.undo())
 	}
 	fmt.Fprintf(s.out, "restored  %d records and %d files of %s into %s\n\n", first.Records, first.Files, seen.taken, c.Dir)
 	fmt.Fprintf(s.out, "Clients of the relay are told that a new life began, and give it again what it accepted after that;\n"+
@@ -100,6 +81,35 @@ func (c *restoreCommand) Run(ctx context.Context, s streams) error {
 		fmt.Fprintf(s.out, "The storage key was not copied: the settings name another place for it, where the server looks.\n")
 	}
 	return nil
+}
+
+// restore reads the backup twice: once to see whether it is whole, then to put it into the folder.
+// What is wrong with it the first time leaves nothing, and later the folder is emptied again.
+func (c *restoreCommand) restore(ctx context.Context, f io.ReadSeeker, storage shard.Key, seen *survey) (backup.Summary, error) {
+	first, err := readBackup(ctx, f, storage, seen)
+	if err == nil {
+		err = seen.complete()
+	}
+	if err != nil {
+		return first, fmt.Errorf("%s: %w; nothing was restored", c.File, err)
+	}
+	if c.journal, err = journalOf(c.logPath, c.logPath == filepath.Join(c.Dir, operatorlog.Name), seen.history); err != nil {
+		return first, fmt.Errorf("%w; nothing was restored", err)
+	}
+	if err := c.begin(); err != nil {
+		return first, err
+	}
+	second, err := readBackup(ctx, f, storage, &restorer{dir: c.Dir, storage: storage})
+	if err == nil && second.Sum != first.Sum {
+		err = errors.New("the backup changed while it was read")
+	}
+	if err == nil {
+		err = c.finish(storage)
+	}
+	if err != nil {
+		err = errors.Join(fmt.Errorf("restoring %s: %w", c.File, err), c.undo())
+	}
+	return first, err
 }
 
 // storage reads the storage key from where it is named, or from where the server will look. A
@@ -138,7 +148,7 @@ func (c *restoreCommand) storage() (shard.Key, error) {
 // elsewhere it does not: whoever takes the folder would have it.
 func (c *restoreCommand) copies() bool { return c.StorageKey != "" && c.keyInside }
 
-func readBackup(ctx context.Context, f *os.File, storage shard.Key, into backup.Contents) (backup.Summary, error) {
+func readBackup(ctx context.Context, f io.ReadSeeker, storage shard.Key, into backup.Contents) (backup.Summary, error) {
 	key, err := backupKey(storage)
 	if err != nil {
 		return backup.Summary{}, err

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sealpost/sealpost/internal/backup"
 )
 
 // TestA14_KilledRestore: a restore is killed at random moments. What it leaves is a server that is
@@ -97,5 +100,56 @@ func TestRestoreWithAKeyElsewhere(t *testing.T) {
 	greeted(t, start(t, home, "serve", "--config", config))
 	if status, out, errs := admin(t, home, "check", "--config", config); status != 0 || !strings.Contains(out, "server runs") {
 		t.Errorf("status %d, %s%s", status, out, errs)
+	}
+}
+
+// other reads one file the first time, and another one when it is read again.
+type other struct {
+	io.ReadSeeker
+	next io.ReadSeeker
+	read bool
+}
+
+func (o *other) Seek(offset int64, whence int) (int64, error) {
+	if o.read {
+		o.ReadSeeker = o.next
+	}
+	o.read = true
+	return o.ReadSeeker.Seek(offset, whence)
+}
+
+// TestRestoreOfABackupThatChanges: what is put into the folder is what was verified, or nothing.
+func TestRestoreOfABackupThatChanges(t *testing.T) {
+	home := t.TempDir()
+	c := &restoreCommand{File: goldenBackup, Dir: filepath.Join(home, "again"), StorageKey: filepath.Join(home, "key")}
+	if err := os.WriteFile(c.StorageKey, goldenKey, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	storage, err := c.storage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(goldenBackup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := backupKey(storage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var later bytes.Buffer
+	w, err := backup.NewWriter(&later, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f := &other{ReadSeeker: bytes.NewReader(b), next: bytes.NewReader(later.Bytes())}
+	if _, err := c.restore(t.Context(), f, storage, new(survey)); err == nil || !strings.Contains(err.Error(), "changed while it was read") {
+		t.Errorf("it is restored: %v", err)
+	}
+	if left, err := os.ReadDir(c.Dir); err != nil || len(left) != 0 {
+		t.Errorf("%v is left, %v", left, err)
 	}
 }

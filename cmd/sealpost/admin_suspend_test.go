@@ -5,6 +5,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,6 +91,41 @@ func TestAdminSuspend(t *testing.T) {
 	for _, text := range append(texts, string(k.queue[:])) {
 		if strings.Contains(string(b), text) {
 			t.Error("the log holds the queue's id")
+		}
+	}
+}
+
+// TestNothingIsDoneUnwritten: an operator's command that cannot be written down first is not done.
+func TestNothingIsDoneUnwritten(t *testing.T) {
+	home := t.TempDir()
+	data := filepath.Join(home, "data")
+	p := start(t, home, "serve", "--data", data, "--listen", "127.0.0.1:0")
+	k, _ := newTalk(t, greeted(t, p).relay)
+	p.kill()
+	cfg, err := (&serveCommand{Data: data, Listen: "127.0.0.1:0"}).settings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := openServer(cfg, false, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	if err := s.admin.log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, handler := range map[string]http.HandlerFunc{"suspend": s.admin.suspending(true), "backup": s.admin.backup} {
+		web := httptest.NewServer(handler)
+		answer, err := http.Post(web.URL, "", strings.NewReader(hex.EncodeToString(k.queue[:])))
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		web.Close()
+		is, serr := s.relay.Suspended(k.queue)
+		if is || errors.Join(err, serr) != nil || answer.StatusCode != http.StatusInternalServerError || !strings.HasPrefix(string(said), "nothing was done") {
+			t.Errorf("%s: suspended %v, %v, status %d, %d bytes", name, is, errors.Join(err, serr), answer.StatusCode, len(said))
 		}
 	}
 }

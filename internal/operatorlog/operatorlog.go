@@ -53,6 +53,7 @@ type Entry struct {
 
 // A Log is an open log. Add is safe for concurrent use; one process at a time has it open.
 type Log struct {
+	sync     func(*os.File) error // static; a test has it fail
 	mu       sync.Mutex
 	f        *os.File
 	last     []byte // the last whole line, guarded by mu
@@ -74,7 +75,7 @@ func Open(path string) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("operator log: %w", err)
 	}
-	l := &Log{f: f}
+	l := &Log{f: f, sync: (*os.File).Sync}
 	end := int64(0)
 	r := bufio.NewReaderSize(f, maxLine)
 	for {
@@ -116,7 +117,7 @@ func (l *Log) Add(e Entry) error {
 	line := append(body, hash(l.last, body)+"\n"...)
 	_, err = l.f.WriteAt(line, l.end)
 	if err == nil {
-		err = l.f.Sync()
+		err = l.sync(l.f)
 	}
 	if err != nil {
 		l.torn = true
@@ -136,7 +137,7 @@ func (l *Log) mend() error {
 	}
 	err := l.f.Truncate(l.end)
 	if err == nil {
-		err = l.f.Sync()
+		err = l.sync(l.f)
 	}
 	l.torn, l.reserved = err != nil, 0
 	return err

@@ -144,6 +144,33 @@ func TestR27_LineThatWasNotWritten(t *testing.T) {
 	}
 }
 
+// TestR29_LineThatWasNotSynced: a line that may not be on disk is no line, and the next one is written
+// in its place once the disk takes it.
+func TestR29_LineThatWasNotSynced(t *testing.T) {
+	path, _ := fill(t, 1)
+	l, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	failed := errors.New("input/output error")
+	whole := l.sync
+	l.sync = func(*os.File) error { return failed }
+	for range 2 {
+		if err := l.Add(Entry{Time: day, Action: "lost", Subject: "-", User: "-"}); !errors.Is(err, failed) {
+			t.Errorf("a line that is not on disk: %v", err)
+		}
+	}
+	l.sync = whole
+	if err := l.Add(Entry{Time: day, Action: "kept", Subject: "-", User: "-"}); err != nil {
+		t.Fatal(err)
+	}
+	b, _ := os.ReadFile(path)
+	if n, head := bad(t, string(b)); n != 0 || head.Lines != 2 || bytes.Contains(b, []byte(" lost ")) {
+		t.Errorf("%d lines, %d wrong:\n%s", head.Lines, n, b)
+	}
+}
+
 func TestFieldsThatWouldBreakALine(t *testing.T) {
 	l, err := Open(filepath.Join(t.TempDir(), Name))
 	if err != nil {
