@@ -50,6 +50,7 @@ func (d *defector) follows(by *defector, message []byte) {
 // TestQ15_VotesOfOneAccount: a member adds devices of her own, with keys that she has made up, and all
 // of them vote for a successor that there is not. It is one vote, and nobody goes anywhere.
 func TestQ15_VotesOfOneAccount(t *testing.T) {
+	t.Parallel()
 	_, all, mallory, id := brokenGroup(t, "alice", "bob", "carol", "eve")
 	honest, eve := all[:3], all[3]
 	eves := eve.turn(id)
@@ -89,6 +90,7 @@ func TestQ15_VotesOfOneAccount(t *testing.T) {
 // TestQ15_AuthorOfManyDevices: the insider who shuts all others out has added devices of his own
 // before. They have no vote, they are invited nowhere, and they keep nobody from going on without him.
 func TestQ15_AuthorOfManyDevices(t *testing.T) {
+	t.Parallel()
 	_, all, mallory, id := brokenGroup(t, "alice", "bob", "carol")
 	for _, u := range all {
 		u.close()

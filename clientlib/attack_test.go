@@ -43,6 +43,7 @@ func (u *user) dud(id ConversationID, next relay.PublicKey) relayclient.CommitPa
 // TestQ01_WrongNextWriterKey: an insider commits garbage that names a wrong writer key. It
 // costs one slot: the next sender sets it right by itself, and no message is lost.
 func TestQ01_WrongNextWriterKey(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, carol := s.register("alice"), s.register("bob"), s.register("carol")
 	var id ConversationID
@@ -72,6 +73,7 @@ func TestQ01_WrongNextWriterKey(t *testing.T) {
 
 // TestC01_StoreCopiedBack: a store restored from an old copy notices before it sends.
 func TestC01_StoreCopiedBack(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, carol := s.register("alice"), s.register("bob"), s.register("carol")
 	var id ConversationID
@@ -116,6 +118,7 @@ func TestC01_StoreCopiedBack(t *testing.T) {
 
 // TestQ17_InvitationTwice: an invitation that is delivered again joins nobody again.
 func TestQ17_InvitationTwice(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	bob.close() // so that the invitation is still Alice's to repeat
@@ -223,6 +226,7 @@ func (s *servers) couple() (alice, bob *user, id ConversationID) {
 // TestA07_CutEverywhere: every connection of both members breaks again and again, in the
 // middle of whatever it carries. Each message is there once, in order.
 func TestA07_CutEverywhere(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	network := &cutter{random: mathrand.New(mathrand.NewPCG(7, 7)), least: 50_000, spread: 30_000}
 	alice, bob, id := s.couple()
@@ -261,6 +265,7 @@ func TestA07_CutEverywhere(t *testing.T) {
 // TestA07_CutBeforeABurstIsThrough: no session lasts for as much as two people have to say to
 // each other, not even for one turn of it. They say it in smaller pieces.
 func TestA07_CutBeforeABurstIsThrough(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	network := &cutter{random: mathrand.New(mathrand.NewPCG(7, 7)), least: 14_000, spread: 4_000}
 	alice, bob, id := s.couple()
@@ -292,6 +297,7 @@ func TestA07_CutBeforeABurstIsThrough(t *testing.T) {
 
 // TestC22_EventsComeAgainUntilConfirmed: an app that ends before it confirms sees them again.
 func TestC22_EventsComeAgainUntilConfirmed(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	bob.close()

@@ -12,6 +12,7 @@ import (
 // stored, and at the others while messages are held back behind one that cannot be had. Nothing
 // of it is lost, nor shown twice, and all come to one epoch.
 func TestC03_EndsAroundALargeCommit(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, carol := s.register("alice"), s.register("bob"), s.register("carol")
 	var id ConversationID
@@ -56,6 +57,7 @@ func TestC03_EndsAroundALargeCommit(t *testing.T) {
 // TestQ08_BlobThatExpired: the blob of a commit that waited too long is gone from the relay. It is
 // stored again, and the commit goes on under the same id.
 func TestQ08_BlobThatExpired(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var id ConversationID

@@ -46,6 +46,7 @@ func offline(t *testing.T) *Client {
 }
 
 func TestCardText(t *testing.T) {
+	t.Parallel()
 	card := newTestDevice(t).card(t, "alice")
 	for len(card.String())%4 != 2 { // so that the last character has bits to spare
 		card.Handle += "e"
@@ -77,6 +78,7 @@ func TestCardText(t *testing.T) {
 }
 
 func TestCardIsAContact(t *testing.T) {
+	t.Parallel()
 	alice := newTestDevice(t)
 	c := offline(t)
 	card := need[ContactCard](t)(ParseContactCard(alice.card(t, "alice").String()))
@@ -98,6 +100,7 @@ func TestCardIsAContact(t *testing.T) {
 // TestB01_CardTampered: a card whose chain or KeyPackage was changed on its way, or put
 // together from two, is refused and leaves no contact.
 func TestB01_CardTampered(t *testing.T) {
+	t.Parallel()
 	alice, eve := newTestDevice(t), newTestDevice(t)
 	good, evil := alice.card(t, "alice"), eve.card(t, "alice")
 	ghost := newSecret().signer()
@@ -166,6 +169,7 @@ func TestB01_CardTampered(t *testing.T) {
 // suite, and a commit that adds another fails for all whom it adds. A suite that the device does
 // not state in its chain is none of its own.
 func TestA23_PackageOfAnotherSuite(t *testing.T) {
+	t.Parallel()
 	d := newTestDevice(t)
 	other := mls.SuiteP256AES128P256
 	for _, states := range [][]mls.Suite{suites, append(slices.Clone(suites), other)} {

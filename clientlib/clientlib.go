@@ -39,6 +39,7 @@ import (
 	"github.com/sealpost/sealpost/clientlib/internal/state"
 	"github.com/sealpost/sealpost/clientlib/internal/transfer"
 	"github.com/sealpost/sealpost/keyserver"
+	"github.com/sealpost/sealpost/mls"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/relayclient"
 )
@@ -91,7 +92,9 @@ type Config struct {
 	// ListenPacket, if set, opens the UDP sockets under QUIC.
 	ListenPacket func(ctx context.Context, network, addr string) (net.PacketConn, error)
 
-	grace time.Duration // healGrace if 0
+	// What tests set: healGrace, votePatience and rules of groups if not zero.
+	grace, votes time.Duration
+	rules        *mls.Application
 }
 
 // A Client is one device of one account. Close it before the program ends; a program that

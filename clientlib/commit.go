@@ -249,7 +249,7 @@ func (e *engine) shutOut(tx *state.Tx, g *group, why error) error {
 		return nil
 	}
 	g.rec.Stuck = &stuckAt{Seq: g.cursor.Seq, Since: e.now(), Commit: g.processing, By: memberID{by.Account, by.Device}}
-	e.after(votePatience+time.Second, func() { e.advance(g) })
+	e.after(e.votePatience()+time.Second, func() { e.advance(g) })
 	return putRecord(tx, bucketRoster, rosterKey(g.id, g.processing), g.rosterOf(by))
 }
 

@@ -23,6 +23,7 @@ func enclosed(t testing.TB, keys *epochKeys, message []byte) []byte {
 // TestQ08_LargeCommitIsABlob: a commit beyond an envelope of 64 KiB stands in a blob, one
 // within does not, and both come back as they were.
 func TestQ08_LargeCommitIsABlob(t *testing.T) {
+	t.Parallel()
 	keys, next := testEpochs(t)
 	for _, size := range []int{1, maxInline, maxInline + 1, 1 << 20} {
 		message := bytes.Repeat([]byte{7}, size)
@@ -55,6 +56,7 @@ func TestQ08_LargeCommitIsABlob(t *testing.T) {
 // TestQ01_CommitWithoutItsBlob: whoever names a blob that the entry does not keep, names none,
 // or keeps other bytes under the name, has made a dud for everybody.
 func TestQ01_CommitWithoutItsBlob(t *testing.T) {
+	t.Parallel()
 	keys, _ := testEpochs(t)
 	envelope, blob, hash, err := encloseCommit(keys, make([]byte, maxInline+1), maxInline)
 	if err != nil {
@@ -78,6 +80,7 @@ func TestQ01_CommitWithoutItsBlob(t *testing.T) {
 // TestR16_CommitContents: what is neither a commit nor a reference, cut anywhere, is refused,
 // and a size beyond what anybody fetches.
 func TestR16_CommitContents(t *testing.T) {
+	t.Parallel()
 	keys, _ := testEpochs(t)
 	ref := append(append([]byte{commitInBlob}, make([]byte, 64)...), 0, 0, 0, 0, 0, 0, 1, 0)
 	huge := append(append([]byte{commitInBlob}, make([]byte, 64)...), 0, 0, 0, 0, 1, 0, 0, 1)

@@ -13,6 +13,7 @@ import (
 )
 
 func TestTwoTalk(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	peer, err := alice.Find(alice.ctx(), "bob")
@@ -47,6 +48,7 @@ func TestTwoTalk(t *testing.T) {
 // TestQueuedBeforeTheFirstConnection: an account, a conversation by contact card and a
 // message, all made before there is any server, survive the program's end.
 func TestQueuedBeforeTheFirstConnection(t *testing.T) {
+	t.Parallel()
 	s := newServers(t)
 	alice, bob := s.newUser("alice"), s.newUser("bob")
 	for _, u := range []*user{alice, bob} {
@@ -80,6 +82,7 @@ func TestQueuedBeforeTheFirstConnection(t *testing.T) {
 // TestBothStartAtOnce: two people who start with each other at the same time end in one
 // conversation with everything in it.
 func TestBothStartAtOnce(t *testing.T) {
+	t.Parallel()
 	s := newServers(t)
 	begun := make(chan struct{}) // until then nobody gets the other's KeyPackage
 	s.wrap = func(h http.Handler) http.Handler {
@@ -137,6 +140,7 @@ func TestBothStartAtOnce(t *testing.T) {
 // TestA02_EightCommitAtOnce: eight members commit at the same moment, three times, over
 // real sockets; every change comes true and all agree.
 func TestA02_EightCommitAtOnce(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	var users []*user
 	for n := range 8 {
@@ -181,6 +185,7 @@ func TestA02_EightCommitAtOnce(t *testing.T) {
 
 // TestRemovedMemberReadsNothingMore, and is added again later.
 func TestRemovedMemberReadsNothingMore(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, carol := s.register("alice"), s.register("bob"), s.register("carol")
 	var id ConversationID
@@ -218,6 +223,7 @@ func TestRemovedMemberReadsNothingMore(t *testing.T) {
 
 // TestRestartsLoseNothing: servers and clients stop and start in the middle of it all.
 func TestRestartsLoseNothing(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	peer, err := alice.Find(alice.ctx(), "bob")

@@ -23,7 +23,7 @@ var (
 // before one proposes, commits or joins.
 type validator struct{}
 
-// application is what every group of a client is given that is opened from now on.
+// application is what every group of a client is given.
 var application = mls.Application{Credentials: validator{}}
 
 func (validator) ValidateCredential(c mls.CredentialCheck) error {

@@ -13,6 +13,7 @@ import (
 
 // TestB01_CredentialOfAGhost: a leaf counts only if the device that it names signed for it.
 func TestB01_CredentialOfAGhost(t *testing.T) {
+	t.Parallel()
 	alice, eve := newTestDevice(t), newTestDevice(t)
 	laptop := newSecret().signer() // another device of alice
 	key, cred := alice.leaf(t)
@@ -86,6 +87,7 @@ func TestB01_CredentialOfAGhost(t *testing.T) {
 // TestB01_GroupsRefuseGhosts: the same through a group: a ghost's KeyPackage is not added, and
 // a member does not become another device by an update.
 func TestB01_GroupsRefuseGhosts(t *testing.T) {
+	t.Parallel()
 	alice, bob := newTestDevice(t), newTestDevice(t)
 	g := alice.mlsGroup(t, &policy{Kind: Group})
 	_, ofAnotherLeaf := bob.leaf(t)
@@ -106,6 +108,7 @@ func TestB01_GroupsRefuseGhosts(t *testing.T) {
 // TestPolicyRefusesWhatLocksOut: a member whose own client would allow it commits what the
 // others might not be able to follow; it counts for nobody.
 func TestPolicyRefusesWhatLocksOut(t *testing.T) {
+	t.Parallel()
 	alice, bob := newTestDevice(t), newTestDevice(t)
 	g := alice.mlsGroup(t, &policy{Kind: Group, AnyoneAdd: true})
 	kp, secrets := bob.keyPackage(t, func(*mls.KeyPackageConfig) {})
@@ -133,6 +136,7 @@ func TestPolicyRefusesWhatLocksOut(t *testing.T) {
 // TestA17_NobodyComesInFromOutside: a GroupInfo that leaked lets nobody in, not even a member's
 // own device in its own place: the commit counts for nobody, and no proposal waits.
 func TestA17_NobodyComesInFromOutside(t *testing.T) {
+	t.Parallel()
 	alice, bob := newTestDevice(t), newTestDevice(t)
 	g := alice.mlsGroup(t, &policy{Kind: Group, AnyoneAdd: true})
 	kp, secrets := bob.keyPackage(t, func(*mls.KeyPackageConfig) {})

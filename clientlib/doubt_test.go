@@ -10,6 +10,7 @@ import (
 // TestQ06_DoubtOutlivesARestart: a program ends while it does not know whether it is behind. Opened
 // again it finds out, and says what waits.
 func TestQ06_DoubtOutlivesARestart(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.quick("alice"), s.quick("bob")
 	var id ConversationID

@@ -14,6 +14,7 @@ import (
 // afterwards. Everybody has the message once, she too knows that it is there, and her next one
 // is lost to nobody.
 func TestA08_CopyComesFirst(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, carol := s.register("alice"), s.register("bob"), s.register("carol")
 	var id ConversationID

@@ -82,6 +82,9 @@ func newEngine(cfg Config, db *state.DB, files *transfer.Folder) (*engine, error
 		invites: map[uint64]*inviteJob{}, configure: map[uint64]*configureJob{}, knocking: map[groupID]*knockJob{}, joining: map[[32]byte]bool{}, signals: listeners[Signal]{}, progress: listeners[Progress]{},
 		saving: map[relay.Hash]int{},
 	}
+	if cfg.rules != nil {
+		e.groupRules = *cfg.rules
+	}
 	e.keys = keyserver.NewClient(cfg.KeyServer, keyserver.Options{DialContext: cfg.DialContext, ListenPacket: cfg.ListenPacket})
 	e.anonymous = keyserver.NewClient(cfg.KeyServer, keyserver.Options{DialContext: cfg.DialContext, ListenPacket: cfg.ListenPacket})
 	if err := db.View(ctx, e.load); err != nil {

@@ -84,6 +84,7 @@ func testEpochs(t testing.TB) (now, next *epochKeys) {
 }
 
 func TestEnvelopeSizes(t *testing.T) {
+	t.Parallel()
 	keys, _ := testEpochs(t)
 	sizes := map[int]bool{}
 	for size := minEnvelope; size <= maxEnvelope; size *= 2 {
@@ -116,6 +117,7 @@ func TestEnvelopeSizes(t *testing.T) {
 // TestEnvelopeOpensOnlyWhereItBelongs: the relay cannot show an envelope under another
 // operation, in another queue, or to another epoch.
 func TestEnvelopeOpensOnlyWhereItBelongs(t *testing.T) {
+	t.Parallel()
 	keys, next := testEpochs(t)
 	kinds := []relay.Kind{relay.KindMessage, relay.KindCommit, relay.KindKnock}
 	for _, made := range kinds {
@@ -146,6 +148,7 @@ func TestEnvelopeOpensOnlyWhereItBelongs(t *testing.T) {
 }
 
 func TestEnvelopeEveryBitFlip(t *testing.T) {
+	t.Parallel()
 	keys, _ := testEpochs(t)
 	sealed := need[[]byte](t)(keys.seal(relay.KindMessage, []byte("content")))
 	for i := range sealed {
@@ -165,6 +168,7 @@ func TestEnvelopeEveryBitFlip(t *testing.T) {
 
 // TestEnvelopePadding: what a member seals itself, past our own seal.
 func TestEnvelopePadding(t *testing.T) {
+	t.Parallel()
 	keys, _ := testEpochs(t)
 	aead := need[cipher.AEAD](t)(chacha20poly1305.NewX(keys.envelope))
 	sealRaw := func(change func(plain []byte)) []byte {
@@ -196,6 +200,7 @@ func TestEnvelopePadding(t *testing.T) {
 // TestEnvelopeHintsAreNew: two envelopes of one epoch have nothing in common that would tell
 // the relay that they belong together.
 func TestEnvelopeHintsAreNew(t *testing.T) {
+	t.Parallel()
 	keys, _ := testEpochs(t)
 	const block = 8
 	seen := map[string]int{}

@@ -63,6 +63,7 @@ func (u *user) through(s *servers) {
 // TestA01_TwoLogs: a relay shows two members two logs, and then one of them the other's. It finds
 // that out, with both positions as evidence, and reads no further.
 func TestA01_TwoLogs(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var id ConversationID
@@ -101,6 +102,7 @@ func TestA01_TwoLogs(t *testing.T) {
 // TestA01_MessageAcrossTwoLogs: a relay that shows two logs lets a message across: it says in its
 // signed part what its sender had seen, and is the evidence.
 func TestA01_MessageAcrossTwoLogs(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var id ConversationID
@@ -131,6 +133,7 @@ func TestA01_MessageAcrossTwoLogs(t *testing.T) {
 // TestA13_RelayGoesBackInSilence: a relay is put back to an old copy and does not say so. Whoever
 // had read on holds evidence, which lasts until the app has confirmed it.
 func TestA13_RelayGoesBackInSilence(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var id ConversationID

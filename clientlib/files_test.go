@@ -40,6 +40,7 @@ func randomBytes(n int) []byte {
 // TestFileArrives: a file goes to both members of a conversation, with its name and caption;
 // neither end keeps it lying about afterwards, and what was written after it did not wait.
 func TestFileArrives(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var id ConversationID
@@ -81,6 +82,7 @@ func TestFileArrives(t *testing.T) {
 // TestFileWaits: a file sent offline is sealed and on disk, survives the end of the program and
 // of its source, and arrives when there is a network.
 func TestFileWaits(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var id ConversationID
@@ -107,6 +109,7 @@ func TestFileWaits(t *testing.T) {
 // TestC17_FileThatIsAnother: a message whose key, size or hash is not the file's ends in
 // ErrBadFile or ErrFileGone.
 func TestC17_FileThatIsAnother(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var id ConversationID

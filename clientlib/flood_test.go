@@ -55,6 +55,7 @@ func (f *flooder) post(n int, named bool) error {
 // senders named, and then everybody knows who it is; messages go on, and the member can be removed.
 // A day after the last of it senders are named no more.
 func TestQ10_FloodIsNamed(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, carol := s.register("alice"), s.register("bob"), s.register("carol")
 	var id ConversationID
@@ -112,6 +113,7 @@ func TestQ10_FloodIsNamed(t *testing.T) {
 
 // TestQ10_ReaderOfNobody: what floods under the reader of somebody who is no member loses it.
 func TestQ10_ReaderOfNobody(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var id ConversationID

@@ -80,6 +80,7 @@ func reach(id ConversationID, round string, users ...*user) {
 // TestQ06_RelayRestoredFromABackup: the relay goes back to before some commits. Several members
 // give them back at once, a member that was away meanwhile follows them, and none is left behind.
 func TestQ06_RelayRestoredFromABackup(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	users := []*user{s.quick("alice"), s.quick("bob"), s.quick("carol"), s.quick("dave")}
 	alice, bob, carol, dave := users[0], users[1], users[2], users[3]
@@ -122,6 +123,7 @@ func TestQ06_RelayRestoredFromABackup(t *testing.T) {
 // TestQ06_JoinersOfALostCommit: those who joined by what the relay lost have no place in the
 // queue any more. They get it back with the commit, whoever gives it back.
 func TestQ06_JoinersOfALostCommit(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, carol := s.quick("alice"), s.quick("bob"), s.quick("carol")
 	var id ConversationID
@@ -147,6 +149,7 @@ func TestQ06_JoinersOfALostCommit(t *testing.T) {
 // TestQ06_LargeCommitIsLost: the relay loses a commit that stood in a blob, and the blob. Both are
 // given back.
 func TestQ06_LargeCommitIsLost(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, carol := s.quick("alice"), s.quick("bob"), s.quick("carol")
 	var id ConversationID
@@ -174,6 +177,7 @@ func TestQ06_LargeCommitIsLost(t *testing.T) {
 // If the author is there it counts for all. If the others go on without it, theirs counts, and
 // the author knows that it is left behind.
 func TestQ06_CommitThatOnlyItsAuthorSaw(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, carol := s.quick("alice"), s.quick("bob"), s.quick("carol")
 	var id ConversationID
@@ -213,6 +217,7 @@ func TestQ06_CommitThatOnlyItsAuthorSaw(t *testing.T) {
 // TestQ06_QueueIsLost: the relay goes back to before a conversation's queue was made. Its founder
 // makes it again, and all come back to it.
 func TestQ06_QueueIsLost(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.quick("alice"), s.quick("bob")
 	backup := s.backup()

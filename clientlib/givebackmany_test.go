@@ -12,6 +12,7 @@ import (
 // renew their keys, come and go. However that falls, all end in one epoch and hear each other, and
 // nobody is shown anything twice. SEALPOST_TEST_LOSSES repeats it with that many seeds.
 func TestQ06_A14_LossesAtRandom(t *testing.T) {
+	t.Parallel()
 	seeds := 1
 	if n, err := strconv.Atoi(os.Getenv("SEALPOST_TEST_LOSSES")); err == nil {
 		seeds = n

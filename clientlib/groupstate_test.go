@@ -52,6 +52,7 @@ func testTree(size int) []byte {
 }
 
 func TestGroupStateSizes(t *testing.T) {
+	t.Parallel()
 	for size, chunks := range map[int]int{
 		0: 0, 1: 1, minChunk: 1, chunkContent - 1: 1, chunkContent: 1, chunkContent + 1: 2, 5*chunkContent + 100: 6,
 	} {
@@ -73,6 +74,7 @@ func TestGroupStateSizes(t *testing.T) {
 
 // TestB14_LyingKeyServer: every chunk swapped, cut, changed, or replayed from another state.
 func TestB14_LyingKeyServer(t *testing.T) {
+	t.Parallel()
 	tree := testTree(2*chunkContent + 1000)
 	state, other := need[*sealedState](t)(sealState(tree)), need[*sealedState](t)(sealState(tree))
 	refused := func(name string, s chunkServer) {
@@ -121,6 +123,7 @@ func TestB14_LyingKeyServer(t *testing.T) {
 }
 
 func TestB14_WrongKey(t *testing.T) {
+	t.Parallel()
 	state := need[*sealedState](t)(sealState(testTree(1000)))
 	other := need[*sealedState](t)(sealState(testTree(1000)))
 	for name, key := range map[string]secret{
@@ -134,6 +137,7 @@ func TestB14_WrongKey(t *testing.T) {
 
 // TestB14_IndexAgainstItsChunks: the member who made the state lies about it.
 func TestB14_IndexAgainstItsChunks(t *testing.T) {
+	t.Parallel()
 	good := need[*sealedState](t)(sealState(testTree(chunkContent + 1000)))
 	hashes := [][32]byte{sha256.Sum256(good.Chunks[0]), sha256.Sum256(good.Chunks[1])}
 	encode := func(x stateIndex) []byte { return need[[]byte](t)(wire.Marshal(&x)) }
@@ -169,6 +173,7 @@ func TestB14_IndexAgainstItsChunks(t *testing.T) {
 // TestB14_ChunkPadding: a maker that hides bytes behind the content is refused like any liar,
 // and not taken for a server that is worth asking again.
 func TestB14_ChunkPadding(t *testing.T) {
+	t.Parallel()
 	key := newSecret()
 	aead := need[cipher.AEAD](t)(chacha20poly1305.NewX(key))
 	plain := make([]byte, minChunk-chacha20poly1305.Overhead)
@@ -183,6 +188,7 @@ func TestB14_ChunkPadding(t *testing.T) {
 // TestB14_TreeOfAnotherEpoch: chunks that open and belong together, and hold the tree of an
 // earlier epoch. The Welcome names the tree's hash.
 func TestB14_TreeOfAnotherEpoch(t *testing.T) {
+	t.Parallel()
 	g := newTestDevice(t).mlsGroup(t, &policy{Kind: Group, AnyoneAdd: true})
 	before := g.RatchetTree()
 	kp, secrets := newTestDevice(t).keyPackage(t, nil)

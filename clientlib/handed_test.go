@@ -11,6 +11,7 @@ import (
 // TestQ03_HandedSecretsReplaceNoneOfItsOwn: whoever answers a knock hands over secrets of past epochs.
 // What the device knows of those by itself stays: its votes can be taken back and counted.
 func TestQ03_HandedSecretsReplaceNoneOfItsOwn(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var id ConversationID
@@ -45,6 +46,7 @@ func TestQ03_HandedSecretsReplaceNoneOfItsOwn(t *testing.T) {
 // TestQ16_NumberAboveTheLeafs: a knock that was answered while the device's clock was ahead does not
 // make the later ones void.
 func TestQ16_NumberAboveTheLeafs(t *testing.T) {
+	t.Parallel()
 	s := badCommitTest(t)
 	alice, bob, mal := s.register("alice"), s.register("bob"), s.register("mallory")
 	var id ConversationID

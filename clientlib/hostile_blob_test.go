@@ -68,6 +68,7 @@ func together(id ConversationID, users ...*user) {
 // TestA01_CommitWithoutItsBlobIsNobodys: the relay writes a COMMIT into the log without the blob
 // that its author named. The others cannot follow, so its author does not go on alone.
 func TestA01_CommitWithoutItsBlobIsNobodys(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var id ConversationID
@@ -93,6 +94,7 @@ func TestA01_CommitWithoutItsBlobIsNobodys(t *testing.T) {
 // name of a commit's blob, or nothing. That member is told and waits: it never passes over a
 // commit that the others follow. When the relay is honest again, it goes on where it was.
 func TestA01_RelayGivesAnotherBlob(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, carol := s.register("alice"), s.register("bob"), s.register("carol")
 	var id ConversationID
@@ -136,6 +138,7 @@ func TestA01_RelayGivesAnotherBlob(t *testing.T) {
 // under another key, or no sealed files. Each is a dud, for all alike, and nobody is told of
 // more than there is.
 func TestQ01_BadBlobs(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, carol := s.register("alice"), s.register("bob"), s.register("carol")
 	var id ConversationID
@@ -185,6 +188,7 @@ func TestQ01_BadBlobs(t *testing.T) {
 // TestR09_GapsBehindABlob: a relay that withholds a commit's blob sends gaps without end, which
 // no window bounds. What is held back is bounded, and the log is read again later.
 func TestR09_GapsBehindABlob(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var id ConversationID
@@ -216,6 +220,7 @@ func TestR09_GapsBehindABlob(t *testing.T) {
 // TestR09_NobodyFetchesForNobody: who leaves a group while a commit's blob is withheld stops
 // asking for it; so does a member whose pending commit is no more.
 func TestR09_NobodyFetchesForNobody(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var id ConversationID
@@ -256,6 +261,7 @@ func TestR09_NobodyFetchesForNobody(t *testing.T) {
 // TestQ10_FullQuota: a member has filled the queue's quota of blobs. Large commits go in their
 // envelopes; one that is too large for that holds up neither messages nor its own removal.
 func TestQ10_FullQuota(t *testing.T) {
+	t.Parallel()
 	s := newServers(t)
 	s.queues.QueueBlobBytes = 1 // no blob fits
 	s.start()
@@ -298,6 +304,7 @@ func TestQ10_FullQuota(t *testing.T) {
 // TestA20_SilentBlobs: a relay answers PINGs and nothing else in a session for a blob. The
 // session is given up.
 func TestA20_SilentBlobs(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ls := &pipes{conns: make(chan net.Conn), over: make(chan struct{})}
 		cert := need[*certpin.Development](t)(certpin.OpenDevelopment(t.TempDir()))

@@ -30,6 +30,7 @@ func exchanged(t *testing.T, size int) (alice, bob *user, id ConversationID, fil
 // TestFileSavedByMany: an app saves one file many times at once. Each gets all of it, and none
 // takes it away from another; the last one leaves nothing behind.
 func TestFileSavedByMany(t *testing.T) {
+	t.Parallel()
 	_, bob, _, file, plain := exchanged(t, 100_000)
 	for range 20 {
 		var wg sync.WaitGroup
@@ -65,6 +66,7 @@ func (w *stuckWriter) Write(b []byte) (int, error) {
 // SaveFile's context or closes the client. Neither waits for the writer, which gets no more than
 // it is busy with.
 func TestC22_WriterThatWaits(t *testing.T) {
+	t.Parallel()
 	_, bob, _, file, _ := exchanged(t, 300_000)
 	for name, end := range map[string]func(cancel func()){
 		"cancelled": func(cancel func()) { cancel() },
@@ -99,6 +101,7 @@ func TestC22_WriterThatWaits(t *testing.T) {
 
 // TestFailingWriter: a writer that fails ends in its own error, and the file need not come again.
 func TestFailingWriter(t *testing.T) {
+	t.Parallel()
 	_, bob, _, file, plain := exchanged(t, 5000)
 	full := errors.New("no space")
 	r, w := io.Pipe()
@@ -119,6 +122,7 @@ func TestFailingWriter(t *testing.T) {
 // TestFileGivenUpWhileItGoes: a relay does not take a file; meanwhile its sender can save it, and
 // leaves the conversation. The upload ends, and the file does not stay on the disk.
 func TestFileGivenUpWhileItGoes(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var id ConversationID
@@ -144,6 +148,7 @@ func TestFileGivenUpWhileItGoes(t *testing.T) {
 // relay that does not take the file again then makes the client neither give the message up, nor
 // forget that it is its own; one that lost something gets the file again.
 func TestFileOfAMessageInTheLog(t *testing.T) {
+	t.Parallel()
 	alice, bob, id, _, _ := exchanged(t, 5000)
 	alice.quiet()
 	m := content.Text("the row")

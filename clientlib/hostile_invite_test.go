@@ -189,6 +189,7 @@ func (u *user) reopen() {
 // What is wrong with an invitation ends in an event, and leaves no conversation, no group and
 // a store that opens.
 func TestC21_HostileInvitations(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, mal := s.register("alice"), s.register("bob"), s.register("mallory")
 	kind := func(k ConversationKind) func(*policy) { return func(p *policy) { p.Kind = k } }
@@ -246,6 +247,7 @@ func TestC21_HostileInvitations(t *testing.T) {
 // TestC21_GroupInAFriendsPlace: a stranger's group bears the id of the conversation with Bob,
 // and is there before Alice starts that one. What she says to Bob goes to Bob alone.
 func TestC21_GroupInAFriendsPlace(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, mal := s.register("alice"), s.register("bob"), s.register("mallory")
 	id := directID(bob.id)
@@ -276,6 +278,7 @@ func TestC21_GroupInAFriendsPlace(t *testing.T) {
 // TestC21_GhostInAFriendsPlace: the conversation with Bob exists, and a stranger founds
 // another of the two, with a ghost of Alice's own account in it and an id that comes first.
 func TestC21_GhostInAFriendsPlace(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, mal := s.register("alice"), s.register("bob"), s.register("mallory")
 	peer, err := alice.Find(alice.ctx(), "bob")
@@ -299,6 +302,7 @@ func TestC21_GhostInAFriendsPlace(t *testing.T) {
 // TestC21_AnotherGroupUnderAKnownID: a member founds a second group under the id of the one
 // that it shares with Alice. It takes its place neither while she is in it nor afterwards.
 func TestC21_AnotherGroupUnderAKnownID(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	bob, alice, mal := s.register("bob"), s.register("alice"), s.register("mallory")
 	var id ConversationID
@@ -332,6 +336,7 @@ func TestC21_AnotherGroupUnderAKnownID(t *testing.T) {
 // TestQ17_LastResortInvitationAgain: an invitation by a last-resort KeyPackage opens for ever.
 // Delivered again, it brings nobody back to an epoch whose keys were used.
 func TestQ17_LastResortInvitationAgain(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	bob.close() // so that the invitation is still Alice's to repeat
@@ -389,6 +394,7 @@ func TestQ17_LastResortInvitationAgain(t *testing.T) {
 // TestInvitationBeforeTheInbox: a contact card is handed over before its owner was ever
 // online. The invitation waits until there is an inbox, also over the end of the program.
 func TestInvitationBeforeTheInbox(t *testing.T) {
+	t.Parallel()
 	s := newServers(t)
 	alice, bob := s.newUser("alice"), s.newUser("bob")
 	for _, u := range []*user{alice, bob} {
@@ -437,6 +443,7 @@ func TestInvitationBeforeTheInbox(t *testing.T) {
 // TestB01_CardOfHostileStrings: what a card says in text is kept in the store, which has to
 // open again, and a way to the device that leads nowhere is no way.
 func TestB01_CardOfHostileStrings(t *testing.T) {
+	t.Parallel()
 	alice := newTestDevice(t)
 	c := offline(t)
 	good := alice.card(t, "alice")

@@ -117,6 +117,7 @@ func (u *user) told() int {
 // TestB01_GhostOfAnAdmin: a member adds a device that says it is the admin's, and has that
 // device remove another member. Neither commit counts, for anybody.
 func TestB01_GhostOfAnAdmin(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, carol := s.register("alice"), s.register("bob"), s.register("carol")
 	var id ConversationID
@@ -147,6 +148,7 @@ func TestB01_GhostOfAnAdmin(t *testing.T) {
 // TestPolicyAgainstEveryCommit: a member who is no admin, and whose client asks nobody, commits
 // what the policy does not allow. All others pass over it alike.
 func TestPolicyAgainstEveryCommit(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, carol := s.register("alice"), s.register("bob"), s.register("carol")
 	var id ConversationID
@@ -209,6 +211,7 @@ func broken(message []byte) []byte {
 // said and what she is about to say. None of it shows that her store was copied, so she goes on
 // sending; what a copy of her store really said ends that.
 func TestC01_EvidenceThatOthersCanMake(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, carol := s.register("alice"), s.register("bob"), s.register("carol")
 	var id ConversationID

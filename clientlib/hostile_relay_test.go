@@ -65,6 +65,7 @@ func (u *user) gapTo(id ConversationID, silent bool) {
 // That member can read nothing from there on, and is told so, whatever happens first; it asks
 // to be replaced, and then goes on.
 func TestA15_CommitWithheld(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	peer := need[keyserver.AccountID](t)(alice.Find(alice.ctx(), "bob"))
@@ -104,6 +105,7 @@ func TestA15_CommitWithheld(t *testing.T) {
 // TestAcceptedAndWithheld: a relay says that it has a message on disk, and then shows another
 // entry in its place. The sender is told, with evidence, and sends it again.
 func TestAcceptedAndWithheld(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var id ConversationID
@@ -156,6 +158,7 @@ func TestAcceptedAndWithheld(t *testing.T) {
 
 // TestSeqsOfALyingRelay: a relay numbers its log as far up as a client can store.
 func TestSeqsOfALyingRelay(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var id ConversationID
@@ -239,6 +242,7 @@ func (c *gateConn) Close() error {
 // TestR09_RelayThatStopsReading: a relay stops reading while much is to be sent. The client
 // goes on answering, and keeps what it is told; when the relay reads again, all arrives.
 func TestR09_RelayThatStopsReading(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	network := newGate()
 	alice, bob := s.register("alice"), s.register("bob")

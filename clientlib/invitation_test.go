@@ -46,6 +46,7 @@ func welcomes(t testing.TB, p *policy, n int) []mls.Welcome {
 // TestInvitationConstantSize: the relay that keeps an inbox cannot tell by the size whether
 // its owner was invited to a conversation of two or to a large group with a long name.
 func TestInvitationConstantSize(t *testing.T) {
+	t.Parallel()
 	seed, public := inboxOf(t)
 	inbox := relay.QueueID{3}
 	uri := strings.Repeat("u", maxURI)
@@ -74,6 +75,7 @@ func TestInvitationConstantSize(t *testing.T) {
 
 // TestInvitationTooLargeForItsSize grows to the next power of two instead of failing.
 func TestInvitationTooLargeForItsSize(t *testing.T) {
+	t.Parallel()
 	seed, public := inboxOf(t)
 	v := testInvitation(make([]byte, invitationSize))
 	sealed := need[[]byte](t)(v.seal(public, relay.QueueID{}))
@@ -86,6 +88,7 @@ func TestInvitationTooLargeForItsSize(t *testing.T) {
 }
 
 func TestInvitationForAnother(t *testing.T) {
+	t.Parallel()
 	seed, public := inboxOf(t)
 	inbox, v := relay.QueueID{3}, testInvitation([]byte("welcome"))
 	sealed := need[[]byte](t)(v.seal(public, inbox))
@@ -109,6 +112,7 @@ func TestInvitationForAnother(t *testing.T) {
 // TestInvitationTampered flips a bit of every byte of the encapsulated key, the beginning and
 // the tag, and of every 61st byte between, which is all one stream cipher.
 func TestInvitationTampered(t *testing.T) {
+	t.Parallel()
 	seed, public := inboxOf(t)
 	inbox := relay.QueueID{3}
 	sealed := need[[]byte](t)(testInvitation([]byte("welcome")).seal(public, inbox))
@@ -132,6 +136,7 @@ func TestInvitationTampered(t *testing.T) {
 
 // TestInvitationFromAnybody: whoever has a KeyPackage can seal what it likes to its inbox.
 func TestInvitationFromAnybody(t *testing.T) {
+	t.Parallel()
 	seed, public := inboxOf(t)
 	inbox := relay.QueueID{3}
 	pk := need[hpke.PublicKey](t)(hpke.MLKEM768X25519().NewPublicKey(public))

@@ -84,6 +84,7 @@ func lure(t *testing.T, c *Client, id []byte, p *policy, others ...*testDevice) 
 // TestC21_DirectGroupOfThree: an insider makes a "conversation of two" with the victim, the
 // victim's friend and itself, to be where the victim writes to the friend.
 func TestC21_DirectGroupOfThree(t *testing.T) {
+	t.Parallel()
 	p := &policy{Kind: Direct, Queue: relay.QueueID{1}}
 	if why := lure(t, unreachable(t), newSecret(), p, newTestDevice(t)); !strings.Contains(why, "two") {
 		t.Errorf("a conversation of two with three members is refused as %q", why)
@@ -96,6 +97,7 @@ func TestC21_DirectGroupOfThree(t *testing.T) {
 // TestC21_GroupNamedLikeAFriend: a group whose id is that of the conversation with a friend
 // does not become that conversation.
 func TestC21_GroupNamedLikeAFriend(t *testing.T) {
+	t.Parallel()
 	c, friend := unreachable(t), keyserver.AccountID{7}
 	g := &group{id: groupID(directID(friend)), policy: &policy{Kind: Group}}
 	g.mls = newTestDevice(t).mlsGroup(t, g.policy)
@@ -109,6 +111,7 @@ func TestC21_GroupNamedLikeAFriend(t *testing.T) {
 
 // TestC12_GroupIDOfAnyLength: MLS allows group ids that are no 32 bytes; Sealpost has none.
 func TestC12_GroupIDOfAnyLength(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{0, 1, 31, 33} {
 		if why := lure(t, unreachable(t), make([]byte, n), &policy{Kind: Group}); why == "" {
 			t.Errorf("a group id of %d bytes is not refused", n)

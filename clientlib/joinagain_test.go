@@ -10,6 +10,7 @@ import (
 // TestRemovedAndAddedBeforeArriving: a member is removed and added again before it has answered
 // its first invitation. The ticket of that one is void, and the second one counts.
 func TestRemovedAndAddedBeforeArriving(t *testing.T) {
+	t.Parallel()
 	s := newServers(t)
 	begun := make(chan struct{}) // until then nobody joins
 	s.wrap = func(h http.Handler) http.Handler {

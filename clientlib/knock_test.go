@@ -32,18 +32,19 @@ func (i initiated) PSK(id mls.PSKID) ([]byte, error) {
 
 // badCommitTest begins a test in which commits can shut members out.
 func badCommitTest(t *testing.T) *servers {
-	t.Cleanup(func() { application = mls.Application{Credentials: validator{}} }) // after all clients are closed
-	application.Credentials = lenient{}
-	return startServers(t)
+	s := startServers(t)
+	s.rules = &mls.Application{Credentials: lenient{}}
+	return s
 }
 
 // initiate has a user's groups follow bad commits, until it is opened again.
 func (u *user) initiate(into ...byte) {
 	u.t.Helper()
 	u.close()
-	application.PSKs = initiated(into)
+	was := u.cfg.rules
+	u.cfg.rules = &mls.Application{Credentials: lenient{}, PSKs: initiated(into)}
 	u.open()
-	application.PSKs = nil
+	u.cfg.rules = was
 	u.must(u.eng.call(u.ctx(), func() error { u.eng.groupRules.PSKs = nil; return nil })) // of later groups
 }
 
@@ -93,6 +94,7 @@ func (u *user) awaitReplaced(of *user, count int) {
 // member out. It is told, knocks, and is replaced by whoever could follow; what it had to say goes
 // out under the same conversation, and its history is as it was.
 func TestQ03_CommitThatSomeCannotFollow(t *testing.T) {
+	t.Parallel()
 	s := badCommitTest(t)
 	alice, bob, mal := s.register("alice"), s.register("bob"), s.register("mallory")
 	var id ConversationID
@@ -153,6 +155,7 @@ func (u *user) kept() (n int) {
 // TestQ11_BackAfterSixtyDays: Bob was shut out while he was away, and comes back 60 days later. Who
 // knew him then is gone; Carol has joined since. She answers his knock with what she was given.
 func TestQ11_BackAfterSixtyDays(t *testing.T) {
+	t.Parallel()
 	s := badCommitTest(t)
 	alice, bob, mal, carol := s.register("alice"), s.register("bob"), s.register("mallory"), s.register("carol")
 	var id ConversationID
@@ -208,6 +211,7 @@ func TestQ11_BackAfterSixtyDays(t *testing.T) {
 
 // TestKnockBytes: every prefix of what a member can send is refused, and more bytes too.
 func TestKnockBytes(t *testing.T) {
+	t.Parallel()
 	m := &mark{Number: 7}
 	k := &knock{Package: []byte("a package")}
 	h := &heldState{Tree: []byte("a tree"), Knocks: []pastEpoch{{Epoch: 3, Secret: newSecret(), Ended: 9}}}

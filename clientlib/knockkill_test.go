@@ -65,6 +65,7 @@ func replaced(of *user) func([]Event) bool {
 // TestKnockKilledAtEveryStep: who knocks, or who answers, is killed at every frame on the way. The
 // device is replaced, once, and nobody loses a message.
 func TestKnockKilledAtEveryStep(t *testing.T) {
+	t.Parallel()
 	for _, victim := range []string{"who knocks", "who answers"} {
 		t.Run(victim, func(t *testing.T) {
 			s := badCommitTest(t)
@@ -87,9 +88,9 @@ func TestKnockKilledAtEveryStep(t *testing.T) {
 				alice.close()
 				d.badCommit()
 				bob.asked(id)
-				application.PSKs = initiated{} // whenever she is opened
+				alice.cfg.rules.PSKs = initiated{} // whenever she is opened
 				n := alice.diesUntil(replaced(bob))
-				application.PSKs = nil
+				alice.cfg.rules.PSKs = nil
 				if n < 5 {
 					t.Errorf("killed %d times: the test shows nothing", n)
 				}

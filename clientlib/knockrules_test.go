@@ -76,6 +76,7 @@ func (d *defector) exchange(old mls.LeafIndex, kp *mls.KeyPackage) *mls.StagedCo
 // Bob still has the reader that he knocked under; he knocks again, and another serves him. Then
 // that reader goes.
 func TestQ13_InvitationKept(t *testing.T) {
+	t.Parallel()
 	s := badCommitTest(t)
 	s.stop()
 	s.queues.Knocks.Burst, s.queues.Knocks.Every = 100, time.Millisecond
@@ -113,6 +114,7 @@ func TestQ13_InvitationKept(t *testing.T) {
 
 // TestQ16_KnocksThatDoNotCount: what a knock is bound to.
 func TestQ16_KnocksThatDoNotCount(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, carol := s.register("alice"), s.register("bob"), s.register("carol")
 	var id ConversationID
@@ -213,6 +215,7 @@ func (u *user) packageFor(m *mark) (kp *mls.KeyPackage) {
 // TestQ16_ReplacementThatNobodyAskedFor: a member puts a KeyPackage of Bob's in the place of his
 // leaf. It counts if Bob made it for a knock here, later than the one before; else it is a dud for all.
 func TestQ16_ReplacementThatNobodyAskedFor(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, carol := s.register("alice"), s.register("bob"), s.register("carol")
 	var id ConversationID

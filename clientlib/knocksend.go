@@ -28,7 +28,7 @@ const (
 
 // knockJitter spreads the first knocks of all whom one commit shut out, and how soon a member
 // answers one, for each other that may.
-var knockJitter = 150 * time.Millisecond
+const knockJitter = 150 * time.Millisecond
 
 // knockRow is this device's asking to be replaced in a group. It stands until the device is.
 type knockRow struct {

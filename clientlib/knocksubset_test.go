@@ -11,6 +11,7 @@ import (
 // and a second one comes before the first is repaired. All end in one group, nobody has lost what
 // it had to say, and each who was shut out was replaced once.
 func TestQ03_EverySubset(t *testing.T) {
+	t.Parallel()
 	s := badCommitTest(t)
 	others := []*user{s.register("alice"), s.register("bob"), s.register("carol")}
 	mal := s.register("mallory")

@@ -13,6 +13,7 @@ import (
 // for its envelope, as is the first commit with a path. They travel as blobs; a member that was
 // there, one that was offline, and one that joined late follow them all.
 func TestQ08_ThousandMembers(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("a thousand key packages take a while under the race detector")
 	}

@@ -23,6 +23,7 @@ func (u *user) misfit(handle string) keyserver.AccountID {
 // TestMisfitsKeepNobodyOut: accounts whose KeyPackages pass every check and can be added by no
 // commit are left out, each by name, and all others are added.
 func TestMisfitsKeepNobodyOut(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, carol := s.register("alice"), s.register("bob"), s.register("carol")
 	b, c := need[keyserver.AccountID](t)(alice.Find(alice.ctx(), "bob")), need[keyserver.AccountID](t)(alice.Find(alice.ctx(), "carol"))

@@ -63,6 +63,7 @@ func (u *user) left() (n map[string]int) {
 // TestNothingWaitsForAGroupThatWasLeft: what waits when this device is removed is not done when it
 // comes back, and does not stay either. An invitation that nobody has yet goes out once.
 func TestNothingWaitsForAGroupThatWasLeft(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	bob, alice, dave := s.register("bob"), s.register("alice"), s.register("dave")
 	var id ConversationID
@@ -97,6 +98,7 @@ func TestNothingWaitsForAGroupThatWasLeft(t *testing.T) {
 // TestNothingWaitsForAGroupThatWasLost: the same where the device could not follow and hears of
 // its removal by the invitation back.
 func TestNothingWaitsForAGroupThatWasLost(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	bob, alice, dave := s.register("bob"), s.register("alice"), s.register("dave")
 	var id ConversationID

@@ -25,6 +25,7 @@ func (u *user) empty(handle string) keyserver.AccountID {
 // else: not by who is added with it or after it, nor by a renewal, nor by a message that needs
 // one because an insider took the writer key, nor by a removal.
 func TestB07_NobodyWaitsForKeyPackages(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, carol, dave := s.register("alice"), s.register("bob"), s.register("carol"), s.register("dave")
 	var id ConversationID
@@ -59,6 +60,7 @@ func TestB07_NobodyWaitsForKeyPackages(t *testing.T) {
 // TestB07_NoRemovalWaitsForTheDirectory: a directory that is asked for KeyPackages and does not
 // answer holds up who is to be added, and not who is to be removed.
 func TestB07_NoRemovalWaitsForTheDirectory(t *testing.T) {
+	t.Parallel()
 	s := newServers(t)
 	var silent atomic.Bool
 	asked, answer := make(chan struct{}, 64), make(chan struct{})
@@ -92,6 +94,7 @@ func TestB07_NoRemovalWaitsForTheDirectory(t *testing.T) {
 // TestUploadsRefused: a directory that takes no KeyPackages is offered the same ones again.
 // Making new ones each time would fill the store with secrets.
 func TestUploadsRefused(t *testing.T) {
+	t.Parallel()
 	s := newServers(t)
 	var open atomic.Bool
 	var refused atomic.Int32
@@ -131,6 +134,7 @@ func TestUploadsRefused(t *testing.T) {
 // TestC03_RatchetsBehindACommit: messages that come in one delivery with the commit before
 // them use up keys as well, and a crash must not bring those back.
 func TestC03_RatchetsBehindACommit(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var id ConversationID

@@ -27,6 +27,7 @@ func (u *user) votesKeptHere() (n int) {
 // TestQ06_VotesThatTheRelayLost: the log as it is now decides which successor is founded. So votes that
 // were read before the relay's loss count for nobody, and whoever has cast one does so again.
 func TestQ06_VotesThatTheRelayLost(t *testing.T) {
+	t.Parallel()
 	_, all, d, id := brokenGroup(t, "alice", "bob", "carol")
 	alice := all[0]
 	all[1].close()
@@ -62,6 +63,7 @@ func TestQ06_VotesThatTheRelayLost(t *testing.T) {
 // TestQ15_OneSuccessorIsEnough: a member that is about to begin a successor reads that another has
 // announced one, and waits for that.
 func TestQ15_OneSuccessorIsEnough(t *testing.T) {
+	t.Parallel()
 	_, all, d, id := brokenGroup(t, "alice", "bob", "carol", "dave")
 	alice, bob := all[0], all[1]
 	for _, u := range all[1:] {
@@ -77,7 +79,7 @@ func TestQ15_OneSuccessorIsEnough(t *testing.T) {
 		return alice.votesKeptHere() > 0
 	})
 	alice.close()
-	votePatience = time.Hour // bob's
+	bob.cfg.votes = time.Hour
 	bob.open()
 	bob.until("bob to read of it", func() bool { return bob.votesKeptHere() > 0 })
 	bob.must(bob.eng.call(bob.ctx(), func() error {

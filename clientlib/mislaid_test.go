@@ -41,6 +41,7 @@ func (d *defector) answers(of *user, old mls.LeafIndex, kp *mls.KeyPackage, chan
 // invitation whose ticket or place in the log the relay does not know. Bob asks again by the reader
 // that he has, blames no relay, and is served by another; all are told who had answered him.
 func TestQ13_InvitationLeadsNowhere(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*invitation){
 		"ticket":   func(v *invitation) { v.Ticket = newSecret() },
 		"position": func(v *invitation) { v.Position.Seq, v.Position.Chain = v.Position.Seq+1000, relay.Hash{1} },
@@ -82,6 +83,7 @@ func TestQ13_InvitationLeadsNowhere(t *testing.T) {
 // TestInvitationToALinkedRelay: a device writes to the inbox of whoever knocks, at a relay of the
 // knocker's choice. That it has a link there lets no invitation lead it to that relay.
 func TestInvitationToALinkedRelay(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, mal := s.register("alice"), s.register("mallory")
 	evil := relay.Address{Host: "127.0.0.1:1", Key: relay.RelayKey{1}}.String()

@@ -44,6 +44,7 @@ func (u *user) sealed(id ConversationID, text string) (envelope []byte) {
 // writer key of the epoch before, and appends in that epoch. Nobody shows what it says. An honest
 // message that came through the same door is sent again, once.
 func TestQ14_OldDoorOpenedAgain(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, carol, dave := s.register("alice"), s.register("bob"), s.register("carol"), s.register("dave")
 	var id ConversationID

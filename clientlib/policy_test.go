@@ -12,6 +12,7 @@ import (
 )
 
 func TestPolicyWhoMay(t *testing.T) {
+	t.Parallel()
 	type accounts = []keyserver.AccountID
 	a, b, c := keyserver.AccountID{1}, keyserver.AccountID{2}, keyserver.AccountID{3}
 	direct := policy{Kind: Direct, Admins: accounts{a}}
@@ -80,6 +81,7 @@ func TestPolicyWhoMay(t *testing.T) {
 
 // TestPolicyOf: every member reads the policy out of the GroupContext, or none does.
 func TestPolicyOf(t *testing.T) {
+	t.Parallel()
 	want := &policy{Kind: Group, Relay: "relay", Queue: relay.QueueID{1}, KeyServer: "keys", Name: "name"}
 	d := newTestDevice(t)
 	if got, err := policyOf(d.mlsGroup(t, want)); err != nil || !reflect.DeepEqual(got, want) {

@@ -31,6 +31,7 @@ func (u *user) secretsKept() (n int) {
 // TestUploadsRefusedForGood: the secrets of KeyPackages that the directory will never take go with
 // them, however often it refuses. When it takes some again, those can be used.
 func TestUploadsRefusedForGood(t *testing.T) {
+	t.Parallel()
 	s := newServers(t)
 	var open atomic.Bool
 	var refused atomic.Int32
@@ -72,6 +73,7 @@ func TestUploadsRefusedForGood(t *testing.T) {
 // TestRegisterWhileARefusalIsOnItsWay: what is asked for while a round fails for good is tried once
 // more at once, and not when an hour has passed.
 func TestRegisterWhileARefusalIsOnItsWay(t *testing.T) {
+	t.Parallel()
 	s := newServers(t)
 	arrived, release := make(chan struct{}), make(chan struct{})
 	var first sync.Once
@@ -107,6 +109,7 @@ func TestRegisterWhileARefusalIsOnItsWay(t *testing.T) {
 // TestAnotherIncarnationEachTime: a directory that says at each look that it is another one, and
 // refuses what comes or does not answer, does not fill the store either.
 func TestAnotherIncarnationEachTime(t *testing.T) {
+	t.Parallel()
 	for name, silent := range map[string]bool{"refused": false, "no answer": true} {
 		t.Run(name, func(t *testing.T) {
 			s := startServers(t)
@@ -136,6 +139,7 @@ func TestAnotherIncarnationEachTime(t *testing.T) {
 // TestExpiredSecretsGo: the secrets of KeyPackages that have expired are deleted though the
 // directory never answers.
 func TestExpiredSecretsGo(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice := s.register("alice")
 	before := alice.secretsKept()

@@ -27,6 +27,7 @@ func (u *user) aged(id ConversationID, change func(*group)) {
 // TestA15_LeavesAreRenewedInTime: about weekly, after a week away, and not before. A member that
 // is behind hears what the others hear, with keys that were not there before.
 func TestA15_LeavesAreRenewedInTime(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var id ConversationID
@@ -69,6 +70,7 @@ func TestA15_LeavesAreRenewedInTime(t *testing.T) {
 
 // TestRenewalsSpread: devices that joined together do not renew together.
 func TestRenewalsSpread(t *testing.T) {
+	t.Parallel()
 	e := &engine{id: &identity{Device: newSecret()}}
 	day4, day10, week := 0, 0, 0
 	for n := range 1000 {
@@ -119,6 +121,7 @@ func (u *user) old(id ConversationID) {
 // TestA15_OldLeavesAreEvicted: an admin's client removes the device whose keys are 90 days old, and
 // nobody else's does. A clock that makes everybody look old removes nobody.
 func TestA15_OldLeavesAreEvicted(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, carol, dave := s.register("alice"), s.register("bob"), s.register("carol"), s.register("dave")
 	var id ConversationID
@@ -162,6 +165,7 @@ func TestA15_OldLeavesAreEvicted(t *testing.T) {
 
 // TestA15_OldPeerIsAskedBack: in a conversation of two the other one is removed too, and asked back.
 func TestA15_OldPeerIsAskedBack(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, id := s.couple()
 	alice.quiet()
@@ -181,6 +185,7 @@ func TestA15_OldPeerIsAskedBack(t *testing.T) {
 // TestA15_RenewalThatDoesNotComeThrough: a renewal that waits for a day of being connected is told
 // of, once, across restarts.
 func TestA15_RenewalThatDoesNotComeThrough(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var id ConversationID
@@ -235,6 +240,7 @@ func TestA15_RenewalThatDoesNotComeThrough(t *testing.T) {
 
 // TestRenewAllKeys: every conversation has new keys of this device's afterwards.
 func TestRenewAllKeys(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	peer := need[keyserver.AccountID](t)(alice.Find(alice.ctx(), "bob"))

@@ -15,6 +15,7 @@ import (
 // TestRaceJitterDoubles: members who lose again and again spread over twice the time each
 // loss, up to a bound; nobody's pause is negative.
 func TestRaceJitterDoubles(t *testing.T) {
+	t.Parallel()
 	for losses, limit := range map[int]time.Duration{
 		0: commitJitter, 1: 2 * commitJitter, 2: 4 * commitJitter, 6: 64 * commitJitter, 7: 64 * commitJitter, 1 << 40: 64 * commitJitter,
 	} {
@@ -34,6 +35,7 @@ func TestRaceJitterDoubles(t *testing.T) {
 
 // TestRetryAfterIsBounded: a relay can ask for patience, and not for a year of it.
 func TestRetryAfterIsBounded(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		err       error
 		from, til time.Duration
@@ -55,6 +57,7 @@ func TestRetryAfterIsBounded(t *testing.T) {
 
 // TestRefusalNamesNobody: what is logged of an error is its kind.
 func TestRefusalNamesNobody(t *testing.T) {
+	t.Parallel()
 	for want, err := range map[string]error{
 		"disconnected":                 fmt.Errorf("relay.example:4433: %w", relayclient.ErrDisconnected),
 		"other":                        errors.New("dial tcp 192.0.2.1:4433: refused"),
@@ -71,6 +74,7 @@ func TestRefusalNamesNobody(t *testing.T) {
 // TestMergeRowsOldestFirst: rows sealed before and rows sealed now leave in the order in which
 // the user wrote them, each once.
 func TestMergeRowsOldestFirst(t *testing.T) {
+	t.Parallel()
 	for range 200 {
 		var a, b []*row
 		var want []uint64

@@ -115,6 +115,7 @@ func keyHolders() map[string]keyHolder {
 // TestC13_KeysArePrintedNowhere: a record that ends up in a log or an error shows no key,
 // whatever the verb, as a value and behind a pointer.
 func TestC13_KeysArePrintedNowhere(t *testing.T) {
+	t.Parallel()
 	for name, h := range keyHolders() {
 		p := reflect.New(reflect.TypeOf(h.value))
 		p.Elem().Set(reflect.ValueOf(h.value))
@@ -137,6 +138,7 @@ func TestC13_KeysArePrintedNowhere(t *testing.T) {
 // TestSpilledFindsKeys: the search of this file sees a key in every form that fmt and JSON
 // give to bytes.
 func TestSpilledFindsKeys(t *testing.T) {
+	t.Parallel()
 	key := visibleKey()
 	for _, verb := range fmtVerbs {
 		if strings.ContainsAny(verb, "et") { // no form of bytes
@@ -157,6 +159,7 @@ func TestSpilledFindsKeys(t *testing.T) {
 
 // TestC13_ErrorsNameNoKey: errors of what is done with keys are made of words.
 func TestC13_ErrorsNameNoKey(t *testing.T) {
+	t.Parallel()
 	key := visibleKey()
 	short := key[:31]
 	keys := &epochKeys{envelope: short, hint: key, writer: key}
@@ -187,6 +190,7 @@ func TestC13_ErrorsNameNoKey(t *testing.T) {
 
 // TestRedactionStopsAtTheStore: what may not be printed must still be stored.
 func TestRedactionStopsAtTheStore(t *testing.T) {
+	t.Parallel()
 	for name, h := range keyHolders() {
 		if !slices.Contains([]string{"secret", "identity", "record", "draft", "commit", "invite"}, name) {
 			continue // stored in their wire form, or not at all
@@ -202,6 +206,7 @@ func TestRedactionStopsAtTheStore(t *testing.T) {
 // TestDeviceKeysDiffer: no two purposes, queues or tickets share a key, so that a relay cannot
 // tell that two of its readers are one device, and a proof for one is none for another.
 func TestDeviceKeysDiffer(t *testing.T) {
+	t.Parallel()
 	device := newSecret()
 	queues, tickets := []relay.QueueID{{}, {1}, {2}}, []relay.PublicKey{{}, {1}, {2}}
 	seen := map[relay.PublicKey]string{publicKey(device.signer()): "the device key"}

@@ -11,6 +11,7 @@ import (
 )
 
 func TestSignalOpensOnlyAsItWasSealed(t *testing.T) {
+	t.Parallel()
 	now, next := testEpochs(t)
 	sent := &signal{Kind: SignalTyping, Leaf: 3, Counter: 77, Signature: make([]byte, 64)}
 	sealed := need[[relay.SignalSize]byte](t)(now.sealSignal(sent))
@@ -39,6 +40,7 @@ func TestSignalOpensOnlyAsItWasSealed(t *testing.T) {
 
 // TestSignalIsNoEnvelope: what is sealed as a signal opens as no entry of any kind.
 func TestSignalIsNoEnvelope(t *testing.T) {
+	t.Parallel()
 	now, _ := testEpochs(t)
 	sealed := need[[relay.SignalSize]byte](t)(now.sealSignal(&signal{}))
 	for kind := range relay.Kind(8) {
@@ -53,6 +55,7 @@ func TestSignalIsNoEnvelope(t *testing.T) {
 
 // TestR16_SignalPrefixes: no prefix of a signal's body is a signal, and padding is zero.
 func TestR16_SignalPrefixes(t *testing.T) {
+	t.Parallel()
 	body := need[[]byte](t)(wire.Marshal(&signal{Kind: SignalAway, Leaf: 1, Counter: 2, Signature: []byte("sig")}))
 	for n := range body {
 		if err := wire.Unmarshal(body[:n], new(signal)); err == nil {
@@ -66,6 +69,7 @@ func TestR16_SignalPrefixes(t *testing.T) {
 
 // TestSignalsOldAndRepeated: a signal counts once, within 30 s, and an older one not at all.
 func TestSignalsOldAndRepeated(t *testing.T) {
+	t.Parallel()
 	at := time.UnixMilli(1_700_000_000_000)
 	b := new(signalBook)
 	first, second := b.next(at), b.next(at)
@@ -99,6 +103,7 @@ func TestSignalsOldAndRepeated(t *testing.T) {
 // TestSignalsReachMembers: typing arrives at the others who listen, from whom it is; not at
 // its sender, not at who was removed, and not a second time within its life.
 func TestSignalsReachMembers(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, carol := s.register("alice"), s.register("bob"), s.register("carol")
 	var id ConversationID
@@ -144,6 +149,7 @@ func TestSignalsReachMembers(t *testing.T) {
 
 // TestSignalOfALaterVersion: a kind that is not known is nobody's to show.
 func TestSignalOfALaterVersion(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var id ConversationID

@@ -29,6 +29,7 @@ func (u *user) use(peer keyserver.AccountID, suite mls.Suite, n int) {
 // KeyPackages of it, once, also if the answer is lost or another device has changed the chain
 // meanwhile. Its pools are full then, also the one of before.
 func TestDeviceLearnsASuite(t *testing.T) {
+	t.Parallel()
 	s := newServers(t)
 	var lose atomic.Bool
 	s.wrap = func(h http.Handler) http.Handler {
@@ -86,6 +87,7 @@ func TestDeviceLearnsASuite(t *testing.T) {
 // TestStatementRefused: a directory that does not take the statement gets no KeyPackages that
 // nobody may use, and those of the suite of before go on. So does the contact card.
 func TestStatementRefused(t *testing.T) {
+	t.Parallel()
 	s := newServers(t)
 	var asked, uploads atomic.Int32
 	s.wrap = func(h http.Handler) http.Handler {
@@ -123,6 +125,7 @@ func TestStatementRefused(t *testing.T) {
 // TestContactLearnsASuite: a group is begun with what its members state now, not with what they
 // stated when they were first looked up; a directory that does not answer prevents no group.
 func TestContactLearnsASuite(t *testing.T) {
+	t.Parallel()
 	s := newServers(t)
 	var silent atomic.Bool
 	s.wrap = func(h http.Handler) http.Handler {

@@ -17,10 +17,8 @@ import (
 // broken begins a test of a group in which an insider shuts others out: some users and Mallory, who
 // acts by hand.
 func brokenGroup(t *testing.T, names ...string) (s *servers, all []*user, d *defector, id ConversationID) {
-	was := votePatience
-	t.Cleanup(func() { votePatience = was })
-	votePatience = 2 * time.Second
 	s = badCommitTest(t)
+	s.votes = 2 * time.Second
 	for _, name := range names {
 		all = append(all, s.register(name))
 	}
@@ -82,6 +80,7 @@ func inSuccessor(id ConversationID, all []*user) {
 // TestQ03_NobodyCanFollow: nobody but its author can follow a commit. The others found one
 // successor without him, and go on in the same conversation with all that they had to say.
 func TestQ03_NobodyCanFollow(t *testing.T) {
+	t.Parallel()
 	for others := 2; others <= 4; others++ {
 		t.Run(fmt.Sprint(others), func(t *testing.T) {
 			_, all, d, id := brokenGroup(t, []string{"alice", "bob", "carol", "dave"}[:others]...)
@@ -101,6 +100,7 @@ func TestQ03_NobodyCanFollow(t *testing.T) {
 // TestQ03_WhoCouldFollowComesLater: three of four others are shut out, and found a successor. The
 // fourth could have answered them, and was away: it finds a group that it leaves with the others.
 func TestQ03_WhoCouldFollowComesLater(t *testing.T) {
+	t.Parallel()
 	_, all, d, id := brokenGroup(t, "alice", "bob", "carol", "dave")
 	dave := all[3]
 	dave.close()
@@ -118,6 +118,7 @@ func TestQ03_WhoCouldFollowComesLater(t *testing.T) {
 // TestSuccessorPassesOn: who could follow has added Zoe before it learnt that the others had gone. It
 // adds her to the successor, and she goes with them, though she can count no votes.
 func TestSuccessorPassesOn(t *testing.T) {
+	t.Parallel()
 	s, all, d, id := brokenGroup(t, "alice", "bob", "carol", "dave")
 	dave := all[3]
 	for _, u := range all[:3] {
@@ -147,6 +148,7 @@ func TestSuccessorPassesOn(t *testing.T) {
 // TestQ03_SecondBeforeTheFirstIsRepaired: one commit shuts Alice out, and a second one by the same
 // insider those who could have answered her. They end in one successor, whoever begins it.
 func TestQ03_SecondBeforeTheFirstIsRepaired(t *testing.T) {
+	t.Parallel()
 	for _, names := range [][]string{{"alice", "bob"}, {"alice", "bob", "carol"}} {
 		t.Run(fmt.Sprint(len(names)), func(t *testing.T) {
 			_, all, d, id := brokenGroup(t, names...)
@@ -188,6 +190,7 @@ func (d *defector) votes(commit relay.Hash, sealed secret, v vote, key []byte, c
 // announce a successor that they invite nobody to, and vote for it as often as they like. Nothing
 // happens: they are no majority of the others.
 func TestQ15_FalseVotes(t *testing.T) {
+	t.Parallel()
 	s, all, mallory, id := brokenGroup(t, "alice", "bob", "carol", "eve")
 	_ = s
 	alice, eve := all[0], all[3]
@@ -242,6 +245,7 @@ func TestQ15_FalseVotes(t *testing.T) {
 // TestQ15_SuccessorWithoutInvitations: Alice is really shut out, by Mallory. Eve announces a
 // successor that Alice is not invited to. She does not vote for it, and is replaced by who could follow.
 func TestQ15_SuccessorWithoutInvitations(t *testing.T) {
+	t.Parallel()
 	_, all, mallory, id := brokenGroup(t, "alice", "bob", "carol", "eve")
 	alice, bob, carol, eve := all[0], all[1], all[2], all[3]
 	eves := eve.turn(id)
@@ -300,6 +304,7 @@ func TestQ15_SuccessorWithoutInvitations(t *testing.T) {
 // TestSuccessorKilledAtEveryStep: one of two who are shut out, without whom there is no majority, is
 // killed at every frame on the way to the successor.
 func TestSuccessorKilledAtEveryStep(t *testing.T) {
+	t.Parallel()
 	_, all, d, id := brokenGroup(t, "alice", "bob")
 	d.badCommit()
 	for i, u := range all {
@@ -320,6 +325,7 @@ func TestSuccessorKilledAtEveryStep(t *testing.T) {
 
 // TestVoteBytes: every prefix of what a voter or a founder can send is refused, and more bytes too.
 func TestVoteBytes(t *testing.T) {
+	t.Parallel()
 	v := &vote{Kind: voteFor, Key: []byte("key"), Credential: []byte("credential"), Signature: []byte("signature")}
 	b := need[[]byte](t)(wire.Marshal(v))
 	s := need[[]byte](t)(wire.Marshal(&succession{Group: groupID{1}}))

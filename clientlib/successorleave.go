@@ -23,7 +23,7 @@ func (e *engine) awaitsOthers(g *group) (wait time.Duration) {
 			if r, err := e.rosterAt(tx, g, a.commit); err != nil || r == nil || r.ByAccount != s.By.Account {
 				continue
 			}
-			wait = time.Until(time.Unix(s.Since, 0).Add(3 * votePatience))
+			wait = time.Until(time.Unix(s.Since, 0).Add(3 * e.votePatience()))
 		}
 		return nil
 	})

@@ -19,7 +19,15 @@ const (
 )
 
 // votePatience is how long a member who is shut out knocks before it announces a successor.
-var votePatience = 10 * time.Minute
+const votePatience = 10 * time.Minute
+
+// Config.votes is votePatience but in tests.
+func (e *engine) votePatience() time.Duration {
+	if e.cfg.votes > 0 {
+		return e.cfg.votes
+	}
+	return votePatience
+}
 
 // votesKept bounds what one member's votes against one commit take here.
 const votesKept = 8
@@ -204,13 +212,13 @@ func (e *engine) seek(l *link, g *group) {
 		e.castVote(l, g, &vote{Kind: voteFor, Commit: votes[0].commit, Group: votes[0].successor})
 		return
 	}
-	due := s.Since + int64(votePatience/time.Second)
+	due := s.Since + int64(e.votePatience()/time.Second)
 	if waits {
-		due += int64(2 * votePatience / time.Second)
+		due += int64(2 * e.votePatience() / time.Second)
 	}
 	if e.begun(g) == nil && e.now() >= due && !g.begins {
 		g.begins = true
-		e.after(jitter.Below(votePatience/2+1), func() { e.begin(g) })
+		e.after(jitter.Below(e.votePatience()/2+1), func() { e.begin(g) })
 	}
 }
 

@@ -37,6 +37,7 @@ func (s *servers) registerClassic(name string) *user {
 // TestGroupsWithWhoLacksTheBestSuite: a group has the best suite that all who begin it state, and
 // those who lack it are not added to one that is there.
 func TestGroupsWithWhoLacksTheBestSuite(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, old := s.register("alice"), s.register("bob"), s.registerClassic("old")
 	for _, c := range []struct {
@@ -84,6 +85,7 @@ func TestGroupsWithWhoLacksTheBestSuite(t *testing.T) {
 // TestA23_OnlyClassicPackages: a directory that hands out classic KeyPackages alone gets no
 // classic group. What devices can stands in their chains, which they sign.
 func TestA23_OnlyClassicPackages(t *testing.T) {
+	t.Parallel()
 	s := newServers(t)
 	var mode atomic.Int32
 	const honest, substitutes, hides = 0, 1, 2
@@ -138,6 +140,7 @@ func TestA23_OnlyClassicPackages(t *testing.T) {
 // TestContactWithoutSuites: who states no suite that others have keeps no group from being made,
 // and is left out by name. A group of nobody else is not begun.
 func TestContactWithoutSuites(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	peer := need[keyserver.AccountID](t)(alice.Find(alice.ctx(), "bob"))

@@ -5,6 +5,7 @@ import "testing"
 // TestSuspendedConversation: members hear that the operator stopped their queue, once each, and
 // another conversation goes on; what they wrote meanwhile arrives when it goes on.
 func TestSuspendedConversation(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var stopped, other ConversationID

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"github.com/sealpost/sealpost/internal/certpin"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/keyserver/httpserver"
+	"github.com/sealpost/sealpost/mls"
 	"github.com/sealpost/sealpost/relay"
 	"github.com/sealpost/sealpost/relay/relayserver"
 	"github.com/sealpost/sealpost/relay/session"
@@ -39,6 +41,8 @@ type servers struct {
 
 	wrap   func(http.Handler) http.Handler // stands before both, if set
 	queues relayserver.QueueLimits
+	rules  *mls.Application // of the users' groups, if set
+	votes  time.Duration    // their votePatience, if set
 
 	restored bool // the next start is from a backup of the relay's
 }
@@ -125,6 +129,10 @@ func (s *servers) stop() {
 	s.http = nil
 }
 
+// inVain is how long a test waits for what does not come. Many tests run at once, some under the
+// race detector, on few cores.
+const inVain = 3 * time.Minute
+
 // user is a device with an app that confirms every event.
 type user struct {
 	*Client
@@ -144,9 +152,12 @@ func (s *servers) newUser(name string) *user {
 	u := &user{
 		t: s.t, name: name, news: make(chan struct{}),
 		cfg: Config{
-			Path: filepath.Join(s.t.TempDir(), name+".db"), Relay: s.relay, KeyServer: s.keys,
+			Path: filepath.Join(s.t.TempDir(), name+".db"), Relay: s.relay, KeyServer: s.keys, votes: s.votes,
 			Transports: []Transport{WebSocket}, // the servers listen on TCP alone; the demo has all three
 		},
+	}
+	if s.rules != nil {
+		u.cfg.rules = new(*s.rules) // its own: some tests change one user's
 	}
 	copy(u.cfg.Key[:], name)
 	u.open()
@@ -170,7 +181,7 @@ func (u *user) know() {
 }
 
 func (u *user) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), inVain)
 	u.t.Cleanup(cancel)
 	return ctx
 }
@@ -194,6 +205,9 @@ func (u *user) open() {
 				return
 			}
 			u.mu.Lock()
+			if n := len(u.events); n > 0 && reflect.DeepEqual(ev, u.events[n-1]) { // closed before it was confirmed: told again
+				u.events = u.events[:n-1]
+			}
 			u.events = append(u.events, ev)
 			close(u.news)
 			u.news = make(chan struct{})
@@ -220,7 +234,7 @@ func (u *user) close() {
 // await waits until ok holds for the events so far.
 func (u *user) await(what string, ok func([]Event) bool) {
 	u.t.Helper()
-	timeout := time.After(60 * time.Second)
+	timeout := time.After(inVain)
 	for {
 		u.mu.Lock()
 		news, done := u.news, ok(u.events)
@@ -312,7 +326,9 @@ func group8(id *ConversationID, users ...*user) {
 	*id, err = founder.CreateGroup(founder.ctx(), "group", members...)
 	founder.must(err)
 	for _, u := range users[1:] {
-		u.awaitKind(EventJoined, 1)
+		u.await("the group", func(events []Event) bool {
+			return slices.ContainsFunc(events, func(ev Event) bool { return ev.Kind == EventJoined && ev.Conversation == *id })
+		})
 	}
 }
 
@@ -352,7 +368,7 @@ func (u *user) quiet() {
 // until waits for what no event tells.
 func (u *user) until(what string, ok func() bool) {
 	u.t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !ok(); {
+	for deadline := time.Now().Add(inVain); !ok(); {
 		if time.Now().After(deadline) {
 			u.t.Fatalf("%s waits for %s in vain", u.name, what)
 		}

@@ -49,12 +49,6 @@ func (d *deadly) ValidateCommit(c mls.CommitCheck) error {
 	return d.validator.ValidateCommit(c)
 }
 
-// deadlyTest begins a test in which groups are given a validator of their own.
-func deadlyTest(t *testing.T) *servers {
-	t.Cleanup(func() { application.Credentials = validator{} }) // after all clients are closed
-	return startServers(t)
-}
-
 // outlives waits until the user has an event of a kind; false if its client ends before.
 func (u *user) outlives(kind EventKind) bool {
 	u.t.Helper()
@@ -108,9 +102,9 @@ func (u *user) openUntilItGoesOn(poison *deadly) {
 		if ended > maxDeaths+1 { // once for all of the delivery, in which it is sought then
 			u.t.Fatalf("%s's program has ended %d times", u.name, ended)
 		}
-		application.Credentials = poison
+		u.cfg.rules = &mls.Application{Credentials: poison}
 		u.open()
-		application.Credentials = validator{}
+		u.cfg.rules = nil
 		if u.outlives(EventGap) {
 			break
 		}
@@ -136,7 +130,8 @@ func (u *user) shown(kind EventKind) int {
 // TestA25_CommitThatEndsTheProgram: a member's commit ends another's program at every start. After
 // three times it is passed over, alone, and what stands before and behind it is read, once.
 func TestA25_CommitThatEndsTheProgram(t *testing.T) {
-	s := deadlyTest(t)
+	t.Parallel()
+	s := startServers(t)
 	alice, bob, carol := s.register("alice"), s.register("bob"), s.register("carol")
 	var id ConversationID
 	group8(&id, alice, bob, carol)
@@ -185,7 +180,8 @@ func TestA25_CommitThatEndsTheProgram(t *testing.T) {
 // TestA25_CommitThatCounts: a commit that the others follow ends one member's program. It is passed
 // over, and by the next one that member knows, and says, that it hears the others no more.
 func TestA25_CommitThatCounts(t *testing.T) {
-	s := deadlyTest(t)
+	t.Parallel()
+	s := startServers(t)
 	alice, bob, carol := s.register("alice"), s.register("bob"), s.register("carol")
 	var id ConversationID
 	group8(&id, alice, bob, carol)
@@ -207,14 +203,15 @@ func TestA25_CommitThatCounts(t *testing.T) {
 // TestA25_InvitationThatEndsTheProgram: a stranger's group ends the program while it is joined,
 // which happens beside everything else. After three times the invitation is refused unseen.
 func TestA25_InvitationThatEndsTheProgram(t *testing.T) {
-	s := deadlyTest(t)
+	t.Parallel()
+	s := startServers(t)
 	alice, bob, mal := s.register("alice"), s.register("bob"), s.register("mallory")
 	poison := &deadly{account: mal.id, during: func() {
 		if err := alice.eng.call(alice.ctx(), func() error { return nil }); err != nil {
 			t.Errorf("the client does nothing else while it joins: %v", err)
 		}
 	}}
-	application.Credentials = poison
+	alice.cfg.rules = &mls.Application{Credentials: poison}
 	alice.reopen()
 	mal.lure(alice, lureSpec{})
 	for i := range maxDeaths {
@@ -239,6 +236,7 @@ func TestA25_InvitationThatEndsTheProgram(t *testing.T) {
 // TestA25_EntriesThatEndTheProgram: what a message or an invitation's envelope did to the program
 // is known from the store, and ends with it, too.
 func TestA25_EntriesThatEndTheProgram(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var id ConversationID
@@ -290,6 +288,7 @@ func TestA25_EntriesThatEndTheProgram(t *testing.T) {
 // TestA25_WaitingIsNoDeath: a commit whose blob is not to be had was not looked at, however often
 // the program ends meanwhile. It is followed when the relay gives it, also if it had ended before.
 func TestA25_WaitingIsNoDeath(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob := s.register("alice"), s.register("bob")
 	var id ConversationID

@@ -56,6 +56,7 @@ func (u *user) hasRead(id groupID, at relay.Position) {
 // succeeds theirs. What it says there is not shown as said in the conversation, neither before nor after
 // an admin has removed it from that; and Bob's removal from its group is none from the conversation.
 func TestQ15_GroupThatOnlySaysItSucceeds(t *testing.T) {
+	t.Parallel()
 	s := startServers(t)
 	alice, bob, mal := s.register("alice"), s.register("bob"), s.register("mallory")
 	var id ConversationID
@@ -99,6 +100,7 @@ func TestQ15_GroupThatOnlySaysItSucceeds(t *testing.T) {
 // TestQ15_StrangerInTheSuccessor: a friend of the insider announces a successor first, in which there
 // is somebody besides the others. They vote for another, and are told who is not in it any more.
 func TestQ15_StrangerInTheSuccessor(t *testing.T) {
+	t.Parallel()
 	s, all, d, id := brokenGroup(t, "alice", "bob", "eve")
 	zoe, eve := s.register("zoe"), all[2]
 	zoes := need[keyserver.AccountID](t)(eve.Find(eve.ctx(), "zoe"))
@@ -131,6 +133,7 @@ func TestQ15_StrangerInTheSuccessor(t *testing.T) {
 // TestQ03_ReplacedInASuccessor: a member that a successor's insider shuts out is replaced there as it
 // would be in any group.
 func TestQ03_ReplacedInASuccessor(t *testing.T) {
+	t.Parallel()
 	_, all, d, id := brokenGroup(t, "alice", "bob", "eve")
 	alice, bob, eve := all[0], all[1], all[2]
 	d.badCommit()
@@ -160,6 +163,7 @@ func TestQ03_ReplacedInASuccessor(t *testing.T) {
 // TestQ16_RemovedFromTheSuccessor: who was removed from a successor knocks in the queue of the group
 // before it, in whose tree it stands for good. Nobody adds it again.
 func TestQ16_RemovedFromTheSuccessor(t *testing.T) {
+	t.Parallel()
 	s, all, d, id := brokenGroup(t, "alice", "bob", "carol")
 	alice, bob, carol := all[0], all[1], all[2]
 	d.badCommit()
@@ -207,6 +211,7 @@ func TestQ16_RemovedFromTheSuccessor(t *testing.T) {
 // TestQ03_WhoMustNotSendFindsTheSuccessor: a member whose store was copied back cannot count the votes of
 // those whom an insider shuts out. It goes with them when they have gone.
 func TestQ03_WhoMustNotSendFindsTheSuccessor(t *testing.T) {
+	t.Parallel()
 	_, all, d, id := brokenGroup(t, "alice", "bob", "carol")
 	carol := all[2]
 	all[0].close()

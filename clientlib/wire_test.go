@@ -55,6 +55,7 @@ func blank(m wireMessage) wireMessage {
 }
 
 func TestRoundTripAndEveryPrefix(t *testing.T) {
+	t.Parallel()
 	for _, m := range wireMessages() {
 		b := need[[]byte](t)(wire.Marshal(m))
 		got := blank(m)
@@ -74,6 +75,7 @@ func TestRoundTripAndEveryPrefix(t *testing.T) {
 
 // TestOutOfBounds: well-formed messages that break a bound or name a version of the future.
 func TestOutOfBounds(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("a", maxURI+1)
 	seed := secret(make([]byte, 32))
 	for name, c := range map[string]struct {
