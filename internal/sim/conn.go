@@ -19,6 +19,7 @@ type conn struct {
 	in, out       *pipe
 	local, remote net.Addr
 	closed        func() // tells the network that this end is gone
+	writing       func() // hears of every write before it happens; nil: nobody does
 }
 
 // pipe is one direction of a connection.
@@ -35,6 +36,7 @@ type pipe struct {
 	cutAt  int         // bytes that still pass before the network cuts the connection; negative: never
 	cut    func()      // cuts both directions
 	hole   bool        // the network swallows everything, and says nothing
+	mute   bool        // nothing more gets on its way
 	watch  func(n int) // hears of what arrives, in bytes
 
 	readBy, writeBy time.Time
@@ -130,6 +132,13 @@ func (p *pipe) swallow() {
 	p.mu.Unlock()
 }
 
+// hush has nothing more get on its way; what is on it arrives.
+func (p *pipe) hush() {
+	p.mu.Lock()
+	p.mute = true
+	p.mu.Unlock()
+}
+
 func (p *pipe) write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -138,7 +147,7 @@ func (p *pipe) write(b []byte) (int, error) {
 		return 0, p.broken
 	case !p.writeBy.IsZero() && !time.Now().Before(p.writeBy):
 		return 0, os.ErrDeadlineExceeded
-	case p.hole:
+	case p.hole, p.mute:
 		return len(b), nil
 	}
 	if p.cutAt >= 0 {
@@ -217,7 +226,12 @@ func (p *pipe) abandon() {
 func (c *conn) Read(b []byte) (int, error) { return c.in.read(b) }
 
 // Write implements net.Conn. It never waits: the network has room for everything.
-func (c *conn) Write(b []byte) (int, error) { return c.out.write(b) }
+func (c *conn) Write(b []byte) (int, error) {
+	if c.writing != nil {
+		c.writing()
+	}
+	return c.out.write(b)
+}
 
 // Close implements net.Conn.
 func (c *conn) Close() error {

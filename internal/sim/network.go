@@ -33,9 +33,11 @@ type network struct {
 
 // link is how a device is connected to the world.
 type link struct {
-	addr net.Addr
-	down bool // every packet is swallowed
-	cuts int  // of a hundred connections so many are cut somewhere; 0 to 100
+	addr    net.Addr
+	writing func() // hears of all that the device is about to write
+	down    bool   // every packet is swallowed
+	dead    bool   // the app is: nothing it does has any effect
+	cuts    int    // of a hundred connections so many are cut somewhere; 0 to 100
 }
 
 // connection is both ends.
@@ -61,8 +63,8 @@ func stream(seed uint64, name string) *rand.Rand {
 }
 
 // attach gives a device a network address.
-func (n *network) attach(device string, number int) {
-	n.links[device] = &link{addr: &net.TCPAddr{IP: net.IPv4(10, 0, byte(number), 1), Port: 40_000}}
+func (n *network) attach(device string, number int, writing func()) {
+	n.links[device] = &link{writing: writing, addr: &net.TCPAddr{IP: net.IPv4(10, 0, byte(number), 1), Port: 40_000}}
 }
 
 // change changes a device's link. What is open stays open, but for a link that goes down.
@@ -77,6 +79,32 @@ func (n *network) change(device string, fn func(*link)) {
 				c.up.swallow()
 				c.down.swallow()
 			}
+		}
+	}
+}
+
+// kill ends all that a device sends and hears: what it has sent still arrives.
+func (n *network) kill(device string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.links[device].dead = true
+	for c := range n.open {
+		if c.device == device {
+			c.up.hush()
+			c.down.swallow()
+		}
+	}
+}
+
+// killHost is that for a server.
+func (n *network) killHost(host string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.listeners, host)
+	for c := range n.open {
+		if c.host == host {
+			c.up.swallow()
+			c.down.hush()
 		}
 	}
 }
@@ -98,7 +126,7 @@ func (n *network) dialer(device string) func(ctx context.Context, network, addr 
 		}
 		n.mu.Lock()
 		l, at := n.links[device], n.listeners[host]
-		down := l.down
+		down := l.down || l.dead
 		n.mu.Unlock()
 		if down {
 			<-ctx.Done()
@@ -127,7 +155,7 @@ func (n *network) connect(device, host string, l *link, at *listener, random *ra
 	n.mu.Unlock()
 	closed := func() { n.closed(c) }
 	server := &net.TCPAddr{IP: net.IPv4(10, 1, 0, 1), Port: 443}
-	mine := &conn{in: c.down, out: c.up, local: l.addr, remote: server, closed: sync.OnceFunc(closed)}
+	mine := &conn{in: c.down, out: c.up, local: l.addr, remote: server, closed: sync.OnceFunc(closed), writing: l.writing}
 	theirs := &conn{in: c.up, out: c.down, local: server, remote: l.addr, closed: sync.OnceFunc(closed)}
 	select {
 	case at.arrived <- theirs:

@@ -7,4 +7,7 @@ import _ "unsafe" // for go:linkname
 //go:linkname runtimeSeed runtime.OneOrderSeed
 var runtimeSeed uint64
 
-func init() { seedRuntime = func(seed uint64) { runtimeSeed = seed } }
+func init() {
+	exact = true
+	seedRuntime = func(seed uint64) { runtimeSeed = seed }
+}

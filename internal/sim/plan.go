@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"testing/synctest"
 	"time"
 
@@ -27,10 +28,12 @@ var steps = []step{
 	{4, (*world).cuts},
 	{4, (*world).outage},
 	{4, (*world).appCrashes},
+	{8, (*world).appDies},
 	{4, (*world).appEnds},
 	{4, (*world).appStarts},
 	{4, (*world).serverCrashes},
-	{4, (*world).serverStarts},
+	{4, (*world).relayDies},
+	{6, (*world).serverStarts},
 	{1, (*world).ages},
 	{2, (*world).backup},
 	{1, (*world).restore},
@@ -55,9 +58,35 @@ func (w *world) play(count int) error {
 		}
 		w.pass(w.pause())
 		synctest.Wait()
+		if err := w.bury(); err != nil {
+			return err
+		}
+		w.tidy()
 	}
 	return nil
 }
+
+// bury ends what has died meanwhile.
+func (w *world) bury() error {
+	for _, m := range w.members {
+		if err := m.bury(); err != nil {
+			return err
+		}
+	}
+	return w.relay.bury()
+}
+
+// tidy keeps the memory of a run within bounds. The collector runs here alone, while everybody
+// waits: at any other moment it would be chance.
+func (w *world) tidy() {
+	var now runtime.MemStats
+	if runtime.ReadMemStats(&now); now.HeapAlloc > heapEnough {
+		runtime.GC()
+	}
+}
+
+// heapEnough is how much may be in use, garbage with it, before the collector runs.
+const heapEnough = 256 << 20
 
 // pause is drawn to the nanosecond, like every delay.
 func (w *world) pause() time.Duration {
@@ -95,7 +124,7 @@ func (w *world) write(m *member, r *room) {
 	})
 	w.trace.add("%s says %s: %v", m.name, text, err)
 	if err == nil {
-		r.sent[text] = m
+		r.sent[text], w.unsure[text] = m, !m.alive() // it may have died before the message was in its store
 	}
 }
 
@@ -179,18 +208,36 @@ func (w *world) outage() error {
 }
 
 func (w *world) appCrashes() error {
-	m := w.anyone()
-	if m.client == nil {
-		return nil
+	return w.crashApp(w.anyone())
+}
+
+func (w *world) crashApp(m *member) error {
+	if err := m.bury(); err != nil || m.client == nil {
+		return err
 	}
 	w.trace.add("%s: the app crashes", m.name)
 	return m.crash()
 }
 
+// appDies has an app die at one of the next things that it writes to the network, whatever it does
+// then; without a runtime that nothing interrupts only where all of it waits, since nobody could
+// copy a disk that is being written to.
+func (w *world) appDies() error {
+	m, after := w.anyone(), 1+w.random.IntN(12)
+	if !w.exact {
+		return w.crashApp(m)
+	}
+	m.mu.Lock()
+	m.fuse = after
+	m.mu.Unlock()
+	w.trace.add("%s: the app will die at the %d. write", m.name, after)
+	return nil
+}
+
 func (w *world) appEnds() error {
 	m := w.anyone()
-	if m.client == nil {
-		return nil
+	if err := m.bury(); err != nil || m.client == nil {
+		return err
 	}
 	w.trace.add("%s: the app ends", m.name)
 	return m.close()
@@ -198,6 +245,9 @@ func (w *world) appEnds() error {
 
 func (w *world) appStarts() error {
 	for _, m := range w.members {
+		if err := m.bury(); err != nil {
+			return err
+		}
 		if m.client == nil {
 			w.trace.add("%s: the app starts", m.name)
 			if err := m.open(); err != nil {
@@ -221,7 +271,28 @@ func (w *world) serverCrashes() error {
 	return h.crash()
 }
 
+// relayDies has the relay end at one of the next crash points, where a state of its own is left on
+// its disk; without a runtime that nothing interrupts only where it waits.
+func (w *world) relayDies() error {
+	after, e := 1+w.random.IntN(60), end(w.random.IntN(3))
+	if !w.relay.up() {
+		return nil
+	}
+	if !w.exact {
+		w.trace.add("%s crashes", w.relay.name)
+		return w.relay.crash()
+	}
+	if err := w.relay.bury(); err != nil || !w.relay.up() {
+		return err
+	}
+	w.trace.add("%s will die at the %d. crash point: %s", w.relay.name, after, e)
+	return w.relay.dies(after, e)
+}
+
 func (w *world) serverStarts() error {
+	if err := w.relay.bury(); err != nil {
+		return err
+	}
 	for _, h := range []*host{w.relay, w.keys} {
 		if !h.up() {
 			w.trace.add("%s starts", h.name)
@@ -240,6 +311,9 @@ func (w *world) ages() error {
 		return nil // once is enough: what somebody was invited with lasts 27 days, and nothing replaces it
 	}
 	w.aged = true
+	if err := w.bury(); err != nil {
+		return err
+	}
 	for _, m := range w.members {
 		if err := m.close(); err != nil {
 			return err

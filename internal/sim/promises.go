@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sealpost/sealpost/clientlib"
@@ -22,6 +23,10 @@ const settleEvery = 20 * time.Second
 // recover ends all faults.
 func (w *world) recover() error {
 	w.trace.add("all faults end")
+	if err := w.bury(); err != nil {
+		return err
+	}
+	w.relay.doom = doom{} // of the apps burying has put the fuses out
 	for _, m := range w.members {
 		w.net.change(m.name, func(l *link) { l.down, l.cuts = false, 0 })
 	}
@@ -55,6 +60,7 @@ func (w *world) settle() (open []string) {
 	every := settleEvery
 	for deadline := time.Now().Add(settleWithin); time.Now().Before(deadline); every += every / 5 {
 		w.pass(every + time.Duration(w.random.IntN(1000)))
+		w.tidy()
 		w.accompany()
 		if open = w.unsettled(); len(open) == 0 {
 			w.trace.add("everything is at rest")
@@ -145,7 +151,7 @@ func (w *world) apart(r *room) (open []string) {
 // before it has read anything hears no more than that.
 func (m *member) unheard(r *room) bool {
 	return slices.ContainsFunc(m.all(), func(ev clientlib.Event) bool {
-		return ev.Kind == clientlib.EventFailed && ev.Conversation == r.id && ev.Message == clientlib.MessageID{}
+		return ev.Kind == clientlib.EventFailed && ev.Conversation == r.id && strings.HasPrefix(ev.Detail, "the relay does not know this device")
 	})
 }
 

@@ -41,6 +41,10 @@ type host struct {
 	run   server // nil while down
 	http  *http.Server
 	ended chan struct{}
+
+	doom   doom
+	deaths int
+	fault  error // of the simulation's
 }
 
 // server is what runs on a host.
@@ -110,6 +114,9 @@ func (h *host) start() error {
 // crash ends the server at once and leaves its disk in dir for the next start. What it did and
 // nobody heard of yet is in it: the network is cut off first, and then it gets on as far as it can.
 func (h *host) crash() error {
+	if err := h.bury(); err != nil || !h.up() {
+		return err
+	}
 	all := h.w.net.those(func(c *connection) bool { return c.host == h.name })
 	for _, c := range all {
 		c.up.swallow()
@@ -117,8 +124,7 @@ func (h *host) crash() error {
 	}
 	synctest.Wait()
 	old := h.dir
-	h.lives++
-	h.dir = filepath.Join(h.w.dir, fmt.Sprintf("%s-%d", h.name, h.lives))
+	h.dir, h.doom = h.nextDir(), doom{}
 	if err := copyTree(old, h.dir); err != nil {
 		return err
 	}
@@ -130,6 +136,9 @@ func (h *host) crash() error {
 
 // backup keeps a copy of the disk, as a backup of a crashed machine's would be.
 func (h *host) backup() error {
+	if err := h.bury(); err != nil {
+		return err
+	}
 	synctest.Wait()
 	if err := os.RemoveAll(h.saved); err != nil {
 		return err
@@ -147,12 +156,16 @@ func (h *host) restore() error {
 		}
 	}
 	old := h.dir
-	h.lives++
-	h.dir, h.old = filepath.Join(h.w.dir, fmt.Sprintf("%s-%d", h.name, h.lives)), true
+	h.dir, h.old = h.nextDir(), true
 	if err := copyTree(h.saved, h.dir); err != nil {
 		return err
 	}
 	return os.RemoveAll(old)
+}
+
+func (h *host) nextDir() string {
+	h.lives++
+	return filepath.Join(h.w.dir, fmt.Sprintf("%s-%d", h.name, h.lives))
 }
 
 // stop ends the process.

@@ -29,6 +29,8 @@ package sim
 import (
 	"fmt"
 	"time"
+
+	"github.com/sealpost/sealpost/internal/crashpoint"
 )
 
 // Result is what came of a run.
@@ -40,10 +42,19 @@ type Result struct {
 	Messages int      // that were written
 }
 
+// Options say how a seed is played.
+type Options struct {
+	Wire  bool // what the network carried is in the trace
+	Exact bool // the runtime is that of package oneorder
+
+	// Watch is crashpoint.Watch, or nil, and then no server dies at a crash point.
+	Watch func(func(crashpoint.Point))
+}
+
 // Run plays one seed in dir, an empty folder. An error is the simulation's own, or a program's
-// that did not start again. With wire the trace has what the network carried, too.
-func Run(seed uint64, dir string, wire bool) (Result, error) {
-	w, err := newWorld(seed, dir, wire)
+// that did not start again.
+func Run(seed uint64, dir string, o Options) (Result, error) {
+	w, err := newWorld(seed, dir, o)
 	if err != nil {
 		return Result{}, err
 	}

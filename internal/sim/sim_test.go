@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/cryptotest"
 	"testing/synctest"
+
+	"github.com/sealpost/sealpost/internal/crashpoint"
 )
 
 var (
@@ -23,8 +25,12 @@ var (
 // sample is how many seeds every test run has.
 const sample = 10
 
-// seedRuntime seeds what the Go runtime draws, in a program that package oneorder had a hand in.
-var seedRuntime = func(uint64) {}
+// seedRuntime seeds what the Go runtime draws, in a program that package oneorder had a hand in;
+// exact tells that it is one.
+var (
+	seedRuntime = func(uint64) {}
+	exact       bool
+)
 
 // play runs one seed.
 func play(t *testing.T, seed uint64) (r Result) {
@@ -34,13 +40,18 @@ func play(t *testing.T, seed uint64) (r Result) {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // see world.tidy
 	defer runtime.GC()
 	cryptotest.SetGlobalRandom(t, seed)
 	seedRuntime(seed + 1)
 	synctest.Test(t, func(t *testing.T) {
-		r, err = Run(seed, dir, *wire)
+		o := Options{Wire: *wire, Exact: exact}
+		if exact {
+			o.Watch = crashpoint.Watch
+		}
+		r, err = Run(seed, dir, o)
 	})
+	crashpoint.Watch(nil)
 	if err != nil {
 		t.Fatalf("seed %d: %v\n%s", seed, err, r.Trace)
 	}

@@ -28,7 +28,10 @@ type world struct {
 
 	members []*member
 	rooms   []*room
-	said    int // messages so far
+	said    int             // messages so far
+	unsure  map[string]bool // whose sender died while it was asked to send it
+
+	exact bool // nothing interrupts a goroutine (package oneorder)
 
 	aged     bool // days went by
 	restored bool // the relay's disk was an old one once
@@ -42,11 +45,14 @@ type room struct {
 	sent    map[string]*member // text to who was asked to send it
 }
 
-func newWorld(seed uint64, dir string, wire bool) (*world, error) {
-	w := &world{dir: dir, random: stream(seed, "plan"), net: newNetwork(seed), trace: newTrace()}
-	w.net.watch = func(direction, name string, n int) { w.trace.carried(wire, name, direction, n) }
+func newWorld(seed uint64, dir string, o Options) (*world, error) {
+	w := &world{dir: dir, exact: o.Exact, unsure: map[string]bool{}, random: stream(seed, "plan"), net: newNetwork(seed), trace: newTrace()}
+	w.net.watch = func(direction, name string, n int) { w.trace.carried(o.Wire, name, direction, n) }
 	if err := w.servers(); err != nil {
 		return nil, err
+	}
+	if o.Watch != nil {
+		o.Watch(w.relay.passes)
 	}
 	for _, h := range []*host{w.relay, w.keys} {
 		if err := h.start(); err != nil {
@@ -150,7 +156,7 @@ func (w *world) describe(ev clientlib.Event) string {
 
 // end stops everything.
 func (w *world) end() error {
-	var errs []error
+	errs := []error{w.bury()}
 	for _, m := range w.members {
 		errs = append(errs, m.close())
 	}
