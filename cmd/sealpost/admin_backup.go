@@ -75,15 +75,15 @@ func (o *operator) writeBackup(ctx context.Context, out io.Writer) (missing int,
 	if err := records.begin(relayFolder); err != nil {
 		return 0, err
 	}
-	missing, err = o.server.relay.Backup(ctx, records.record, func(name string, size int64, body io.Reader) error {
+	keys := func() error { // ahead of the blobs, which may take hours: accounts name queues of the relay
+		return o.server.keys.Backup(ctx, func(name string) error { return records.begin(path.Join(keysFolder, name)) }, records.record)
+	}
+	missing, err = o.server.relay.Backup(ctx, records.record, keys, func(name string, size int64, body io.Reader) error {
+		records.store = blobsFolder
 		return w.File(path.Join(blobsFolder, name), size, body)
 	})
 	if err != nil {
-		return missing, fmt.Errorf("relay: %w", err)
-	}
-	err = o.server.keys.Backup(ctx, func(name string) error { return records.begin(path.Join(keysFolder, name)) }, records.record)
-	if err != nil {
-		return missing, fmt.Errorf("key server: %w", err)
+		return missing, fmt.Errorf("%s: %w", records.store, err)
 	}
 	if err := addFiles(w, o.config); err != nil {
 		return missing, err
@@ -97,13 +97,14 @@ var errSlowBackup = fmt.Errorf("the records of a store were not taken within %v,
 
 // pacedRecords writes the records of one store after the other, each within a time.
 type pacedRecords struct {
-	out  *backup.Writer
-	now  func() time.Time
-	ends time.Time
+	out   *backup.Writer
+	now   func() time.Time
+	store string // whose turn it is
+	ends  time.Time
 }
 
 func (p *pacedRecords) begin(store string) error {
-	p.ends = p.now().Add(adminRecordWithin)
+	p.store, p.ends = store, p.now().Add(adminRecordWithin)
 	return p.out.Store(store)
 }
 

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,15 +19,18 @@ import (
 
 // Export calls fn for every record of the snapshot, in key order, as it is on disk: the key
 // that tells nothing without the storage key, and the sealed value. Both are valid until fn
-// returns; its error ends the walk and is returned. Every table is verified and each value is
+// returns; its error ends the walk and is returned, and so does the end of ctx. Every table is verified and each value is
 // opened first: a copy of what is damaged would be trusted, so ErrCorrupt ends the walk as well.
 // Of the evidence only what the next life needs is among the records (see [Import]).
-func (n *Snapshot) Export(fn func(key, sealed []byte) error) error {
+func (n *Snapshot) Export(ctx context.Context, fn func(key, sealed []byte) error) error {
 	if err := n.s.tablesWhole(); err != nil {
 		return err
 	}
 	newest := ringKey(n.txn.ReadTs())
 	return n.scan(nil, nil, func(item *badger.Item) (bool, error) {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
 		key := item.Key()
 		if bytes.HasPrefix(key, ringPrefix) && !bytes.Equal(key, newest) {
 			return true, nil

@@ -17,7 +17,7 @@ type exported struct{ key, sealed []byte }
 func export(t *testing.T, s *Store) (all []exported) {
 	t.Helper()
 	err := s.View(func(v *Snapshot) error {
-		return v.Export(func(key, sealed []byte) error {
+		return v.Export(t.Context(), func(key, sealed []byte) error {
 			all = append(all, exported{bytes.Clone(key), bytes.Clone(sealed)})
 			return nil
 		})
@@ -177,7 +177,7 @@ func TestExportOfDamageFails(t *testing.T) {
 	_, _ = f.ReadAt(b[:], 5000)
 	b[0] ^= 1
 	_, _ = f.WriteAt(b[:], 5000)
-	err = s.View(func(v *Snapshot) error { return v.Export(func(_, _ []byte) error { return nil }) })
+	err = s.View(func(v *Snapshot) error { return v.Export(t.Context(), func(_, _ []byte) error { return nil }) })
 	if !errors.Is(err, ErrCorrupt) {
 		t.Errorf("a damaged table is exported: %v", err)
 	}

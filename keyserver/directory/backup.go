@@ -10,11 +10,6 @@ import (
 // on. Errors: those of record, ctx's, shard.ErrCorrupt and shard.ErrClosed.
 func (d *Directory) Backup(ctx context.Context, record func(key, sealed []byte) error) error {
 	return d.store.View(func(snap *shard.Snapshot) error {
-		return snap.Export(func(key, sealed []byte) error {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return record(key, sealed)
-		})
+		return snap.Export(ctx, record)
 	})
 }

@@ -10,11 +10,6 @@ import (
 // on. Errors: those of record, ctx's, shard.ErrCorrupt and shard.ErrClosed.
 func (s *Store) Backup(ctx context.Context, record func(key, sealed []byte) error) error {
 	return s.store.View(func(snap *shard.Snapshot) error {
-		return snap.Export(func(key, sealed []byte) error {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return record(key, sealed)
-		})
+		return snap.Export(ctx, record)
 	})
 }

@@ -10,18 +10,19 @@ import (
 
 // Backup calls record for every record of the store as it is on disk (see
 // [github.com/sealpost/sealpost/internal/shard.Snapshot.Export]), and then file with each complete
-// blob and the name of its file, all as of one moment. Sessions and writing go on; expired blobs
+// blob and the name of its file, all as of one moment. Between the two, hours before the last blob
+// perhaps, it calls then. Sessions and writing go on; expired blobs
 // stay where they are until it returns. A blob whose file the disk has lost, or does not read, is
 // logged, left out and counted: the restored relay takes its record back. So each is read once before
 // it is given away, and the second time mostly from memory. One Backup at a time runs; another waits.
 // It ends early with ctx, which whoever calls [Server.Shutdown] has ended before.
-func (s *Server) Backup(ctx context.Context, record func(key, sealed []byte) error, file func(name string, size int64, body io.Reader) error) (leftOut int, err error) {
+func (s *Server) Backup(ctx context.Context, record func(key, sealed []byte) error, then func() error, file func(name string, size int64, body io.Reader) error) (leftOut int, err error) {
 	release, err := s.blobs.Hold(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer release()
-	err = s.store.Backup(ctx, record, func(name blob.Name, size int64) error {
+	err = s.store.Backup(ctx, record, then, func(name blob.Name, size int64) error {
 		body, err := s.blobs.Open(name, size)
 		if err == nil {
 			defer body.Close()

@@ -25,13 +25,14 @@ func TestBackupHoldsBlobs(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	nothing := func() error { return nil }
 	records, files := 0, 0
 	leftOut, err := s.Backup(t.Context(), func(_, _ []byte) error {
 		if records++; records == 1 {
 			sweep()
 		}
 		return nil
-	}, func(_ string, size int64, body io.Reader) error {
+	}, nothing, func(_ string, size int64, body io.Reader) error {
 		got, err := io.ReadAll(body)
 		if files++; size != 5000 || string(got) != string(b) {
 			t.Errorf("a blob of %d bytes, %d read", size, len(got))
@@ -43,7 +44,7 @@ func TestBackupHoldsBlobs(t *testing.T) {
 	}
 	sweep()
 	none := func(string, int64, io.Reader) error { t.Error("a blob without a file"); return nil }
-	if leftOut, err = s.Backup(t.Context(), func(_, _ []byte) error { return nil }, none); err != nil || leftOut != 1 {
+	if leftOut, err = s.Backup(t.Context(), func(_, _ []byte) error { return nil }, nothing, none); err != nil || leftOut != 1 {
 		t.Errorf("%d blobs left out: %v", leftOut, err)
 	}
 }

@@ -15,7 +15,7 @@ func TestQ06_BackupOfBlobsPinsNothing(t *testing.T) {
 	for _, name := range []string{"one", "two", "three"} {
 		r.stored(q, "alice", name, 1000, 30)
 	}
-	records, files := 0, 0
+	records, files, between := 0, 0, 0
 	err := r.Backup(t.Context(), func(_, _ []byte) error {
 		if records++; records == 1 {
 			r.must(r.append(q, "w0", "meanwhile"))
@@ -24,8 +24,10 @@ func TestQ06_BackupOfBlobsPinsNothing(t *testing.T) {
 			}
 		}
 		return nil
-	}, func(blob.Name, int64) error {
-		files++
+	}, func() error { between = records; return nil }, func(blob.Name, int64) error {
+		if files++; between != records {
+			t.Errorf("a blob is copied after %d records, and what is to come between at %d", records, between)
+		}
 		r.must(r.append(q, "w0", "meanwhile"))
 		if oldest, newest := r.shard.Oldest(), r.shard.Visible(); oldest != newest {
 			t.Errorf("a blob is copied, and everything since batch %d of %d stays", oldest, newest)
@@ -37,7 +39,7 @@ func TestQ06_BackupOfBlobsPinsNothing(t *testing.T) {
 	}
 	enough := errors.New("enough")
 	files = 0
-	err = r.Backup(t.Context(), func(_, _ []byte) error { return nil }, func(blob.Name, int64) error { files++; return enough })
+	err = r.Backup(t.Context(), func(_, _ []byte) error { return nil }, func() error { return nil }, func(blob.Name, int64) error { files++; return enough })
 	if !errors.Is(err, enough) || files != 1 {
 		t.Errorf("after an error of a blob %d were given: %v", files, err)
 	}
