@@ -3,6 +3,7 @@ package shard
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -17,7 +18,7 @@ type Tx struct {
 	read   map[string]found // what snap holds, as far as it was asked for
 	writes map[string]write
 	sorted []string // keys of writes in order, as of the last scan; replaced, never changed
-	fresh  []string // keys written since
+	fresh  []string // keys written since, in no order, some of them perhaps twice
 	own    int      // writes that are not inherited
 	bytes  int      // what they cost Badger, about
 	high   uint64   // the largest mark raised in this batch
@@ -163,18 +164,40 @@ func (tx *Tx) rollback() {
 
 // pending returns the written keys that a scan has to mix in, in order.
 func (tx *Tx) pending(prefix, from string) []string {
-	if len(tx.fresh) > 0 {
-		merged := make([]string, 0, len(tx.sorted)+len(tx.fresh))
-		merged = append(append(merged, tx.sorted...), tx.fresh...)
-		slices.Sort(merged)
-		tx.sorted, tx.fresh = slices.Compact(merged), nil
+	if len(tx.fresh) > maxUnsorted {
+		slices.Sort(tx.fresh)
+		tx.sorted, tx.fresh = merge(tx.sorted, tx.fresh), nil
 	}
-	lo, _ := slices.BinarySearch(tx.sorted, max(prefix, from))
+	from = max(prefix, from)
+	lo, _ := slices.BinarySearch(tx.sorted, from)
 	hi := lo
-	for hi < len(tx.sorted) && len(tx.sorted[hi]) >= len(prefix) && tx.sorted[hi][:len(prefix)] == prefix {
+	for hi < len(tx.sorted) && strings.HasPrefix(tx.sorted[hi], prefix) {
 		hi++
 	}
-	return tx.sorted[lo:hi]
+	var late []string
+	for _, key := range tx.fresh {
+		if key >= from && strings.HasPrefix(key, prefix) {
+			late = append(late, key)
+		}
+	}
+	if late == nil {
+		return tx.sorted[lo:hi]
+	}
+	slices.Sort(late)
+	return merge(tx.sorted[lo:hi], late)
+}
+
+// merge makes one list of two that are in order, and leaves out what stands there twice.
+func merge(a, b []string) []string {
+	out := make([]string, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if a[0] <= b[0] {
+			out, a = append(out, a[0]), a[1:]
+		} else {
+			out, b = append(out, b[0]), b[1:]
+		}
+	}
+	return slices.Compact(append(append(out, a...), b...))
 }
 
 // Scan implements [Reader]. fn may write: what it writes ahead of the scan may or may not
