@@ -59,7 +59,7 @@ const (
 	maxInFlightBytes = 4 << 20   // of envelopes submitted and not yet answered (R09); one request always fits
 	putCost          = 4         // times its size, of a part of a blob: three of the largest wait for the disk, or behind what a client does not read (R09)
 	maxWindow        = 1 << 20   // bytes of an attachment's window; more is taken as this (R09)
-	maxDeliver       = 256 << 10 // bytes of entries in one turn of the writer
+	maxDeliver       = 64 << 10  // bytes of entries in one turn of the writer: what the client takes while the next turn is read
 	deliverFrame     = 32 << 10  // bytes of entries that one DELIVER aims at: a client over a network that cuts again and again gets on by each whole frame
 	ackStep          = 16 << 10  // bytes; ACKs are counted in steps of up to this, so a window costs little memory
 	maxBlobData      = 256 << 10 // bytes of blobs that wait to be written before no more are read (R09); a part may go beyond

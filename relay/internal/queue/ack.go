@@ -22,6 +22,8 @@ type acks struct {
 	done  bool             // guarded by mu
 	busy  sync.WaitGroup   // flushes that a timer begins; Add under mu while not done
 	delay time.Duration
+	calls int  // of add since the last flush; guarded by mu
+	many  bool // before the last flush there were; guarded by mu
 
 	one sync.Mutex // held by a flush
 }
@@ -44,6 +46,7 @@ func (a *acks) add(q relay.QueueID, reader relay.PublicKey, seq uint64) {
 	}
 	p := place{q, reader}
 	a.seqs[p] = max(a.seqs[p], seq)
+	a.calls++
 	crashpoint.At(crashpoint.AckNoted)
 	if a.timer == nil {
 		a.wait()
@@ -51,10 +54,15 @@ func (a *acks) add(q relay.QueueID, reader relay.PublicKey, seq uint64) {
 }
 
 // wait has what gathers written in a while. The next timer begins when that is done: a disk that
-// is slow makes the acks coalesce, and not flushes pile up. The caller holds mu.
+// is slow makes the acks coalesce, and not flushes pile up. Where many come, there is enough to
+// coalesce in less time, and less lies there to be erased. The caller holds mu.
 func (a *acks) wait() {
 	a.busy.Add(1)
-	a.timer = time.AfterFunc(a.delay, func() {
+	delay := a.delay
+	if a.many {
+		delay = min(delay, ackSoon)
+	}
+	a.timer = time.AfterFunc(delay, func() {
 		defer a.busy.Done()
 		a.flush()
 		a.mu.Lock()
@@ -73,6 +81,7 @@ func (a *acks) flush() {
 	a.mu.Lock()
 	waiting := a.seqs
 	a.seqs = make(map[place]uint64)
+	a.many, a.calls = a.calls >= manyAcks, 0
 	a.mu.Unlock()
 	op := make(ackOp, 0, len(waiting))
 	for p, seq := range waiting {

@@ -70,6 +70,13 @@ func (r *readers) callable(b bed) {
 	}
 }
 
+// any reports whether anybody is attached to a queue.
+func (r *readers) any(name []byte) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.byQueue[string(name)]) > 0
+}
+
 // attached returns an ack of nothing for everybody who is attached.
 func (r *readers) attached() ackOp {
 	r.mu.Lock()

@@ -42,6 +42,7 @@ func (w *work) erase(entries []erased, reason relay.GapReason) {
 			i++
 		}
 		last := entries[i-1]
+		w.m.lose(w.name, last.seq)
 		inc, _ := w.incarnationOf(last.seq)
 		w.placeGap(gap{From: entries[first].seq, Reason: reason, Incarnation: inc, Chain: last.chain, last: last.seq})
 	}
@@ -155,10 +156,28 @@ func (w *work) eraseAcked() (more bool) {
 	}
 	h := &w.header
 	h.Acked = min(acked, h.Seq)
+	if upto := min(h.Acked, h.Swept+eraseEntries); upto > h.Swept {
+		if entries := w.acked(h.Swept+1, upto); entries != nil {
+			w.erase(messagesOf(entries), relay.GapAcked)
+			h.Swept = upto
+			return upto < h.Acked
+		}
+	}
 	list, upto, bounded := w.collect(h.Swept+1, h.Acked, eraseEntries, func(e *stored) (bool, bool) { return !isCommit(e), false })
 	w.erase(list, relay.GapAcked)
 	h.Swept = max(h.Swept, min(upto, h.Seq))
 	return bounded
+}
+
+// messagesOf returns all but the COMMITs, as what is about to go.
+func messagesOf(entries []*stored) []erased {
+	list := make([]erased, 0, len(entries))
+	for _, e := range entries {
+		if !isCommit(e) {
+			list = append(list, leaving(e))
+		}
+	}
+	return list
 }
 
 // eraseExpired erases what is older than the retention, and COMMITs older than theirs.

@@ -45,7 +45,9 @@ const (
 	sweepBlobs  = 256       // the same of blobs
 	sweepEvery  = time.Hour // expiry is counted in days
 	ackDelay    = time.Second
-	ackBatch    = 128 // acks in one operation: each may rewrite two records
+	ackSoon     = 100 * time.Millisecond // while many acks come
+	manyAcks    = 256                    // in one delay
+	ackBatch    = 128                    // acks in one operation: each may rewrite two records
 
 	sweepReaders = 256 // of one queue that a sweep operation removes or forgets
 
@@ -55,6 +57,10 @@ const (
 	wakeQueues = 16      // looked at in one step of a scan
 	scanPause  = 100 * time.Millisecond
 	wakeRetry  = time.Second
+
+	maxTail      = 256 << 10 // bytes of the newest entries of a queue that are kept for those who are there: some hundred small ones, or none of the largest
+	maxTails     = 16 << 20  // of all queues
+	tailOverhead = 256       // of an entry that is kept: its record's buffer is larger than the envelope
 
 	maxFresh   = 64 << 10 // bytes of entries that are kept for the other readers of a queue
 	maxRefused = 1 << 14  // queues over quota that are remembered, about 150 bytes each

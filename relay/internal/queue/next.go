@@ -97,7 +97,7 @@ func (a *Attachment) fill(out *Batch, b *books, p reader, end uint64, max int, w
 		return a.fillStart(out, b, reader{Start: 1, Acked: p.Acked, End: p.End}, relay.GapLost)
 	}
 	bytes := 0
-	return b.walk(a.at.Seq+1, end, func(e *stored, g *gap) bool {
+	give := func(e *stored, g *gap) bool {
 		if g != nil {
 			if len(out.Entries) == 0 {
 				out.Gap = a.gapFor(g, p)
@@ -114,7 +114,18 @@ func (a *Attachment) fill(out *Batch, b *books, p reader, end uint64, max int, w
 		out.Entries = append(out.Entries, given)
 		out.Chain = e.Chain
 		return bytes < max
-	})
+	}
+	if p.State == readerActive && b.lost == nil {
+		if entries := a.store.machine.tails.since(a.name, a.at, b.header.head()); entries != nil {
+			for _, e := range entries {
+				if !give(e, nil) {
+					break
+				}
+			}
+			return nil
+		}
+	}
+	return b.walk(a.at.Seq+1, end, give)
 }
 
 // gapFor tells of a gap from where this reader stands. What it has acked itself is acked,

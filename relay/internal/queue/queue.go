@@ -200,6 +200,9 @@ type machine struct {
 	ackWalked int             // bytes of envelopes that acks of this batch read to erase them
 	erased    atomic.Uint64   // what Erased returns
 	backlog   backlog
+	tails     tails
+	gains     map[string]*gains // of this batch, by queue name
+	below     map[string]*gains // of the batch before, which may be being stored
 }
 
 // namer derives record names; the shard's store.
@@ -232,7 +235,8 @@ func (m *machine) Apply(tx *shard.Tx, env shard.Env, op shard.Op) any {
 // Applied implements [shard.Committer]: attached readers learn of a batch when it is on disk
 // and visible, and so does whoever wakes the others.
 func (m *machine) Applied() (committed func()) {
-	touched, armed, stopped, erasing := m.touched, m.armed, m.stopped, m.erasing
+	touched, armed, stopped, erasing, gained := m.touched, m.armed, m.stopped, m.erasing, m.gains
+	m.below, m.gains = m.gains, nil
 	m.touched, m.armed, m.stopped, m.erasing, m.ackWalked = nil, nil, nil, 0, 0
 	return func() {
 		m.erased.Add(erasing)
@@ -240,6 +244,9 @@ func (m *machine) Applied() (committed func()) {
 			for _, a := range m.readers.of(name) {
 				a.end(relay.DetachSuspended)
 			}
+		}
+		for name, g := range gained {
+			m.tails.publish(name, g)
 		}
 		for name := range touched {
 			m.readers.wake(name)

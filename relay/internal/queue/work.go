@@ -106,12 +106,15 @@ func (w *work) add(kind relay.Kind, by *relay.PublicKey, envelope []byte, counte
 	h := &w.header
 	h.Seq++
 	w.m.touches(w.name, true)
+	before := h.Chain
 	h.Chain = relay.ChainNext(h.Chain, h.Seq, kind, envelope, blobs...)
 	if counted {
 		h.Entries++
 		h.Bytes += uint64(len(envelope))
 	}
-	w.set(seqKey(w.key(kindEntry), h.Seq), &entry{Kind: kind, Day: w.day, Chain: h.Chain, Reader: by, Blobs: blobs, Envelope: envelope})
+	e := &stored{seq: h.Seq, entry: entry{Kind: kind, Day: w.day, Chain: h.Chain, Reader: by, Blobs: blobs, Envelope: envelope}}
+	w.set(seqKey(w.key(kindEntry), h.Seq), &e.entry)
+	w.m.gain(w.name, before, e)
 	return h.head()
 }
 
