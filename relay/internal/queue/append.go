@@ -9,7 +9,7 @@ import (
 // append is APPEND. Authority is what the queue says at this place of the log: a COMMIT that
 // was applied before voids the old writer key, whenever it was proven (ATTACKS Q04).
 func (w *work) append(m *relay.Append, proven Authority) (relay.Position, *relay.Refusal) {
-	a, err := w.authority()
+	a, err := w.glance()
 	if err != nil {
 		return relay.Position{}, refuse(relay.CodeUnknown)
 	}
@@ -22,7 +22,7 @@ func (w *work) append(m *relay.Append, proven Authority) (relay.Position, *relay
 	var c contact
 	key := w.member(kindWriter, m.Writer)
 	if ok, err := w.get(key, &c); err != nil || ok {
-		return w.appendContact(m, key, c)
+		return w.appendContact(a, m, key, c)
 	}
 	known := slices.ContainsFunc(a.Recent, func(r recentWriter) bool { return r.Key == m.Writer })
 	if !known && proven.Reader && m.Reader != nil {
@@ -85,7 +85,7 @@ func (w *work) appendRequest(m *relay.Append) (relay.Position, *relay.Refusal) {
 }
 
 // appendContact appends for a contact, within its own share of the inbox.
-func (w *work) appendContact(m *relay.Append, key []byte, c contact) (relay.Position, *relay.Refusal) {
+func (w *work) appendContact(a *authority, m *relay.Append, key []byte, c contact) (relay.Position, *relay.Refusal) {
 	if refusal := w.writable(); refusal != nil {
 		return relay.Position{}, refusal
 	}
@@ -98,7 +98,7 @@ func (w *work) appendContact(m *relay.Append, key []byte, c contact) (relay.Posi
 	if c.Before.Entries+c.After.Entries >= l.ContactEntries || c.Before.Bytes+c.After.Bytes+size > l.ContactBytes {
 		return relay.Position{}, quota(relay.LimitShare, retryStorage)
 	}
-	if refusal := w.makeRoom(w.auth, len(m.Envelope)); refusal != nil {
+	if refusal := w.makeRoom(a, len(m.Envelope)); refusal != nil {
 		return relay.Position{}, refusal
 	}
 	position := w.add(relay.KindMessage, nil, m.Envelope, true)

@@ -58,6 +58,7 @@ const (
 	scanPause  = 100 * time.Millisecond
 	wakeRetry  = time.Second
 
+	maxGlances   = 1 << 12   // queues' decoded authorities, a few hundred bytes each
 	maxTail      = 256 << 10 // bytes of the newest entries of a queue that are kept for those who are there: some hundred small ones, or none of the largest
 	maxTails     = 16 << 20  // of all queues
 	tailOverhead = 256       // of an entry that is kept: its record's buffer is larger than the envelope
@@ -65,7 +66,7 @@ const (
 	maxFresh   = 64 << 10 // bytes of entries that are kept for the other readers of a queue
 	maxRefused = 1 << 14  // queues over quota that are remembered, about 150 bytes each
 	maxBuckets = 1 << 17  // rate buckets in memory, about 100 bytes each
-	maxSieve   = 8 << 20  // bytes that a period's answers are noted in, of which three are in use: five million answers a day
+	maxSieve   = 8 << 20  // bytes that a period's answers are noted in, of which three are in use: three and a half million answers a day
 
 	busyRetry      = 30 * time.Second
 	suspendedRetry = 10 * time.Minute // an operator takes days

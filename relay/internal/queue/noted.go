@@ -57,7 +57,7 @@ func (n *noted) absent(kind byte, period uint32, name []byte) bool {
 
 // sieve is a set of names that may take some for members which are none (a Bloom filter, whose
 // bits for a name lie in one block). Names are HMACs, so their bytes are as good as any hash. It
-// grows by parts, each twice the one before, and of more than its bound it knows nothing.
+// grows by parts, each four times the one before, and of more than its bound it knows nothing.
 type sieve struct {
 	unknown bool
 	parts   [][]sieveBlock
@@ -68,9 +68,9 @@ type sieve struct {
 type sieveBlock [8]uint64 // a cache line
 
 const (
-	sieveBits  = 6  // that are set for a name
-	sieveNames = 42 // for each block: twelve bits each, and some in two hundred are taken for members
-	sieveFirst = 32 // blocks of the first part
+	sieveBits  = 6   // that are set for a name
+	sieveNames = 42  // for each block: twelve bits each, and some in two hundred are taken for members
+	sieveFirst = 256 // blocks of the first part
 )
 
 func (s *sieve) add(name []byte) {
@@ -78,7 +78,7 @@ func (s *sieve) add(name []byte) {
 		return
 	}
 	if s.left == 0 {
-		blocks := sieveFirst << len(s.parts)
+		blocks := sieveFirst << (2 * len(s.parts))
 		if s.bytes += blocks * 64; s.bytes > maxSieve {
 			*s = sieve{unknown: true}
 			return

@@ -200,6 +200,7 @@ type machine struct {
 	ackWalked int             // bytes of envelopes that acks of this batch read to erase them
 	erased    atomic.Uint64   // what Erased returns
 	backlog   backlog
+	glances   map[*byte]*authority // decoded records, by where they are
 	tails     tails
 	gains     map[string]*gains // of this batch, by queue name
 	below     map[string]*gains // of the batch before, which may be being stored

@@ -8,7 +8,10 @@ import (
 
 // rates holds token buckets in memory: a restart forgets them, which costs no more than one
 // burst. Used by the storing goroutine only.
-type rates struct{ buckets map[string]*bucket }
+type rates struct {
+	buckets map[string]*bucket
+	name    []byte // of the one that is being looked for
+}
 
 type bucket struct {
 	tokens float64
@@ -26,16 +29,16 @@ func (b *bucket) fill(now time.Time) {
 	b.at = now
 }
 
-// take spends a token of the bucket (limit, name), where name is of a queue and a key, or tells how long until there is one.
-func (r *rates) take(limit relay.Limit, name []byte, rate Rate, now time.Time) (wait time.Duration, ok bool) {
-	key := string(append([]byte{byte(limit)}, name...))
-	b := r.buckets[key]
+// take spends a token of the bucket of a limit, queue and key, or tells how long until there is one.
+func (r *rates) take(limit relay.Limit, queue []byte, key relay.PublicKey, rate Rate, now time.Time) (wait time.Duration, ok bool) {
+	r.name = append(append(append(r.name[:0], byte(limit)), queue...), key[:]...)
+	b := r.buckets[string(r.name)]
 	if b == nil {
 		if len(r.buckets) >= maxBuckets {
 			r.prune(now)
 		}
 		b = &bucket{tokens: float64(rate.Burst), at: now, rate: rate}
-		r.buckets[key] = b
+		r.buckets[string(r.name)] = b
 	}
 	b.fill(now)
 	if b.tokens < 1 {
