@@ -138,15 +138,22 @@ func (s *Store) SubmitFrom(f *Flow, op Op, done func(answer any, err error)) {
 	}
 }
 
-// Do is [Store.Submit] for a caller that waits. When ctx ends first the operation still
-// takes place.
+// Do is [Store.Submit] for a caller that waits, or [Store.SubmitFrom] if ctx names a submitter
+// ([WithSubmitter]). When ctx ends first the operation still takes place.
 func (s *Store) Do(ctx context.Context, op Op) (any, error) {
 	type result struct {
 		answer any
 		err    error
 	}
 	c := make(chan result, 1)
-	s.Submit(op, func(answer any, err error) { c <- result{answer, err} })
+	flow, release := &s.queue.own, func() {}
+	if name, ok := Submitter(ctx); ok {
+		flow, release = s.flows.take(name)
+	}
+	s.SubmitFrom(flow, op, func(answer any, err error) {
+		release()
+		c <- result{answer, err}
+	})
 	select {
 	case r := <-c:
 		return r.answer, r.err

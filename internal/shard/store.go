@@ -26,6 +26,7 @@ type Store struct {
 	dir     string
 	lock    *dirLock
 	queue   *queue
+	flows   flows
 	stopped chan struct{} // closed when the storing goroutine has ended
 	broken  chan struct{} // closed when the store has failed
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/internal/metrics"
+	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/internal/wire"
 	"github.com/sealpost/sealpost/keyserver"
 )
@@ -40,7 +41,7 @@ func handle[Q any, PQ request[Q], P wire.Marshaler](s *Server, mux *http.ServeMu
 		if err := wire.Unmarshal(body, q); err != nil {
 			return nil, err
 		}
-		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), sender{}, from), storeTimeout)
+		ctx, cancel := context.WithTimeout(shard.WithSubmitter(r.Context(), from), storeTimeout)
 		defer cancel()
 		return do(ctx, q)
 	}

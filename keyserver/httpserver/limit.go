@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/keyserver"
 )
 
@@ -133,13 +134,10 @@ func prefix(remote string) string {
 	return string(addr.AsSlice())
 }
 
-// sender is the key of a request's address prefix in its context.
-type sender struct{}
-
 // chargeChunk takes size bytes of the budget of the network that asks: of the store, unlike of
 // the rates, one holder's prefixes together could fill all, and a /48 has 256 of them.
 func (l *limiters) chargeChunk(ctx context.Context, size int) error {
-	from, _ := ctx.Value(sender{}).(string)
+	from, _ := shard.Submitter(ctx)
 	if addr, ok := netip.AddrFromSlice([]byte(from)); ok {
 		if addr.IsLoopback() {
 			return nil
