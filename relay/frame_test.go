@@ -56,7 +56,7 @@ func samples() []Frame {
 		&Ack{8, 9}, &Detach{9},
 		&Rekey{10, testID, testQueue, public(1), public(2), testSig, testSig},
 		&Knock{11, testID, testQueue, public(1), ClassVote, envelope, testSig},
-		&Delete{12, testID, testQueue, public(1), testSig},
+		&Delete{12, testID, testQueue, public(1), Signature{1}, testSig},
 		&Ping{13}, &Signal{9, [SignalSize]byte{1, 255: 2}},
 		&StoreBlob{14, testQueue, public(1), Hash{1}, 1 << 20, 30},
 		&PutBlob{15, testQueue, Hash{1}, 512, []byte("sealed")}, &GetBlob{16, testQueue, Hash{1}, 512, 1 << 16},

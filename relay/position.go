@@ -15,6 +15,7 @@ const (
 	KindMessage Kind = 1 // an APPEND
 	KindCommit  Kind = 2 // a COMMIT
 	KindKnock   Kind = 3 // a KNOCK
+	KindClosed  Kind = 4 // a DELETE: a Closing, behind which there are votes alone
 )
 
 // Position is a place in a queue's log: the entry Seq, in the life Incarnation of its

@@ -23,7 +23,7 @@ const (
 	CodeTooLarge  RefusalCode = 6  // the envelope is larger than allowed here
 	CodeLimit     RefusalCode = 7  // too often or too many; limit says of what, retry_ms when again
 	CodeQuota     RefusalCode = 8  // storage is used up; limit says whose, retry_ms when to ask again
-	CodeClosed    RefusalCode = 9  // DELETE closed the queue
+	CodeClosed    RefusalCode = 9  // DELETE closed the queue; it takes votes alone
 	CodeReused    RefusalCode = 10 // the idempotency id was used for other bytes
 	CodeRollback  RefusalCode = 11 // the client's position is not in this log; position is the head
 	CodeForbidden RefusalCode = 12 // the key has a place in the queue, but does not own that field

@@ -83,7 +83,7 @@ func (c *checker) entry(name []byte, h *header, at *walked, r *rawRecord) {
 		c.find(name, meansContra, "entry %d does not follow in the chain from what is before it", seq)
 	}
 	at.chain = &e.Chain
-	if e.Kind != relay.KindMessage && e.Reader == nil {
+	if e.Kind != relay.KindMessage && e.Kind != relay.KindClosed && e.Reader == nil {
 		c.find(name, meansContra, "entry %d is of a kind that names its reader, and names none", seq)
 	}
 	for _, hash := range e.Blobs {

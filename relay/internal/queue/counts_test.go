@@ -27,7 +27,7 @@ func TestRemovedInTheSameConfigure(t *testing.T) {
 	r.refused(relay.ErrForbidden, r.configure(q, "admin", relay.SetWakeHandle{Handle: []byte("x")}))
 	r.must(r.append(q, "w0", "unread"))
 	r.must(&relay.Delete{ID: r.id(), Queue: q, Key: key("admin")})
-	r.follow(q, "bob", nil).want("unread")
+	r.follow(q, "bob", nil).want("unread", "closed")
 	alone := r.group("alone", "admin")
 	twice(alone)
 	r.must(r.configure(alone, "admin", relay.AddReader{Key: key("new")}))

@@ -35,7 +35,8 @@ func (w *work) create(c *relay.Create) (relay.Position, *relay.Refusal) {
 }
 
 // close is DELETE: the queue takes no more writing and is erased after 7 days, or at once if
-// it has at most one reader and nothing that anybody has yet to read.
+// it has at most one reader and nothing that anybody has yet to read. Its last entry but for votes
+// says so, and who did it (ATTACKS Q12). It needs no room: nobody keeps a queue open by filling it.
 func (w *work) close(d *relay.Delete) (relay.Position, *relay.Refusal) {
 	if refusal := w.admin(d.Key); refusal != nil {
 		return relay.Position{}, refusal
@@ -47,12 +48,13 @@ func (w *work) close(d *relay.Delete) (relay.Position, *relay.Refusal) {
 	if err != nil {
 		return relay.Position{}, refuse(relay.CodeUnknown)
 	}
-	position := w.header.head()
-	w.header.State, w.header.ClosedDay = stateClosed, w.day
 	if a.Readers <= 1 && w.allRead() {
+		position := w.header.head()
 		w.gone()
 		return position, nil
 	}
+	w.header.State, w.header.ClosedDay = stateClosed, w.day
+	position := w.add(relay.KindClosed, nil, relay.ClosingOf(d).Envelope(), true)
 	w.save()
 	return position, nil
 }

@@ -26,5 +26,5 @@ func TestDeleteSparesTheUnread(t *testing.T) {
 	alone := r.group("alone", "admin")
 	r.must(r.append(alone, "w0", "unread"))
 	r.must(&relay.Delete{ID: r.id(), Queue: alone, Key: key("admin")})
-	r.follow(alone, "admin", nil).want("unread")
+	r.follow(alone, "admin", nil).want("unread", "closed")
 }

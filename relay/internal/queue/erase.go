@@ -102,6 +102,10 @@ func (w *work) collect(seq, end uint64, most int, pick func(*stored) (take, stop
 
 func isCommit(e *stored) bool { return e.Kind == relay.KindCommit }
 
+// lasts tells which entries stay when all have acked them. That the queue was closed, and by whom,
+// is in no other place.
+func lasts(e *stored) bool { return isCommit(e) || e.Kind == relay.KindClosed }
+
 // slowest returns the lowest acked number of the readers and tickets that were seen within
 // so many days; ok is false if there is none. While a queue is suspended nobody can be seen, and
 // all of them count: what one of them has not fetched is told as acked otherwise, which its client
@@ -163,17 +167,17 @@ func (w *work) eraseAcked() (more bool) {
 			return upto < h.Acked
 		}
 	}
-	list, upto, bounded := w.collect(h.Swept+1, h.Acked, eraseEntries, func(e *stored) (bool, bool) { return !isCommit(e), false })
+	list, upto, bounded := w.collect(h.Swept+1, h.Acked, eraseEntries, func(e *stored) (bool, bool) { return !lasts(e), false })
 	w.erase(list, relay.GapAcked)
 	h.Swept = max(h.Swept, min(upto, h.Seq))
 	return bounded
 }
 
-// messagesOf returns all but the COMMITs, as what is about to go.
+// messagesOf returns all but what lasts, as what is about to go.
 func messagesOf(entries []*stored) []erased {
 	list := make([]erased, 0, len(entries))
 	for _, e := range entries {
-		if !isCommit(e) {
+		if !lasts(e) {
 			list = append(list, leaving(e))
 		}
 	}
@@ -189,7 +193,7 @@ func (w *work) eraseExpired() (more bool) {
 	h := &w.header
 	old := func(e *stored, days uint32) bool { return e.Day+days < w.day }
 	list, upto, more := w.collect(h.Swept+1, h.Seq, eraseEntries, func(e *stored) (bool, bool) {
-		return !isCommit(e), !old(e, uint32(a.Retention))
+		return !lasts(e), !old(e, uint32(a.Retention))
 	})
 	w.erase(list, relay.GapExpired)
 	h.Swept = max(h.Swept, min(upto, h.Seq))
@@ -226,7 +230,7 @@ func (w *work) makeRoom(a *authority, size int) *relay.Refusal {
 			if fits(entries, bytes) {
 				return false, true
 			}
-			if isCommit(e) != commits {
+			if lasts(e) != commits {
 				return false, false
 			}
 			if !slices.Contains(h.Requests, e.seq) {

@@ -41,6 +41,9 @@ const (
 	uploadDays   = 2        // a blob that nobody goes on with
 	minBlobBytes = 64 << 10 // that a blob counts for: a quota of bytes bounds the files, too
 
+	voteEntries = 4096     // room that a closed queue has for votes beyond the relay's limits: two of each reader
+	voteBytes   = 16 << 20 // the same in bytes
+
 	sweepQueues = 16        // walked by one sweep operation
 	sweepBlobs  = 256       // the same of blobs
 	sweepEvery  = time.Hour // expiry is counted in days

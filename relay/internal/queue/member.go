@@ -49,12 +49,14 @@ func (w *work) rekey(m *relay.Rekey) (relay.Position, *relay.Refusal) {
 	return w.header.head(), nil
 }
 
-// knock is KNOCK: a small entry signed by a reader's key.
+// knock is KNOCK: a small entry signed by a reader's key. A closed queue takes votes, or whoever
+// closes it would keep its members from agreeing where they go on (ATTACKS Q12).
 func (w *work) knock(m *relay.Knock) (relay.Position, *relay.Refusal) {
 	if _, ok := w.active(m.Reader); !ok {
 		return relay.Position{}, refuse(relay.CodeUnknown)
 	}
-	if refusal := w.writable(); refusal != nil {
+	late := w.header.State == stateClosed && m.Class == relay.ClassVote
+	if refusal := w.writable(); refusal != nil && !late {
 		return relay.Position{}, refusal
 	}
 	a, err := w.authority()
@@ -67,6 +69,11 @@ func (w *work) knock(m *relay.Knock) (relay.Position, *relay.Refusal) {
 	}
 	if refusal := w.within(limit, rate, m.Reader); refusal != nil {
 		return relay.Position{}, refusal
+	}
+	if late {
+		// Whoever closed it may have filled it, or set its limits to nothing, before.
+		l := &w.m.limits
+		a = &authority{MaxEntries: l.MaxEntries + voteEntries, MaxBytes: l.MaxBytes + voteBytes}
 	}
 	if refusal := w.makeRoom(a, len(m.Envelope)); refusal != nil {
 		return relay.Position{}, refusal

@@ -37,6 +37,8 @@ func (s *Store) newMutation(m relay.Mutation, a Authority) *mutation {
 		op.size += len(m.Envelope) + 100*len(m.Tickets)
 	case *relay.Knock:
 		op.size += len(m.Envelope)
+	case *relay.Delete:
+		op.size += relay.MinEnvelope
 	}
 	return op
 }

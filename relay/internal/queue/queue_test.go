@@ -280,7 +280,11 @@ func (f *follower) entries(b Batch) {
 			f.r.Fatalf("entry %d after %d", e.Seq, f.at.Seq)
 		}
 		f.at.Seq, f.at.Chain = e.Seq, relay.ChainNext(f.at.Chain, e.Seq, e.Kind, e.Envelope, e.Blobs...)
-		f.texts = append(f.texts, string(bytes.TrimRight(e.Envelope, "\x00")))
+		text := string(bytes.TrimRight(e.Envelope, "\x00"))
+		if e.Kind == relay.KindClosed {
+			text = "closed"
+		}
+		f.texts = append(f.texts, text)
 		f.seqs = append(f.seqs, e.Seq)
 	}
 	if b.Chain != f.at.Chain {

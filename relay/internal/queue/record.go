@@ -27,7 +27,7 @@ const (
 // The states of a queue.
 const (
 	stateOpen   uint8 = 1
-	stateClosed uint8 = 2 // by DELETE: readable, not writable
+	stateClosed uint8 = 2 // by DELETE: readable, writable for votes alone
 	stateGone   uint8 = 3 // erased or being erased; only the name is still taken
 
 	// By the operator: neither readable nor writable. A ClosedDay says that it was closed before.

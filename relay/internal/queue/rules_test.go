@@ -137,7 +137,7 @@ func TestQ05_RetryGetsTheFirstAnswer(t *testing.T) {
 	other.Envelope = envelope("other bytes", 512)
 	r.refused(relay.ErrReused, &other)
 	r.refused(relay.ErrReused, &relay.Configure{ID: knock.ID, Queue: q, Key: key("bob"), Changes: conf.Changes})
-	r.follow(q, "bob", nil).want("once", "commit by alice", "knock")
+	r.follow(q, "bob", nil).want("once", "commit by alice", "knock", "closed")
 }
 
 // TestQ05_MemoryEnds: an APPEND's answer is kept 48 hours at least and a COMMIT's a week,
@@ -348,7 +348,7 @@ func TestDelete(t *testing.T) {
 		r.refused(relay.ErrClosed, m)
 	}
 	r.days(7)
-	r.follow(q, "alice", nil).want("m")
+	r.follow(q, "alice", nil).want("m", "closed")
 	r.days(1)
 	<-live.woken
 	live.read()
