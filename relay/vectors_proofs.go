@@ -14,8 +14,8 @@ import (
 // proofVector is a signed frame and everything that its signatures are made of.
 type proofVector struct {
 	Name       string            `json:"name"`
-	RelayKey   vectorfile.Hex    `json:"relay_key"`      // of a LEAVE
-	Handshake  vectorfile.Hex    `json:"handshake_hash"` // of all others
+	RelayKey   vectorfile.Hex    `json:"relay_key"`      // of a LEAVE, and of a DELETE
+	Handshake  vectorfile.Hex    `json:"handshake_hash"` // of all but a LEAVE
 	Frame      vectorfile.Hex    `json:"frame"`
 	Digest     vectorfile.Hex    `json:"mutation_digest"`
 	Signatures []signatureVector `json:"signatures"`
@@ -73,7 +73,7 @@ func checkProofVector(v *proofVector) error {
 }
 
 // bindings returns what the frame is bound to, and something else: a LEAVE to its relay and
-// no session, all others to their session.
+// no session, a DELETE to its relay as well, all others to their session.
 func (v *proofVector) bindings(f Frame) (b, elsewhere Binding, err error) {
 	if f.Type() == TypeLeave {
 		err = vectorfile.First(vectorfile.Fill("relay_key", b.RelayKey[:], v.RelayKey), vectorfile.Fill("handshake_hash", nil, v.Handshake))
@@ -81,8 +81,12 @@ func (v *proofVector) bindings(f Frame) (b, elsewhere Binding, err error) {
 		elsewhere.RelayKey[0] ^= 1
 		return b, elsewhere, err
 	}
-	err = vectorfile.First(vectorfile.Fill("relay_key", nil, v.RelayKey), vectorfile.Fill("handshake_hash", b.Handshake[:], v.Handshake))
-	elsewhere.Handshake = b.Handshake
+	var at []byte
+	if f.Type() == TypeDelete {
+		at = b.RelayKey[:]
+	}
+	err = vectorfile.First(vectorfile.Fill("relay_key", at, v.RelayKey), vectorfile.Fill("handshake_hash", b.Handshake[:], v.Handshake))
+	elsewhere = b
 	elsewhere.Handshake[0] ^= 1
 	return b, elsewhere, err
 }
@@ -98,7 +102,6 @@ func signAgain(s signedFrame, b Binding, v *proofVector) error {
 		keys = append(keys, ed25519.NewKeyFromSeed(sig.Seed))
 	}
 	made := 0
-	held := Keys(keys...)
 	err := s.Sign(b, func(key PublicKey, message []byte) (Signature, error) {
 		i := slices.IndexFunc(v.Signatures, func(sig signatureVector) bool {
 			return bytes.Equal(sig.Key, key[:]) && bytes.Equal(sig.Signed, message)
@@ -107,7 +110,7 @@ func signAgain(s signedFrame, b Binding, v *proofVector) error {
 			return Signature{}, fmt.Errorf("no signature of the vector is over %x", message)
 		}
 		made++
-		sig, err := held(key, message)
+		sig, err := Keys(keys[i])(key, message) // by its own seed, where others have the same key
 		return sig, vectorfile.First(err,
 			vectorfile.Bytes("the signature", sig[:], v.Signatures[i].Signature),
 			b.checkSigned(s, &v.Signatures[i]))
@@ -127,6 +130,9 @@ func (b Binding) checkSigned(s signedFrame, v *signatureVector) error {
 	if s.Type() == TypeLeave {
 		return vectorfile.First(vectorfile.Value("the purpose", "leave", v.Purpose),
 			vectorfile.Value("the bytes of its digest", 0, len(v.Digest)))
+	}
+	if s.Type() == TypeDelete && v.Purpose == "closed" { // its statement
+		return vectorfile.Value("the bytes of its digest", 0, len(v.Digest))
 	}
 	r := wire.NewReader(v.Signed)
 	label := string(r.Bytes())

@@ -104,7 +104,7 @@ func clientFrames() []frame {
 		{"a member asks", "KNOCK", 0x0b, mutation("reader", number("class", uint8(0)), envelope, signature("signature")), ""},
 		{"a vote", "KNOCK", 0x0b, mutation("reader", number("class", uint8(1)), envelope, signature("signature")), ""},
 		{"an unknown class", "KNOCK", 0x0b, mutation("reader", number("class", uint8(2)), envelope, signature("signature")), "malformed"},
-		{"by an admin", "DELETE", 0x0c, mutation("key", signature("signature")), ""},
+		{"by an admin", "DELETE", 0x0c, mutation("key", signature("statement"), signature("signature")), ""},
 		{"a value", "PING", 0x0d, []field{number("value", uint64(1)<<52+1)}, ""},
 		{"sealed", "SIGNAL", 0x0e, []field{number("attachment", uint64(3)), fixed("sealed", someSignal)}, ""},
 		{"a mebibyte for 30 days", "STORE_BLOB", 0x0f, storing(1<<20, 30), ""},

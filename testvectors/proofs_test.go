@@ -34,23 +34,38 @@ func leaving(by pair, relayKey []byte) signing {
 	return signing{"leave", by, nil, signed, by.sign(signed)}
 }
 
+// closing is the statement of a DELETE, which the log shows.
+func closing(by pair, relayKey []byte) signing {
+	signed := join(opaque([]byte("sealpost closed 1")), relayKey, someQueue)
+	return signing{"closed", by, nil, signed, by.sign(signed)}
+}
+
 // framed adds length and type.
 func framed(typ uint8, body ...[]byte) []byte {
 	b := join(body...)
 	return join(u32(uint32(1+len(b))), []byte{typ}, b)
 }
 
-// boundTo is what a frame's signatures hold for: a LEAVE's for a relay, all others for a session.
-func boundTo(frame []byte) member {
-	if frame[4] == 0x04 {
-		return member{"relay_key", relayKey}
+// boundTo is what a frame's signatures hold for: a LEAVE's for a relay, a DELETE's for a relay and a
+// session, all others for a session.
+func boundTo(frame []byte) []member {
+	switch frame[4] {
+	case 0x04:
+		return []member{{"relay_key", relayKey}}
+	case 0x0c:
+		return []member{{"relay_key", relayKey}, {"handshake_hash", handshake}}
 	}
-	return member{"handshake_hash", handshake}
+	return []member{{"handshake_hash", handshake}}
+}
+
+// bound begins a case.
+func bound(name string, frame []byte) object {
+	return append(append(object{{"name", name}}, boundTo(frame)...), member{"frame", frame})
 }
 
 // proofCase is a signed frame; fields are those that a retry must repeat, nil for PROVE.
 func proofCase(name string, typ uint8, frame, fields []byte, signatures ...signing) object {
-	c := object{{"name", name}, boundTo(frame), {"frame", frame}}
+	c := bound(name, frame)
 	if fields != nil {
 		c = append(c, member{"mutation_digest", hash([]byte{typ}, fields)})
 	}
@@ -66,7 +81,7 @@ func proofCase(name string, typ uint8, frame, fields []byte, signatures ...signi
 }
 
 func badProof(name, err string, frame []byte) object {
-	return object{{"name", name}, boundTo(frame), {"frame", frame}, {"error", err}}
+	return append(bound(name, frame), member{"error", err})
 }
 
 // simple is a mutation with one signature at its end.
@@ -87,6 +102,7 @@ func proofVectors(*testing.T) []object {
 	rekeyFields := join(someIdem, someQueue, a.public, b.public)
 	ticket, reader := good("rekey", a, hash(rekeyFields)), good("rekey", b, hash(rekeyFields))
 	leave, leaveFields := leaving(a, relayKey), join(someIdem, someQueue, a.public)
+	closed, deletes := closing(a, relayKey), good("delete", a, hash(leaveFields)) // its fields are those of the LEAVE
 	cases := []object{
 		proofCase("PROVE read", 0x01, prove(1, a.public, someQueue, read.result), nil, read),
 		proofCase("PROVE write", 0x01, prove(2, a.public, someQueue, write.result), nil, write),
@@ -97,7 +113,7 @@ func proofVectors(*testing.T) []object {
 		commitProof(a, b),
 		proofCase("REKEY by ticket and reader", 0x0a, framed(0x0a, u64(7), rekeyFields, ticket.result, reader.result), rekeyFields, ticket, reader),
 		simple("KNOCK", "knock", 0x0b, a, []byte{0}, envelope),
-		simple("DELETE", "delete", 0x0c, a),
+		proofCase("DELETE", 0x0c, framed(0x0c, u64(7), leaveFields, closed.result, deletes.result), leaveFields, closed, deletes),
 	}
 	return append(append(cases, badProofs(a, b)...), smallOrderProofs()...)
 }
@@ -124,6 +140,7 @@ func badProofs(a, b pair) []object {
 	malleable := bytes.Clone(read.result)
 	addOrder(malleable[32:])
 	deleteFields, rekeyFields := join(someIdem, someQueue, a.public), join(someIdem, someQueue, a.public, b.public)
+	closed, deletes := closing(a, relayKey), good("delete", a, hash(deleteFields))
 	ticket, reader := good("rekey", a, hash(rekeyFields)), good("rekey", b, hash(rekeyFields))
 	commitFields, _ := commitWith(a, b, signing{}, signing{})
 	commit := good("commit", a, hash(commitFields))
@@ -140,9 +157,11 @@ func badProofs(a, b pair) []object {
 		badProof("S above the group's order", "bad_proof", prover(signing{result: malleable})),
 		badProof("no signature", "bad_proof", prover(signing{result: make([]byte, 64)})),
 		badProof("an unknown purpose of PROVE", "malformed", prove(3, a.public, someQueue, read.result)),
-		badProof("DELETE signed as CONFIGURE", "bad_proof", framed(0x0c, u64(7), deleteFields, good("configure", a, hash(deleteFields)).result)),
+		badProof("DELETE signed as CONFIGURE", "bad_proof", framed(0x0c, u64(7), deleteFields, closed.result, good("configure", a, hash(deleteFields)).result)),
 		badProof("DELETE over the digest that retries are compared by", "bad_proof",
-			framed(0x0c, u64(7), deleteFields, good("delete", a, hash([]byte{0x0c}, deleteFields)).result)),
+			framed(0x0c, u64(7), deleteFields, closed.result, good("delete", a, hash([]byte{0x0c}, deleteFields)).result)),
+		badProof("DELETE with the statement of another relay", "bad_proof", framed(0x0c, u64(7), deleteFields, closing(a, random("another relay", 32)).result, deletes.result)),
+		badProof("DELETE with the statement of another key", "bad_proof", framed(0x0c, u64(7), deleteFields, closing(b, relayKey).result, deletes.result)),
 		badProof("LEAVE for another relay", "bad_proof", framed(0x04, u64(7), deleteFields, leaving(a, random("another relay", 32)).result)),
 		badProof("LEAVE bound to a session", "bad_proof", framed(0x04, u64(7), deleteFields, good("leave", a, hash(deleteFields)).result)),
 		badProof("REKEY without the reader's signature", "bad_proof", framed(0x0a, u64(7), rekeyFields, ticket.result, ticket.result)),
