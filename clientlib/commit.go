@@ -274,13 +274,8 @@ func (e *engine) stuck(tx *state.Tx, g *group, at uint64, why string) error {
 	if err := g.saveRecord(tx); err != nil {
 		return err
 	}
-	// Where they stand, or come to stand, this device cannot tell. Who has them knows them by their ids.
-	for _, r := range e.rows {
-		if r.rec.Group == g.id && r.rec.State != rowQueued {
-			if err := e.takeBack(tx, r); err != nil {
-				return err
-			}
-		}
+	if err := e.takeBackRows(tx, g); err != nil {
+		return err
 	}
 	if err := e.knock(tx, g); err != nil {
 		return err

@@ -78,6 +78,9 @@ func (e *engine) beginGroup(p *policy, suite mls.Suite, more ...mls.Extension) (
 	g.rec = groupRecord{
 		State: groupCreating, Relay: p.Relay, KeyServer: p.KeyServer, Queue: p.Queue, RequestID: newIdempotencyID(), Renewed: e.now(),
 	}
+	if p.Kind == Group {
+		p.Keeper = newKeeper(p.Queue, e.id.Device.signer(), publicKey(e.id.Secret.adminKey(p.Queue)))
+	}
 	data, err := wire.Marshal(p)
 	if err != nil {
 		return nil, err

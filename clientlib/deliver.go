@@ -188,6 +188,11 @@ func (e *engine) gap(g *group, s *relayclient.Stream, gap relayclient.Gap) {
 				return err
 			}
 			return g.saveCursor(tx)
+		case lost && g.rec.Closed:
+			// It may be open again, as it was in a backup: whoever is in it then lets this device in.
+			if err := e.knock(tx, g); err != nil {
+				return err
+			}
 		case lost:
 			if err := e.relayLost(tx, g, s, gap, &d); err != nil {
 				return err

@@ -110,6 +110,8 @@ func (e *engine) entry(tx *state.Tx, g *group, en *relayclient.Entry, d *deliver
 		return e.commit(tx, g, en, d)
 	case relay.KindKnock:
 		return e.knocked(tx, g, en, d)
+	case relay.KindClosed:
+		return e.closed(tx, g, en)
 	}
 	return nil // of a later version
 }

@@ -53,8 +53,8 @@ const (
 	// and ByDevice made the commit: the one who replaces a device again and again, and each time the
 	// device cannot follow, keeps it away.
 	EventReplaced EventKind = 15
-	// EventSucceeded: a member shut most of the others out of the group, and they have agreed to go
-	// on without it: the conversation is the same, its group and queue are new. From is the entry of
+	// EventSucceeded: a member shut most of the others out of the group, or its queue was closed, and
+	// they have agreed to go on without it: the conversation is the same, its group and queue are new. From is the entry of
 	// the old log that decided it.
 	EventSucceeded EventKind = 16
 	// EventNotRenewed: this device has been connected for a day, and its new keys do not get into
@@ -68,6 +68,11 @@ const (
 	// written until he lets it go on, which is waited for. Members who want to talk on found another
 	// conversation, over another relay. It comes once for each time that it is noticed.
 	EventSuspended EventKind = 22
+	// EventClosed: an admin has closed the conversation's queue by the entry From, which Proof has.
+	// Account is whose key did, where that is proven. The members of a group go on without him, which
+	// EventSucceeded tells; a conversation of two is over, and StartDirect begins another. To end a
+	// group on purpose its admin removes the others.
+	EventClosed EventKind = 23
 )
 
 var eventNames = map[EventKind]string{
@@ -76,7 +81,7 @@ var eventNames = map[EventKind]string{
 	EventForkSuspected: "fork suspected", EventRollback: "rollback", EventCannotFollow: "cannot follow a commit",
 	EventFailed: "failed", EventUnsafeStore: "unsafe store", EventInvitationRefused: "invitation refused",
 	EventSuspiciousDevice: "suspicious device", EventReplaced: "device replaced", EventNotRenewed: "keys not renewed", EventFlooded: "flooded",
-	EventSuspended: "suspended by the operator",
+	EventSuspended: "suspended by the operator", EventClosed: "closed by an admin",
 	EventSucceeded: "the conversation goes on in another group",
 }
 

@@ -57,7 +57,7 @@ func (ev *Evidence) UnmarshalWire(r *wire.Reader) {
 }
 
 // Proof decodes the event's evidence. Events of other kinds than EventGap, EventForkSuspected,
-// EventRollback and some of EventCannotFollow have none, which is an error.
+// EventRollback, EventClosed and some of EventCannotFollow have none, which is an error.
 func (e Event) Proof() (*Evidence, error) {
 	ev := new(Evidence)
 	if err := wire.Unmarshal(e.Evidence, ev); err != nil {

@@ -91,7 +91,7 @@ func (g *group) live() bool {
 // reads reports whether the group's log is read: also by who is shut out and can count votes, and
 // by who has gone on to a successor.
 func (g *group) reads() bool {
-	return g.live() || g.rec.State == groupSucceeded || g.rec.State == groupStuck && g.rec.Stuck != nil && g.rec.Stuck.By != memberID{}
+	return g.live() || g.rec.State == groupSucceeded || g.rec.State == groupStuck && g.rec.Stuck != nil && (g.rec.Closed || g.rec.Stuck.By != memberID{})
 }
 
 func (g *group) caughtUp() bool {

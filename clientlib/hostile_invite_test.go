@@ -52,7 +52,12 @@ func (u *user) found(f lureSpec) *luring {
 		Kind: Group, Relay: u.cfg.Relay.String(), Queue: relay.QueueID(newSecret()), KeyServer: u.cfg.KeyServer.String(),
 		Name: "lure", AnyoneAdd: true, Admins: []keyserver.AccountID{f.claims},
 	}
-	queue := g.policy.Queue
+	queue, admin := g.policy.Queue, newSecret().signer()
+	device := u.eng.id.Device.signer()
+	if f.claims != u.id {
+		device = newSecret().signer()
+	}
+	g.policy.Keeper = newKeeper(queue, device, publicKey(admin))
 	if f.policy != nil {
 		f.policy(&g.policy)
 	}
@@ -62,10 +67,6 @@ func (u *user) found(f lureSpec) *luring {
 	}
 	if f.id == nil {
 		f.id = newSecret()
-	}
-	device := u.eng.id.Device.signer()
-	if f.claims != u.id {
-		device = newSecret().signer()
 	}
 	key := need[mls.SignaturePrivateKey](u.t)(bestSuite.GenerateSignatureKey())
 	identity := need[[]byte](u.t)(keyserver.SignCredential(device, f.claims, key.Public(), uint16(bestSuite), time.Now().Add(credentialOf)))
@@ -82,7 +83,6 @@ func (u *user) found(f lureSpec) *luring {
 		u.must(g.mls.Merge(need[*mls.StagedCommit](u.t)(g.mls.Commit(mls.CommitParams{Path: true, Now: time.Now()}))))
 	}
 	g.before = need[*epochKeys](u.t)(newEpochKeys(g.mls, queue))
-	admin := newSecret().signer()
 	_, err := g.conn.Create(relayclient.CreateParams{
 		Queue: queue, ID: newIdempotencyID(), Admin: admin, Admins: []relay.PublicKey{publicKey(admin)},
 		Writer: new(publicKey(g.before.writer.signer())), Readers: []relay.PublicKey{publicKey(g.reader)},
@@ -218,6 +218,8 @@ func TestC21_HostileInvitations(t *testing.T) {
 		{"a later version of the policy", bare, lureSpec{data: func(b []byte) []byte { b[0]++; return b }}},
 		{"a byte behind the policy", bare, lureSpec{data: func(b []byte) []byte { return append(b, 0) }}},
 		{"the policy of another queue", "another queue", lureSpec{policy: func(p *policy) { p.Queue[0]++ }}},
+		{"a queue that nobody answers for", errBadKeeper.Error(), lureSpec{policy: func(p *policy) { p.Keeper = nil }}},
+		{"a queue that another is to answer for", errBadKeeper.Error(), lureSpec{policy: func(p *policy) { p.Keeper.Device = bob.eng.device() }}},
 		{"the policy of another relay", "another queue", lureSpec{policy: func(p *policy) { p.Relay += "x" }}},
 		{"a relay of the inviter's", errElsewhere.Error(), lureSpec{letter: func(v *invitation) { v.Relay = "sealpost://evil.example" }}},
 		{"a key server of the inviter's", errElsewhere.Error(), lureSpec{letter: func(v *invitation) { v.KeyServer = "https://evil.example" }}},

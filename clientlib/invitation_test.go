@@ -50,7 +50,7 @@ func TestInvitationConstantSize(t *testing.T) {
 	seed, public := inboxOf(t)
 	inbox := relay.QueueID{3}
 	uri := strings.Repeat("u", maxURI)
-	large := &policy{Kind: Group, Relay: uri, KeyServer: uri, Name: uri[:maxName], AnyoneAdd: true, Admins: make([]keyserver.AccountID, maxAdmins)}
+	large := &policy{Kind: Group, Relay: uri, KeyServer: uri, Name: uri[:maxName], AnyoneAdd: true, Admins: make([]keyserver.AccountID, maxAdmins), Keeper: new(keeper)}
 	for name, c := range map[string]struct {
 		p   *policy
 		add int

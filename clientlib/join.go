@@ -164,6 +164,10 @@ func (e *engine) joined(hash [32]byte, v *invitation, joined *mls.Group, keys *m
 		e.refuseInvitation(hash, fmt.Errorf("%w: conversation of two with %d accounts", errBadInvitation, n))
 		return
 	}
+	if g.policy.Kind == Group && !g.policy.Keeper.verify(v.Queue) {
+		e.refuseInvitation(hash, errBadKeeper)
+		return
+	}
 	if _, err := e.candidate(g); err != nil {
 		e.refuseInvitation(hash, err)
 		return

@@ -216,7 +216,7 @@ func (e *engine) loadKnocks(tx *state.Tx) error {
 func (e *engine) resumeKnocks() error {
 	return e.update(func(tx *state.Tx) error {
 		for _, g := range inOrderOfIDs(e.groups) {
-			if g.away() && e.knocking[g.id] == nil {
+			if g.away() && !g.rec.Closed && e.knocking[g.id] == nil {
 				if err := e.knock(tx, g); err != nil {
 					return err
 				}

@@ -35,4 +35,5 @@ const (
 	signJoined = "sealpost joined 1" // the proof that a reader key belongs to a member's device
 	signSignal = "sealpost signal 1" // by a leaf (SignWithLabel)
 	signVote   = "sealpost vote 1"   // likewise
+	signKeeper = "sealpost keeper 1" // by the device that founds a group's queue, over its admin key
 )

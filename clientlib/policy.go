@@ -52,6 +52,7 @@ type policy struct {
 	AnyoneAdd bool
 	Retention uint16 // days
 	Admins    []keyserver.AccountID
+	Keeper    *keeper // of a group's queue; nil in a conversation of two, where both have admin keys
 }
 
 func (p *policy) MarshalWire(w *wire.Writer) {
@@ -64,6 +65,7 @@ func (p *policy) MarshalWire(w *wire.Writer) {
 	w.Bool(p.AnyoneAdd)
 	w.Uint16(p.Retention)
 	wire.WriteVector(w, p.Admins, func(w *wire.Writer, a keyserver.AccountID) { w.Raw(a[:]) })
+	wire.WriteOptional(w, p.Keeper, func(w *wire.Writer, k keeper) { k.MarshalWire(w) })
 }
 
 func (p *policy) UnmarshalWire(r *wire.Reader) {
@@ -81,6 +83,7 @@ func (p *policy) UnmarshalWire(r *wire.Reader) {
 		r.Copy(a[:])
 		return a
 	})
+	p.Keeper = wire.Optional(r, func(r *wire.Reader) (k keeper) { k.UnmarshalWire(r); return k })
 	if p.Kind != Direct && p.Kind != Group || len(p.Name) > maxName || len(p.Admins) > maxAdmins ||
 		len(p.Relay) > maxURI || len(p.KeyServer) > maxURI || !utf8.ValidString(p.Name+p.Relay+p.KeyServer) {
 		r.Fail(errBadPolicy)

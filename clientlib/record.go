@@ -94,7 +94,7 @@ const (
 	groupRekeying groupState = 2 // joined; the ticket is still the reader
 	groupActive   groupState = 3
 	groupRemoved  groupState = 4 // removed from the group, or the queue is gone
-	groupStuck    groupState = 5 // a commit counts that this device cannot follow
+	groupStuck    groupState = 5 // a commit counts that this device cannot follow, or the queue was closed
 	groupUnsafe   groupState = 6 // the store was copied back; see ErrUnsafeStore
 	// groupCandidate may come to succeed another group; it is neither read nor shown.
 	groupCandidate groupState = 7
@@ -140,6 +140,7 @@ type groupRecord struct {
 	Returned  bool         `cbor:"40,keyasint"`           // into a successor, after a time away: it does not know who was removed meanwhile
 	Unheld    uint64       `cbor:"39,keyasint"`           // the first message that was too much to hold until this group is founded; 0: none
 	LeftAt    int64        `cbor:"38,keyasint"`           // since when this device waits for its invitation to Successor, unix seconds
+	Closed    bool         `cbor:"44,keyasint,omitempty"` // by an admin key; Stuck has the entry
 }
 
 // formerPlace is the place in a queue that a device had before it was replaced.
@@ -158,8 +159,8 @@ type memberID struct {
 type stuckAt struct {
 	Seq    uint64       `cbor:"1,keyasint"` // the last entry that it processed as a member
 	Since  int64        `cbor:"2,keyasint"` // unix seconds
-	Commit relay.Hash   `cbor:"3,keyasint"` // envelope of the COMMIT that shut it out, if one did
-	By     memberID     `cbor:"4,keyasint"` // who made that
+	Commit relay.Hash   `cbor:"3,keyasint"` // envelope of the COMMIT that shut it out, if one did, or of the CLOSED entry
+	By     memberID     `cbor:"4,keyasint"` // who made that; the account of a CLOSED entry's only if it is proven
 	Voted  []relay.Hash `cbor:"5,keyasint,omitempty"`
 	Missed bool         `cbor:"6,keyasint"` // there were messages since
 }

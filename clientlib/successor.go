@@ -59,7 +59,7 @@ func successionOf(g *mls.Group) (*succession, error) {
 }
 
 // roster is who was in an epoch that a commit ended, and whose commit that was: what it takes to
-// count votes against it.
+// count votes against it. Where the queue was closed it is the CLOSED entry, and who closed it.
 type roster struct {
 	Epoch     uint64                `cbor:"1,keyasint"`
 	By        keyserver.DeviceID    `cbor:"2,keyasint"`
@@ -69,13 +69,14 @@ type roster struct {
 }
 
 // votes reports whether a device has a part in its account's vote. The author's account has none:
-// anybody can add devices of its own account, as many as it likes and with keys that it makes up.
+// anybody can add devices of its own account, as many as it likes and with keys that it makes up. Nor
+// has that of the keeper of a closed queue.
 func (r *roster) votes(d keyserver.DeviceID) bool {
-	at := slices.Index(r.Members, d)
-	return at >= 0 && r.Accounts[at] != r.ByAccount
+	at, by := slices.Index(r.Members, d), slices.Index(r.Members, r.By)
+	return at >= 0 && r.Accounts[at] != r.ByAccount && (by < 0 || r.Accounts[at] != r.Accounts[by])
 }
 
-// others are the accounts of the members but for the author's, each once: one of them is one vote.
+// others are the accounts of the members but for the author's, each once.
 func (r *roster) others() (out []keyserver.AccountID) {
 	for _, a := range r.Accounts {
 		if a != r.ByAccount && !slices.Contains(out, a) {
@@ -85,7 +86,7 @@ func (r *roster) others() (out []keyserver.AccountID) {
 	return out
 }
 
-// accountsOf lists to whom of the others some devices belong, each once.
+// accountsOf lists to whom some devices belong of those who have a vote, each once.
 func (r *roster) accountsOf(devices []keyserver.DeviceID) (out []keyserver.AccountID) {
 	for _, d := range devices {
 		if at := slices.Index(r.Members, d); r.votes(d) && !slices.Contains(out, r.Accounts[at]) {
@@ -95,8 +96,8 @@ func (r *roster) accountsOf(devices []keyserver.DeviceID) (out []keyserver.Accou
 	return out
 }
 
-// majority is how many votes found a successor.
-func (r *roster) majority() int { return len(r.others())/2 + 1 }
+// majority is how many accounts' votes found a successor.
+func (r *roster) majority() int { return len(r.accountsOf(r.Members))/2 + 1 }
 
 func rosterKey(id groupID, commit relay.Hash) []byte { return append(id[:], commit[:]...) }
 
@@ -148,10 +149,11 @@ func (e *engine) rosterAt(tx *state.Tx, g *group, commit relay.Hash) (*roster, e
 }
 
 // heirs is the policy of a successor: that of before, in another queue and without the author among
-// the admins. If nobody is left there, all are admins, as many as there can be.
+// the admins. If nobody is left there, all are admins, as many as there can be. Its keeper is whoever
+// founds it.
 func (p *policy) heirs(r *roster, queue relay.QueueID) *policy {
 	next := *p
-	next.Queue = queue
+	next.Queue, next.Keeper = queue, nil
 	next.Admins = slices.DeleteFunc(slices.Clone(p.Admins), func(a keyserver.AccountID) bool { return a == r.ByAccount })
 	if len(next.Admins) == 0 {
 		for _, a := range r.Accounts {
@@ -166,10 +168,11 @@ func (p *policy) heirs(r *roster, queue relay.QueueID) *policy {
 }
 
 // complete reports whether a group can succeed another for all but the author of a commit: all the
-// other accounts are in it and nobody else is, and its policy is the one that it has to be. Accounts, and not devices:
-// a device that a member has made up can be invited nowhere, and must not keep everybody where they are.
+// other accounts are in it and nobody else is, its policy is the one that it has to be, and one of those
+// who have a vote is its keeper. Accounts, and not devices: a device that a member has made up can be
+// invited nowhere, and must not keep everybody where they are.
 func complete(s, g *group, r *roster) bool {
-	if s.mls == nil || s.policy == nil {
+	if s.mls == nil || s.policy == nil || s.policy.Keeper == nil || !r.votes(s.policy.Keeper.Device) {
 		return false
 	}
 	in, others := s.accounts(), r.others()
@@ -181,7 +184,9 @@ func complete(s, g *group, r *roster) bool {
 	if len(in) != len(others) {
 		return false
 	}
-	want, err := wire.Marshal(g.policy.heirs(r, s.policy.Queue))
+	heirs := g.policy.heirs(r, s.policy.Queue)
+	heirs.Keeper = s.policy.Keeper
+	want, err := wire.Marshal(heirs)
 	if err != nil {
 		return false
 	}

@@ -14,7 +14,8 @@ import (
 // maxCandidates bounds how many groups this device joins that say they succeed one.
 const maxCandidates = 8
 
-// begin makes a successor and invites all but the author of the commit that shut this device out.
+// begin makes a successor and invites all but the author of the commit that shut this device out, or
+// whoever closed the queue.
 // Nothing of it is shown until it is founded.
 func (e *engine) begin(g *group) {
 	g.begins = false
@@ -27,6 +28,9 @@ func (e *engine) begin(g *group) {
 		return
 	}
 	r := g.rosterOf(&keyserver.Credential{Account: s.By.Account, Device: s.By.Device})
+	if !r.votes(e.device()) {
+		return
+	}
 	room, err := e.roomID(g)
 	if err != nil {
 		return
@@ -109,7 +113,7 @@ func (e *engine) candidate(joined *group) (old *group, err error) {
 // of a majority whose votes it cannot open. Until then it is under no conversation that the app knows.
 func (e *engine) enterCandidate(tx *state.Tx, s, old *group, d *delivery) error {
 	s.rec.State, s.rec.Succeeds, s.rec.Conversation = groupCandidate, old.id, groupConversation(s.id)
-	r, err := e.company(tx, old)
+	r, err := e.company(tx, old, s)
 	if err != nil {
 		return err
 	}
@@ -304,13 +308,20 @@ func (e *engine) dropCandidates(tx *state.Tx, g, founded *group) error {
 	return nil
 }
 
-// company is whose going counts for this device: the others in the epoch that it was shut out of, or
+// company is whose going to s counts for this device: the others in the epoch that it was shut out of, or
 // of which it is. Who cannot follow for another reason than a commit whose author it knows counts all
-// but itself. Nil if it does not know.
-func (e *engine) company(tx *state.Tx, g *group) (*roster, error) {
+// but itself. Nil if it does not know. A keeper who was left out does not count for a member, since he may
+// have closed the queue, and that be over for more than the days for which its log tells so.
+func (e *engine) company(tx *state.Tx, g, s *group) (*roster, error) {
 	switch {
 	case g.live():
-		return new(g.rosterOf(&keyserver.Credential{})), nil
+		r := g.rosterOf(&keyserver.Credential{})
+		if k := g.policy.Keeper; k != nil {
+			if at := slices.Index(r.Members, k.Device); at >= 0 && !slices.Contains(s.accounts(), r.Accounts[at]) {
+				r.By, r.ByAccount = k.Device, r.Accounts[at]
+			}
+		}
+		return &r, nil
 	case !g.away():
 		return nil, nil
 	case g.rec.State == groupStuck && g.rec.Stuck != nil:
@@ -328,7 +339,7 @@ func (e *engine) come(tx *state.Tx, s *group, d *delivery) error {
 	if g == nil || s.rec.Founded || g.rec.State == groupSucceeded {
 		return nil
 	}
-	r, err := e.company(tx, g)
+	r, err := e.company(tx, g, s)
 	if err != nil || r == nil {
 		return err
 	}

@@ -23,7 +23,11 @@ func (e *engine) awaitsOthers(g *group) (wait time.Duration) {
 			if r, err := e.rosterAt(tx, g, a.commit); err != nil || r == nil || r.ByAccount != s.By.Account {
 				continue
 			}
-			wait = time.Until(time.Unix(s.Since, 0).Add(3 * e.votePatience()))
+			patience := 3 * e.votePatience()
+			if g.rec.Closed { // nobody answers knocks
+				patience = 2 * e.votePatience()
+			}
+			wait = time.Until(time.Unix(s.Since, 0).Add(patience))
 		}
 		return nil
 	})

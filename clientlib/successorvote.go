@@ -170,7 +170,7 @@ func (e *engine) announcements(tx *state.Tx, g *group) (out []*announced, err er
 	return out, nil
 }
 
-// seek is what a member who is shut out does besides knocking, once it has read all of the log: it
+// seek is what a member who is shut out does besides knocking, or whose queue was closed, once it has read all of the log: it
 // votes for the successors that it has joined and found all the others in, the earliest first, and
 // after a while it begins one. Who is stuck at a later commit of the same author votes for one
 // against an earlier commit, too.
@@ -212,11 +212,14 @@ func (e *engine) seek(l *link, g *group) {
 		e.castVote(l, g, &vote{Kind: voteFor, Commit: votes[0].commit, Group: votes[0].successor})
 		return
 	}
-	due := s.Since + int64(e.votePatience()/time.Second)
+	due := s.Since
+	if !g.rec.Closed { // somebody may answer the knocks
+		due += int64(e.votePatience() / time.Second)
+	}
 	if waits {
 		due += int64(2 * e.votePatience() / time.Second)
 	}
-	if e.begun(g) == nil && e.now() >= due && !g.begins {
+	if e.begun(g) == nil && e.now() >= due && !g.begins && s.By.Device != e.device() {
 		g.begins = true
 		e.after(jitter.Below(e.votePatience()/2+1), func() { e.begin(g) })
 	}

@@ -38,7 +38,7 @@ func wireMessages() []wireMessage {
 		&payload{Kind: payloadJoined, Checkpoint: []byte{}, Body: []byte{}},
 		&joined{Reader: relay.PublicKey{1}, Admin: relay.PublicKey{2}, Proof: [64]byte{0: 3, 63: 4}},
 		&policy{Kind: Group, Relay: "relay", Queue: relay.QueueID{1}, KeyServer: "keys", Name: "name",
-			AnyoneAdd: true, Retention: 30, Admins: []keyserver.AccountID{{1}, {2}}},
+			AnyoneAdd: true, Retention: 30, Admins: []keyserver.AccountID{{1}, {2}}, Keeper: &keeper{Device: keyserver.DeviceID{3}}},
 		&policy{Kind: Direct},
 		&contact{Key: []byte("public key"), Relay: "relay", Inbox: relay.QueueID{1}, RequestWriter: seed(1)},
 		&ContactCard{Handle: "alice", Chain: [][]byte{[]byte("root"), []byte("device")}, KeyPackage: []byte("package")},
