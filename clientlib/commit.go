@@ -48,6 +48,8 @@ func (e *engine) commit(tx *state.Tx, g *group, en *relayclient.Entry, d *delive
 		if why := e.unread(g, en, d); why != nil {
 			return e.stuck(tx, g, en.Position.Seq, why.Error())
 		}
+	} else if errors.Is(err, errOtherEpoch) && e.unsure(g, en) {
+		return e.doubtAnswer(tx, g, en.Position.Seq, "the others are not where an answer to this device's knock has led it; what it wrote there may have reached nobody")
 	} else if err != nil && g.rec.Gapped && errors.Is(err, errOtherEpoch) {
 		// Most likely the commits that lead to its epoch are what went missing.
 		return e.stuck(tx, g, en.Position.Seq, "commits are among the entries that went missing")
@@ -57,6 +59,7 @@ func (e *engine) commit(tx *state.Tx, g *group, en *relayclient.Entry, d *delive
 		return g.saveRecord(tx)
 	}
 	g.opened()
+	g.believe(staged.Sender())
 	k := g.ending(en, sealed)
 	if err := e.merge(tx, g, staged, d); err != nil {
 		return err

@@ -299,11 +299,15 @@ func (e *engine) unknown(g *group) {
 }
 
 func (e *engine) unknownAgain(g *group) {
-	if g.refused++; g.refused >= refusedTold && e.mislaid(g) {
+	g.refused++
+	returning, tries := g.rec.Return.Life != (relay.Incarnation{}), refusedTold
+	if returning { // others may be giving back how it got in
+		tries = returnTold
+	}
+	if g.refused >= tries && e.mislaid(g) {
 		return
 	}
-	returning := g.rec.Return.Life != (relay.Incarnation{}) // others may be giving back how it got in
-	if !returning && g.refused == refusedTold || returning && g.refused == returnTold {
+	if g.refused == tries {
 		_ = e.update(func(tx *state.Tx) error {
 			return e.emit(tx, Event{
 				Kind: EventFailed, Conversation: g.rec.Conversation, Detail: "the relay does not know this device in the conversation's queue",

@@ -339,6 +339,14 @@ func (e *engine) keepJoined(tx *state.Tx, g, old *group, overtaken, lastResort b
 	if err := e.adopt(tx, g); err != nil {
 		return err
 	}
+	back := old != nil && old.away()
+	var under secret // before what the inviter says that it was
+	if back {
+		var err error
+		if under, err = old.sharedSecret(tx); err != nil {
+			return err
+		}
+	}
 	if err := e.keepHanded(tx, g, g.handed); err != nil {
 		return err
 	}
@@ -351,15 +359,13 @@ func (e *engine) keepJoined(tx *state.Tx, g, old *group, overtaken, lastResort b
 			return err
 		}
 	}
-	if overtaken && old.rec.Former != nil {
-		g.rec.Former = old.rec.Former
-		if err := g.saveRecord(tx); err != nil {
+	if overtaken && old.rec.Before != nil {
+		if err := g.remainUnsure(tx, old.rec.Before); err != nil {
 			return err
 		}
 	}
-	back := old != nil && old.away()
 	if back {
-		if err := e.returned(tx, g, old); err != nil {
+		if err := e.returned(tx, g, old, under); err != nil {
 			return err
 		}
 	}

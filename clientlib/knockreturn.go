@@ -81,8 +81,12 @@ func (e *engine) knockAnswered(tx *state.Tx, g *group) error {
 
 // returned goes on with a conversation in which this device was replaced: what waits to be sent
 // waits for the new leaf, and the app is told what was missed.
-func (e *engine) returned(tx *state.Tx, g, old *group) error {
+func (e *engine) returned(tx *state.Tx, g, old *group, under secret) error {
 	if err := e.knockAnswered(tx, g); err != nil {
+		return err
+	}
+	b := &before{Ticket: old.rec.Ticket, Cursor: old.cursor, Shared: old.lastShared(), Under: under}
+	if err := g.remainUnsure(tx, b); err != nil {
 		return err
 	}
 	if err := tx.Delete(bucketPending, g.id[:]); err != nil {
@@ -106,20 +110,19 @@ func (e *engine) returned(tx *state.Tx, g, old *group) error {
 	if err := e.emit(tx, ev); err != nil {
 		return err
 	}
-	g.rec.Former = &formerPlace{Ticket: old.rec.Ticket, Cursor: old.cursor}
-	if err := g.saveRecord(tx); err != nil {
-		return err
-	}
 	from := old.cursor.Seq + 1
 	if old.rec.Stuck != nil {
-		from, g.rec.Withdraw = old.rec.Stuck.Seq+1, old.rec.Stuck.Voted
+		from, g.rec.Withdraw = old.rec.Stuck.Seq+1, slices.Concat(old.rec.Withdraw, old.rec.Stuck.Voted)
 		if err := g.saveRecord(tx); err != nil {
 			return err
 		}
 	}
 	// To take votes back it takes the secret that they were sealed under.
-	if err := putRecord(tx, bucketKnock, knockKey(g.id, old.mls.Epoch()), pastEpoch{Secret: old.keys.knock, Ended: e.now()}); err != nil {
-		return err
+	if old.rec.Rival == 0 {
+		err := putRecord(tx, bucketKnock, knockKey(g.id, old.mls.Epoch()), pastEpoch{Secret: old.keys.knock, Ended: e.now()})
+		if err != nil {
+			return err
+		}
 	}
 	if from < g.cursor.Seq { // which is the COMMIT's that replaced it
 		return e.emit(tx, Event{
@@ -128,35 +131,4 @@ func (e *engine) returned(tx *state.Tx, g, old *group) error {
 		})
 	}
 	return nil
-}
-
-// mislaid deals with an invitation back into a group that leads nowhere: the queue does not know its
-// ticket, or has not what it names as its place in the log. Whoever answered the knock has made it so,
-// and whether or not by mistake, the reader by which this device asked is still in the queue, since
-// its new leaf has not spoken. It asks again by that. It reports whether that is so.
-func (e *engine) mislaid(g *group) bool {
-	if g.rec.Former == nil || !g.live() {
-		return false
-	}
-	err := e.update(func(tx *state.Tx) error {
-		g.rec.Ticket, g.cursor, g.rec.Former = g.rec.Former.Ticket, g.rec.Former.Cursor, nil
-		if err := g.saveCursor(tx); err != nil {
-			return err
-		}
-		return e.stuck(tx, g, g.cursor.Seq, "the invitation back leads nowhere: this device asks again")
-	})
-	if err == nil {
-		e.advance(g)
-	}
-	return true
-}
-
-// arrived ends the way back into a group: the new leaf has spoken, so the reader of before is of no
-// more use.
-func (e *engine) arrived(tx *state.Tx, g *group) error {
-	if g.rec.Former == nil {
-		return nil
-	}
-	g.rec.Former = nil
-	return g.saveRecord(tx)
 }

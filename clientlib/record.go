@@ -135,18 +135,12 @@ type groupRecord struct {
 	Begun     bool         `cbor:"35,keyasint"`           // by this device
 	Founded   bool         `cbor:"36,keyasint"`
 	Withdraw  []relay.Hash `cbor:"37,keyasint,omitempty"` // commits against which this device's votes are to be taken back
-	Former    *formerPlace `cbor:"43,keyasint,omitempty"` // by which it asked to be replaced, until its new leaf has spoken
+	Before    *before      `cbor:"43,keyasint,omitempty"` // this device was replaced, by who may have invented the epoch
 	Unopened  int          `cbor:"42,keyasint"`           // COMMITs that did not open since Doubt began, or was looked into
 	Returned  bool         `cbor:"40,keyasint"`           // into a successor, after a time away: it does not know who was removed meanwhile
 	Unheld    uint64       `cbor:"39,keyasint"`           // the first message that was too much to hold until this group is founded; 0: none
 	LeftAt    int64        `cbor:"38,keyasint"`           // since when this device waits for its invitation to Successor, unix seconds
 	Closed    bool         `cbor:"44,keyasint,omitempty"` // by an admin key; Stuck has the entry
-}
-
-// formerPlace is the place in a queue that a device had before it was replaced.
-type formerPlace struct {
-	Ticket secret         `cbor:"1,keyasint"` // as in groupRecord
-	Cursor relay.Position `cbor:"2,keyasint"` // the last entry that it had processed
 }
 
 // memberID is a device of an account.

@@ -25,6 +25,7 @@ type Group struct {
 	spoken  uint32              // first generation of the own handshake ratchet that it has not used
 	ahead   ratchet             // that ratchet, where the last message took it; may be missing
 	removed bool
+	inviter LeafIndex // see Inviter
 
 	saved  *snapshot // what the caller's store holds; nil: nothing
 	saving *snapshot // of the last Save; nil: it is stored

@@ -74,8 +74,13 @@ func Join(welcomeMessage []byte, secrets *KeyPackageSecrets, p JoinParams) (*Gro
 		return nil, broken("groupinfo.confirmation-tag", "tag does not verify")
 	}
 	e.confirm(info.confirmationTag)
-	return &Group{at: e, app: p.Application, keys: keys}, nil
+	return &Group{at: e, app: p.Application, keys: keys, inviter: info.signer}, nil
 }
+
+// Inviter is the leaf that signed the GroupInfo of the Welcome by which g was just joined. It could
+// have invented the secrets of the epoch: that others are in it too, only what they say shows. It is
+// not saved.
+func (g *Group) Inviter() LeafIndex { return g.inviter }
 
 // receivedTree decodes the tree and compares its hash with the Welcome's: whoever stores
 // trees can then only withhold them (ATTACKS B14).
