@@ -188,7 +188,7 @@ func (t *chat) resume(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if c.Kind == clientlib.Direct && handle == t.Peer {
+		if c.Kind == clientlib.Direct && c.Active && handle == t.Peer { // of one that is over, another is begun
 			t.peer, t.with = c.Peer, c.ID
 			return true, nil
 		}
@@ -361,8 +361,12 @@ func (t *chat) showEvent(ctx context.Context, ev clientlib.Event, shown map[clie
 	case clientlib.EventGap:
 		fmt.Fprintf(t.err, "sealpost: messages %d to %d are missing: %s\n", ev.From, ev.To, ev.Detail)
 	case clientlib.EventForkSuspected, clientlib.EventRollback, clientlib.EventUnsafeStore, clientlib.EventSuspiciousDevice,
-		clientlib.EventCannotFollow, clientlib.EventFailed, clientlib.EventRemoved, clientlib.EventSuspended:
+		clientlib.EventCannotFollow, clientlib.EventFailed, clientlib.EventRemoved:
 		fmt.Fprintf(t.err, "sealpost: warning: %s %s\n", ev.Kind, ev.Detail)
+	default:
+		if words := t.told(ev); words != "" {
+			fmt.Fprintf(t.err, "sealpost: %s\n", words)
+		}
 	}
 	return nil
 }
