@@ -123,6 +123,7 @@ func (p *policy) judge(by *keyserver.Credential, members, adds, removes []*keyse
 			return fmt.Errorf("%w: removing a member", ErrNotAllowed)
 		}
 	}
+	alone := !slices.ContainsFunc(members, func(c *keyserver.Credential) bool { return c.Account != by.Account })
 	present := map[keyserver.AccountID]bool{}
 	gone := map[keyserver.DeviceID]bool{}
 	for _, c := range removes {
@@ -134,6 +135,9 @@ func (p *policy) judge(by *keyserver.Credential, members, adds, removes []*keyse
 		}
 	}
 	for _, c := range adds {
+		if alone {
+			break
+		}
 		if err := p.judgeAdd(by, c, present); err != nil {
 			return err
 		}
@@ -143,7 +147,9 @@ func (p *policy) judge(by *keyserver.Credential, members, adds, removes []*keyse
 
 // judgeAdd asks about one added device. A device of an account that is a member, or an admin,
 // would act with that account's rights, and who adds it chooses its keys: so nobody but the
-// account itself adds to a member, and only admins add an admin.
+// account itself adds to a member, and only admins add an admin. It is not asked of who is alone in
+// the group: so begins a successor who is no admin, and a device that it made up would be found by
+// everybody who looks up the others before it joins.
 func (p *policy) judgeAdd(by, c *keyserver.Credential, present map[keyserver.AccountID]bool) error {
 	switch {
 	case c.Account == by.Account:

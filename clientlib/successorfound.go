@@ -39,12 +39,22 @@ func (e *engine) begin(g *group) {
 	if err != nil {
 		return
 	}
-	next, err := e.beginGroup(g.policy.heirs(&r, newQueueID()), g.mls.Suite(), mls.Extension{Type: extensionSuccessor, Data: data})
+	heirs := g.policy.heirs(&r, newQueueID())
+	next, err := e.beginGroup(heirs, g.mls.Suite(), mls.Extension{Type: extensionSuccessor, Data: data})
 	if err != nil {
 		return
 	}
 	next.rec.Conversation, next.rec.Succeeds, next.rec.Begun = groupConversation(next.id), g.id, true
 	others := slices.DeleteFunc(r.others(), func(a keyserver.AccountID) bool { return a == e.id.Account })
+	slices.SortStableFunc(others, func(a, b keyserver.AccountID) int { // later it may be that only an admin adds them
+		switch first := heirs.isAdmin(a); {
+		case first == heirs.isAdmin(b):
+			return 0
+		case first:
+			return -1
+		}
+		return 1
+	})
 	err = e.update(func(tx *state.Tx) error {
 		if err := e.keepCandidate(tx, next); err != nil {
 			return err
