@@ -167,7 +167,7 @@ var rules = map[string]rule{
 	},
 	"internal/sim": {
 		may: []string{
-			"clientlib", "clientlib/content", "clientlib/history", "internal/certpin", "internal/crashpoint", "keyserver", "keyserver/httpserver",
+			"clientlib", "clientlib/content", "clientlib/history", "internal/certpin", "internal/crashpoint", "internal/shard", "keyserver", "keyserver/httpserver",
 			"relay", "relay/relayserver", "relay/session",
 		},
 		modules: []string{modSys},

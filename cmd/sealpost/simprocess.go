@@ -16,7 +16,10 @@ import (
 	"github.com/sealpost/sealpost/internal/sim/oneorder"
 )
 
-const simPackage = "github.com/sealpost/sealpost/internal/sim"
+const (
+	simModule  = "github.com/sealpost/sealpost"
+	simPackage = simModule + "/internal/sim"
+)
 
 // longestSeed is after how long a seed that is still being played counts as one that hangs: they
 // take seconds, and a few take minutes of a slow machine.
@@ -32,7 +35,11 @@ func buildSim(ctx context.Context, dir string, plain bool, noise io.Writer) (bin
 		if err != nil {
 			return "", fmt.Errorf("the simulation is built by Go: %w", err)
 		}
-		overlay, err := oneorder.Overlay(strings.TrimSpace(string(root)), dir)
+		module, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", simModule).Output()
+		if err != nil {
+			return "", fmt.Errorf("the simulation is built from the checkout, by Go: %w", err)
+		}
+		overlay, err := oneorder.Overlay(strings.TrimSpace(string(root)), strings.TrimSpace(string(module)), dir)
 		if err != nil {
 			return "", fmt.Errorf("%w (-plain does without)", err)
 		}

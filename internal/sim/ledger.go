@@ -165,7 +165,7 @@ func (l *ledger) shown(m *member) {
 			told[c.PlainText()]++
 		}
 	}
-	if l.w.restored {
+	if l.w.restored || m.old {
 		l.given(m, has, told)
 		return
 	}

@@ -25,7 +25,9 @@ type member struct {
 	client  *clientlib.Client // nil while the app does not run
 	stop    context.CancelFunc
 	ended   chan struct{}
-	outside bool // removed from a room before it could read there: its messages wait for ever
+	copy    *copied // nil: there is none
+	old     bool    // its store was an old copy once
+	outside bool    // removed from a room before it could read there: its messages wait for ever
 
 	mu       sync.Mutex
 	fuse     int                        // so many writes to the network until the app dies in the middle of something; 0: it does not
@@ -46,6 +48,9 @@ func (w *world) newMember(number int) *member {
 		Transports: []clientlib.Transport{clientlib.WebSocket}, DialContext: w.net.dialer(m.name),
 	}
 	copy(m.cfg.Key[:], m.name)
+	if w.keyWatch != nil {
+		m.cfg.Tap = w.keyWatch.tap(m.name)
+	}
 	return m
 }
 

@@ -37,6 +37,8 @@ var steps = []step{
 	{1, (*world).ages},
 	{2, (*world).backup},
 	{1, (*world).restore},
+	{4, (*world).storeCopied},
+	{3, (*world).storeCopiedBack},
 }
 
 // play has so many things happen, with some time between them: often too little for anything to

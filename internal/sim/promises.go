@@ -10,6 +10,7 @@ import (
 
 	"github.com/sealpost/sealpost/clientlib"
 	"github.com/sealpost/sealpost/clientlib/history"
+	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/keyserver"
 )
 
@@ -102,7 +103,7 @@ func (m *member) view(r *room) (v view, err error) {
 // unsettled says what still waits, and who is not with the others.
 func (w *world) unsettled() (open []string) {
 	for _, m := range w.members {
-		if m.outside {
+		if m.outside || m.old && w.restored {
 			continue
 		}
 		err := m.call(func(ctx context.Context, c *clientlib.Client) error {
@@ -133,6 +134,9 @@ func (w *world) apart(r *room) (open []string) {
 		if err != nil {
 			return []string{fmt.Sprintf("%s: %s: %v", r.name, m.name, err)}
 		}
+		if m.old && (w.restored || m.unheard(r)) {
+			continue // its copy knows of no way back
+		}
 		switch should := slices.Contains(first.members, m.account); {
 		case v.active && !should && m.unheard(r):
 			m.outside = true
@@ -161,6 +165,12 @@ func (w *world) check() (broken []string) {
 		for _, p := range m.problems {
 			broken = append(broken, m.name+": "+p)
 		}
+	}
+	err := w.relay.run.check(context.Background(), func(f shard.Finding) {
+		broken = append(broken, fmt.Sprintf("the relay's store: %s: %s", f.Where, f.What))
+	})
+	if err != nil {
+		broken = append(broken, fmt.Sprintf("the relay's store is not checked: %v", err))
 	}
 	for _, r := range w.rooms {
 		l := newLedger(w, r)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/internal/certpin"
+	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/keyserver/httpserver"
 	"github.com/sealpost/sealpost/relay"
@@ -51,6 +52,7 @@ type host struct {
 type server struct {
 	handler http.Handler
 	close   func() error
+	check   func(ctx context.Context, report func(shard.Finding)) error // nil: there is none
 }
 
 // servers makes both hosts, which are down.
@@ -74,14 +76,14 @@ func (w *world) servers() error {
 		mux := http.NewServeMux()
 		mux.Handle(relay.Path, s)
 		mux.Handle(relay.Path+"/", s)
-		return server{mux, func() error { return s.Shutdown(context.Background()) }}, nil
+		return server{mux, func() error { return s.Shutdown(context.Background()) }, s.Check}, nil
 	}}
 	w.keys = &host{w: w, name: keysHost, dir: filepath.Join(w.dir, "keys-0"), open: func(dir string, old bool) (server, error) {
 		s, err := httpserver.Open(httpserver.Config{Dir: dir, Key: [32]byte{3}, Restored: old})
 		if err != nil {
 			return server{}, err
 		}
-		return server{s.Handler(), s.Close}, nil
+		return server{s.Handler(), s.Close, nil}, nil
 	}}
 	return nil
 }

@@ -47,6 +47,9 @@ type Options struct {
 	Wire  bool // what the network carried is in the trace
 	Exact bool // the runtime is that of package oneorder
 
+	// Keys, if set, is told of every encryption by package oneorder's witnesses.
+	Keys *Keys
+
 	// Watch is crashpoint.Watch, or nil, and then no server dies at a crash point.
 	Watch func(func(crashpoint.Point))
 }
@@ -100,6 +103,11 @@ func (w *world) run() (broken []string, err error) {
 		}
 	}
 	broken = append(broken, w.check()...)
+	if w.keyWatch != nil {
+		wrong, messages := w.keyWatch.wrong()
+		w.trace.add("%d messages were encrypted and sent", messages)
+		broken = append(broken, wrong...)
+	}
 	for _, b := range broken {
 		w.trace.add("BROKEN: %s", b)
 	}

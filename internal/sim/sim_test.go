@@ -26,10 +26,12 @@ var (
 const sample = 10
 
 // seedRuntime seeds what the Go runtime draws, in a program that package oneorder had a hand in;
-// exact tells that it is one.
+// exact tells that it is one, and
+// watchKeys sets who is told of keys there.
 var (
 	seedRuntime = func(uint64) {}
 	exact       bool
+	watchKeys   func(*Keys)
 )
 
 // play runs one seed.
@@ -47,7 +49,8 @@ func play(t *testing.T, seed uint64) (r Result) {
 	synctest.Test(t, func(t *testing.T) {
 		o := Options{Wire: *wire, Exact: exact}
 		if exact {
-			o.Watch = crashpoint.Watch
+			o.Watch, o.Keys = crashpoint.Watch, NewKeys()
+			watchKeys(o.Keys)
 		}
 		r, err = Run(seed, dir, o)
 	})

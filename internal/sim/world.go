@@ -31,7 +31,8 @@ type world struct {
 	said    int             // messages so far
 	unsure  map[string]bool // whose sender died while it was asked to send it
 
-	exact bool // nothing interrupts a goroutine (package oneorder)
+	keyWatch *Keys // nil: nobody tells of keys
+	exact    bool  // nothing interrupts a goroutine (package oneorder)
 
 	aged     bool // days went by
 	restored bool // the relay's disk was an old one once
@@ -46,7 +47,7 @@ type room struct {
 }
 
 func newWorld(seed uint64, dir string, o Options) (*world, error) {
-	w := &world{dir: dir, exact: o.Exact, unsure: map[string]bool{}, random: stream(seed, "plan"), net: newNetwork(seed), trace: newTrace()}
+	w := &world{dir: dir, exact: o.Exact, keyWatch: o.Keys, unsure: map[string]bool{}, random: stream(seed, "plan"), net: newNetwork(seed), trace: newTrace()}
 	w.net.watch = func(direction, name string, n int) { w.trace.carried(o.Wire, name, direction, n) }
 	if err := w.servers(); err != nil {
 		return nil, err

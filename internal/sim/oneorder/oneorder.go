@@ -8,6 +8,9 @@
 //   - nothing takes the processor from a goroutine, not even a system call that lasts, and a
 //     mutex does not look at the clock: who waited longest gets it by order alone.
 //
+// Two places of this module say besides what only they know: which key a ciphertext was made with
+// (witnesses). No program that is released has them.
+//
 // Start with [Overlay]. The program is built with -overlay and the build tag [Tag], which its file
 // with the seed has, runs with GOMAXPROCS=1, and does its work inside the bubble:
 //
@@ -28,9 +31,8 @@ import (
 	"strings"
 )
 
-// ErrToolchain means that the standard library is not written as this package expects: it was
-// made for Go 1.26.
-var ErrToolchain = errors.New("oneorder: these sources of the Go runtime are not known")
+// ErrToolchain means that sources are not written as this package expects: it was made for Go 1.26.
+var ErrToolchain = errors.New("oneorder: these sources are not known")
 
 // Tag is the build tag of what only such a program can be built with.
 const Tag = "oneorder"
@@ -51,6 +53,21 @@ var changes = []change{
 	{"runtime/proc.go", "func retake(now int64) uint32 {\n", "func retake(now int64) uint32 {\n\tif OneOrderSeed != 0 {\n\t\treturn 0\n\t}\n"},
 	{"runtime/proc.go", "if pp.schedtick%61 == 0 && !sched.runq.empty() {", "if OneOrderSeed == 0 && pp.schedtick%61 == 0 && !sched.runq.empty() {"},
 	{"internal/sync/mutex.go", "starvationThresholdNs = 1e6", "starvationThresholdNs = 1 << 62"},
+}
+
+// witnesses tell the simulation under which key of a member's ratchet a message is encrypted, and
+// in which envelope that travels.
+var witnesses = []change{
+	{
+		"mls/privatemessage.go", "\tsk := s.senderDataKey(senderDataSecret, m.ciphertext)\n\tm.encrypted",
+		"\tSealedUnder(k.key, m.ciphertext)\n\tsk := s.senderDataKey(senderDataSecret, m.ciphertext)\n\tm.encrypted",
+	},
+	{"mls/privatemessage.go", "func (s *suite) aeadSeal(", "var SealedUnder = func(key, ciphertext []byte) {}\n\nfunc (s *suite) aeadSeal("},
+	{
+		"clientlib/envelope.go", "\treturn aead.Seal(out, nonce, plain, k.aad(kind)), nil\n",
+		"\tout = aead.Seal(out, nonce, plain, k.aad(kind))\n\tEnclosedIn(content, out)\n\treturn out, nil\n",
+	},
+	{"clientlib/envelope.go", "// open returns the content of", "var EnclosedIn = func(content, envelope []byte) {}\n\n// open returns the content of"},
 }
 
 // bubbleRand is what the runtime draws from inside a bubble, once the seed is set.
@@ -74,30 +91,15 @@ func bubbleRand(mp *m) (uint64, bool) {
 `
 
 // Overlay writes the changed sources into dir and returns the file for the Go command's -overlay.
-// goroot is the toolchain's (go env GOROOT). It returns ErrToolchain or an error of the disk.
-func Overlay(goroot, dir string) (string, error) {
-	texts := map[string]string{}
-	for _, c := range changes {
-		if texts[c.file] == "" {
-			b, err := os.ReadFile(filepath.Join(goroot, "src", filepath.FromSlash(c.file)))
-			if err != nil {
-				return "", fmt.Errorf("%w: %w", ErrToolchain, err)
-			}
-			texts[c.file] = string(b)
-		}
-		if strings.Count(texts[c.file], c.old) != 1 {
-			return "", fmt.Errorf("%w: %s", ErrToolchain, c.file)
-		}
-		texts[c.file] = strings.Replace(texts[c.file], c.old, c.new, 1)
-	}
+// goroot is the toolchain's (go env GOROOT), module the folder of this module's checkout. It
+// returns ErrToolchain or an error of the disk.
+func Overlay(goroot, module, dir string) (string, error) {
 	var overlay struct{ Replace map[string]string }
 	overlay.Replace = map[string]string{}
-	for file, text := range texts {
-		to := filepath.Join(dir, strings.ReplaceAll(file, "/", "-"))
-		if err := os.WriteFile(to, []byte(text), 0o600); err != nil {
+	for root, list := range map[string][]change{filepath.Join(goroot, "src"): changes, module: witnesses} {
+		if err := apply(list, root, dir, overlay.Replace); err != nil {
 			return "", err
 		}
-		overlay.Replace[filepath.Join(goroot, "src", filepath.FromSlash(file))] = to
 	}
 	b, err := json.Marshal(overlay)
 	if err != nil {
@@ -105,4 +107,30 @@ func Overlay(goroot, dir string) (string, error) {
 	}
 	path := filepath.Join(dir, "overlay.json")
 	return path, os.WriteFile(path, b, 0o600)
+}
+
+// apply makes the changes in copies of the files below root, and notes which copy stands for what.
+func apply(list []change, root, dir string, replace map[string]string) error {
+	texts := map[string]string{}
+	for _, c := range list {
+		if texts[c.file] == "" {
+			b, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(c.file)))
+			if err != nil {
+				return fmt.Errorf("%w: %w", ErrToolchain, err)
+			}
+			texts[c.file] = string(b)
+		}
+		if strings.Count(texts[c.file], c.old) != 1 {
+			return fmt.Errorf("%w: %s", ErrToolchain, c.file)
+		}
+		texts[c.file] = strings.Replace(texts[c.file], c.old, c.new, 1)
+	}
+	for file, text := range texts {
+		to := filepath.Join(dir, strings.ReplaceAll(file, "/", "-"))
+		if err := os.WriteFile(to, []byte(text), 0o600); err != nil {
+			return err
+		}
+		replace[filepath.Join(root, filepath.FromSlash(file))] = to
+	}
+	return nil
 }

@@ -25,7 +25,11 @@ func goroot(t *testing.T) string {
 // The installed toolchain's sources take every change, and what comes of it is still Go.
 func TestOverlay(t *testing.T) {
 	installed, dir := goroot(t), t.TempDir()
-	path, err := Overlay(installed, dir)
+	checkout, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := Overlay(installed, checkout, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,10 +49,12 @@ func TestOverlay(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, c := range changes {
-		b, err := os.ReadFile(overlay.Replace[filepath.Join(installed, "src", filepath.FromSlash(c.file))])
-		if err != nil || !strings.Contains(string(b), c.new) {
-			t.Errorf("%s does not have %q: %v", c.file, c.new, err)
+	for root, list := range map[string][]change{filepath.Join(installed, "src"): changes, checkout: witnesses} {
+		for _, c := range list {
+			b, err := os.ReadFile(overlay.Replace[filepath.Join(root, filepath.FromSlash(c.file))])
+			if err != nil || !strings.Contains(string(b), c.new) {
+				t.Errorf("%s does not have %q: %v", c.file, c.new, err)
+			}
 		}
 	}
 }
@@ -75,11 +81,14 @@ func TestOverlayOfAnotherToolchain(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if path, err := Overlay(root, t.TempDir()); !errors.Is(err, ErrToolchain) || path != "" {
+		if path, err := Overlay(root, "../../..", t.TempDir()); !errors.Is(err, ErrToolchain) || path != "" {
 			t.Errorf("without %q: %q, %v", c.old, path, err)
 		}
 	}
-	if _, err := Overlay(t.TempDir(), t.TempDir()); !errors.Is(err, ErrToolchain) {
+	if _, err := Overlay(installed, t.TempDir(), t.TempDir()); !errors.Is(err, ErrToolchain) {
+		t.Errorf("without the module: %v", err)
+	}
+	if _, err := Overlay(t.TempDir(), "../../..", t.TempDir()); !errors.Is(err, ErrToolchain) {
 		t.Errorf("with no sources: %v", err)
 	}
 }

@@ -1,0 +1,111 @@
+package sim
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/sealpost/sealpost/relay"
+)
+
+// Keys watches what leaves the members' apps: no key of a ratchet may encrypt two messages, and no
+// nonce may seal two envelopes, whatever dies and is copied back. What was encrypted and never left
+// hurts nobody. All methods are safe for concurrent use.
+type Keys struct {
+	mu     sync.Mutex
+	fresh  []sealed              // were encrypted lately, oldest first
+	inside map[[32]byte]sealed   // by the hash of the envelope
+	used   map[[32]byte][32]byte // key to ciphertext, of what has left; hashes
+	nonces map[[24]byte][32]byte // nonce to envelope, likewise
+	broken map[string]struct{}   // what was wrong
+	left   int                   // messages that have left, with every repetition
+}
+
+// sealed is a ciphertext and the key that it was made with.
+type sealed struct {
+	key        [32]byte // hash
+	ciphertext []byte
+}
+
+// freshOnes bounds how many ciphertexts wait for their envelope: they get it at once.
+const freshOnes = 64
+
+// NewKeys returns a watch that has seen nothing.
+func NewKeys() *Keys {
+	return &Keys{inside: map[[32]byte]sealed{}, used: map[[32]byte][32]byte{}, nonces: map[[24]byte][32]byte{}, broken: map[string]struct{}{}}
+}
+
+// SealedUnder hears of every message that is encrypted.
+func (k *Keys) SealedUnder(key, ciphertext []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.fresh = append(k.fresh, sealed{sha256.Sum256(key), bytes.Clone(ciphertext)}); len(k.fresh) > freshOnes {
+		k.fresh = k.fresh[1:]
+	}
+}
+
+// EnclosedIn hears of every envelope, and finds out what is in it.
+func (k *Keys) EnclosedIn(content, envelope []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, s := range slices.Backward(k.fresh) {
+		if bytes.Contains(content, s.ciphertext) {
+			k.inside[sha256.Sum256(envelope)] = s
+			return
+		}
+	}
+}
+
+// tap hears of every frame between a client and a relay.
+func (k *Keys) tap(who string) func(sent bool, frame []byte) {
+	return func(out bool, frame []byte) {
+		if !out || len(frame) < 4 {
+			return
+		}
+		f, err := relay.ParseFrame(bytes.Clone(frame[4:])) // behind its length
+		if err != nil {
+			return
+		}
+		switch f := f.(type) {
+		case *relay.Append:
+			k.leaves(who, f.Envelope)
+		case *relay.Commit:
+			k.leaves(who, f.Envelope)
+		}
+	}
+}
+
+// leaves takes note of an envelope that leaves an app. The same one may leave any number of times.
+func (k *Keys) leaves(who string, envelope []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	hash := sha256.Sum256(envelope)
+	nonce := [24]byte(envelope)
+	if old, ok := k.nonces[nonce]; ok && old != hash {
+		k.broken[fmt.Sprintf("%s seals two envelopes under one nonce", who)] = struct{}{}
+	}
+	k.nonces[nonce] = hash
+	s, ok := k.inside[hash]
+	if !ok {
+		return
+	}
+	k.left++
+	ciphertext := sha256.Sum256(s.ciphertext)
+	if old, ok := k.used[s.key]; ok && old != ciphertext {
+		k.broken[fmt.Sprintf("%s sends two messages under one key", who)] = struct{}{}
+	}
+	k.used[s.key] = ciphertext
+}
+
+// wrong returns what was wrong, and how many messages were looked at.
+func (k *Keys) wrong() (broken []string, messages int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for b := range k.broken {
+		broken = append(broken, b)
+	}
+	slices.Sort(broken)
+	return broken, k.left
+}
