@@ -32,7 +32,7 @@ func TestR28_AnyBitOfARelay(t *testing.T) {
 	s.chapter()
 	images := make([]image, 0, 2)
 	snap := func() {
-		m, err := s.take()
+		m, err := s.take("", "")
 		if err != nil {
 			t.Fatal(err)
 		}

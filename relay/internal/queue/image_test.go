@@ -25,8 +25,9 @@ type fileImage struct {
 	size int64
 }
 
-// take reads the files as they are; those that Badger maps are read as far as they are written.
-func (s *story) take() (image, error) {
+// take reads the files as they are, or those that begin and end so; the ones that Badger maps are
+// read as far as they are written.
+func (s *story) take(begins, ends string) (image, error) {
 	m := make(image)
 	for below, dir := range map[string]string{"queues": s.dir, "blobs": s.blobDir} {
 		err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
@@ -40,9 +41,13 @@ func (s *story) take() (image, error) {
 			if err != nil {
 				return err
 			}
+			name := below + "/" + filepath.ToSlash(rel)
+			if !strings.HasPrefix(name, begins) || !strings.HasSuffix(name, ends) {
+				return nil
+			}
 			f, err := readUsed(p)
 			if err == nil {
-				m[below+"/"+filepath.ToSlash(rel)] = f
+				m[name] = f
 			} else if errors.Is(err, fs.ErrNotExist) {
 				err = nil
 			}

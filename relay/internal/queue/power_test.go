@@ -42,8 +42,14 @@ type cut struct {
 
 // watch is called at every crash point; what syncs waits meanwhile.
 func (d *disk) watch(p crashpoint.Point) {
+	var begins, ends string // of what is durable now
 	switch p {
-	case crashpoint.Synced, crashpoint.MarkSynced, crashpoint.BlobVerified, crashpoint.BlobPlaced:
+	case crashpoint.Synced:
+		ends = ".mem"
+	case crashpoint.MarkSynced:
+		begins = "queues/mark"
+	case crashpoint.BlobVerified, crashpoint.BlobPlaced:
+		begins = "blobs/"
 	case crashpoint.Storing, crashpoint.Committed, crashpoint.LogBegun, crashpoint.MarkWritten, crashpoint.Shown,
 		crashpoint.Answered, crashpoint.AckStored, crashpoint.BlobWritten, crashpoint.BlobRenamed:
 	default:
@@ -54,7 +60,12 @@ func (d *disk) watch(p crashpoint.Point) {
 	if d.story == nil || d.failed != nil {
 		return
 	}
-	now, err := d.take()
+	if cutting := d.random.Float64() < d.each; cutting {
+		defer d.cut(p) // of what is synced by then
+	} else if begins+ends == "" {
+		return
+	}
+	now, err := d.take(begins, ends)
 	if err != nil {
 		d.failed = err
 		return
@@ -73,13 +84,20 @@ func (d *disk) watch(p crashpoint.Point) {
 			d.placed[name] = d.placed[name] || p == crashpoint.BlobPlaced
 		}
 	}
-	if d.random.Float64() < d.each {
-		c := cut{at: p, image: d.powerless(now), promises: d.promises.clone(), lied: d.random.IntN(5) == 0}
-		if c.lied {
-			c.forget(d.random)
-		}
-		d.states = append(d.states, c)
+}
+
+// cut keeps what a power cut at p leaves.
+func (d *disk) cut(p crashpoint.Point) {
+	now, err := d.take("", "")
+	if err != nil {
+		d.failed = err
+		return
 	}
+	c := cut{at: p, image: d.powerless(now), promises: d.promises.clone(), lied: d.random.IntN(5) == 0}
+	if c.lied {
+		c.forget(d.random)
+	}
+	d.states = append(d.states, c)
 }
 
 // forget takes away up to the last 4 KiB of the newest write-ahead log.
@@ -187,7 +205,7 @@ func (d *disk) begin(t *testing.T, s *story) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	now, err := s.take()
+	now, err := s.take("", "")
 	if err != nil {
 		t.Fatal(err)
 	}
