@@ -13,7 +13,10 @@ import (
 // badgerLog passes Badger's warnings and errors on: its words, the names of its files, numbers
 // and errors. Some of them would show keys, which are names of records, or whole structures
 // around keys; those are left out (ATTACKS R31).
-type badgerLog struct{ log *slog.Logger }
+type badgerLog struct {
+	log       *slog.Logger
+	awaitRoom func() // nil, or called before tables are merged into one that is written
+}
 
 func (b badgerLog) Errorf(f string, a ...any) { b.log.Error("badger: " + line(f, a)) }
 
@@ -21,16 +24,17 @@ func (b badgerLog) Warningf(f string, a ...any) { b.log.Warn("badger: " + line(f
 
 func (badgerLog) Infof(string, ...any) {}
 
-// Debugf logs nothing. What Badger says there as it goes is where it is.
-func (badgerLog) Debugf(f string, _ ...any) {
-	if !crashpoint.Watched() {
-		return
-	}
+// Debugf logs nothing. What Badger says there as it goes is where it is; what it says of merging is
+// said by the goroutine that merges, before it writes. A test sees that it still does.
+func (b badgerLog) Debugf(f string, _ ...any) {
 	switch {
 	case strings.HasPrefix(f, "Flushing memtable, "):
 		crashpoint.At(crashpoint.TableFlush)
 	case strings.Contains(f, "LOG Compact. Added "):
 		crashpoint.At(crashpoint.Compacting)
+		if b.awaitRoom != nil {
+			b.awaitRoom()
+		}
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // compact a table.
 func TestR31_BadgerNamesNoRecord(t *testing.T) {
 	var out strings.Builder
-	b := badgerLog{slog.New(slog.NewTextHandler(&out, nil))}
+	b := badgerLog{log: slog.New(slog.NewTextHandler(&out, nil))}
 	key := []byte("Q a record's name")
 	b.Errorf("Unable to read: Key: %v, Version : %v, meta: %v", key, uint64(77), byte(3))
 	b.Warningf("While reading key: %x, got error: %v", key, errors.New("checksum mismatch"))

@@ -102,7 +102,7 @@ func inspectTables(badgerDir string, report func(Finding)) (sound bool, err erro
 
 // inspectCopy opens a copy of the database, which Badger may change, and walks it.
 func inspectCopy(badgerDir string, v *vault, ev evidence, whole bool, report func(Finding), walk func(*Store) error) error {
-	db, err := openBadger(badgerDir, slog.New(slog.DiscardHandler))
+	db, err := openBadger(badgerDir, badgerLog{log: slog.New(slog.DiscardHandler)})
 	if errors.Is(err, ErrCorrupt) {
 		report(Finding{"badger", "the database does not open", "the server does not start; " + MeansRestore})
 		return nil

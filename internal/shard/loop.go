@@ -174,7 +174,7 @@ func (s *Store) apply(tx *Tx, env Env, op Op) (a answer, fits bool) {
 func (s *Store) checkSpace() {
 	free, err := s.free()
 	full := err == nil && free < s.minFree
-	s.bare = full && free < min(s.minFree/4, leastFree)
+	s.bare = full && free < bareBelow(s.minFree)
 	if full != s.full {
 		s.full = full
 		s.metrics.Full(full)

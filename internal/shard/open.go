@@ -24,8 +24,8 @@ import (
 	"github.com/sealpost/sealpost/internal/wire"
 )
 
-// Open opens the store in cfg.Dir, or makes one. It returns ErrLocked, ErrWrongKey, ErrFormat (all
-// before anything is written), ErrCorrupt, or an error of the file system. A shortfall is
+// Open opens the store in cfg.Dir, or makes one. It returns ErrLocked, ErrWrongKey, ErrFormat, ErrFull
+// (all before anything is written), ErrCorrupt, or an error of the file system. A shortfall is
 // no error: the store begins a new incarnation.
 func Open(cfg Config) (*Store, error) {
 	v, err := newVault(cfg.Key)
@@ -73,7 +73,8 @@ func open(cfg Config, v *vault) (*Store, error) {
 		return nil, err
 	}
 	whole := manifestWhole(badgerDir)
-	db, err := openBadger(badgerDir, log)
+	minFree, closing := cmp.Or(cfg.MinFree, defaultMinFree), make(chan struct{})
+	db, err := openBadger(badgerDir, badgerLog{log, func() { awaitRoom(badgerDir, bareBelow(minFree), closing) }})
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +85,7 @@ func open(cfg Config, v *vault) (*Store, error) {
 	}
 	s := &Store{
 		vault: v, db: db, wal: wal, machine: cfg.Machine, clock: cfg.Clock, log: log,
-		minFree: cmp.Or(cfg.MinFree, defaultMinFree), dir: cfg.Dir,
+		minFree: minFree, dir: cfg.Dir, closing: closing,
 		metrics: cfg.Metrics, queue: newQueue(), recent: newRecent(), stopped: make(chan struct{}), broken: make(chan struct{}),
 		commit: wal.Commit,
 	}
@@ -232,12 +233,15 @@ func Options(dir string) badger.Options {
 		WithMetricsEnabled(false)
 }
 
-func openBadger(dir string, log *slog.Logger) (db *badger.DB, err error) {
+func openBadger(dir string, log badgerLog) (db *badger.DB, err error) {
 	if err := folder.Make(dir); err != nil {
 		return nil, fmt.Errorf("shard: %w", err)
 	}
 	if err := dropUnbegun(dir); err != nil {
 		return nil, fmt.Errorf("shard: %w", err)
+	}
+	if err := roomForTables(dir, 0); err != nil {
+		return nil, fmt.Errorf("%w: opening the store", err)
 	}
 	if err := syncLogs(dir, (*os.File).Sync); err != nil {
 		return nil, fmt.Errorf("shard: syncing what the last process left: %w", err)
@@ -248,7 +252,7 @@ func openBadger(dir string, log *slog.Logger) (db *badger.DB, err error) {
 			db, err = nil, fmt.Errorf("%w: opening Badger: %v", ErrCorrupt, p)
 		}
 	}()
-	db, err = badger.OpenManaged(Options(dir).WithLogger(badgerLog{log}))
+	db, err = badger.OpenManaged(Options(dir).WithLogger(log))
 	switch {
 	case err == nil:
 		return db, nil

@@ -29,6 +29,7 @@ type Store struct {
 	flows   flows
 	stopped chan struct{} // closed when the storing goroutine has ended
 	broken  chan struct{} // closed when the store has failed
+	closing chan struct{} // closed when the files are about to be
 
 	horizon horizon
 	failed  atomic.Bool   // a batch failed: nothing is stored any more
@@ -68,7 +69,8 @@ func (s *Store) enter() bool {
 }
 
 // Close refuses new operations, stores and answers the accepted ones, waits for open views
-// and closes the files. Later calls return nil at once.
+// and closes the files. Later calls return nil at once. ErrFull: the disk has no room to write the
+// database out, which stays as SIGKILL leaves it until the process ends. Nothing is lost.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	first := !s.closed
@@ -86,7 +88,12 @@ func (s *Store) Close() error {
 
 func (s *Store) closeFiles() error {
 	err := s.wal.Close()
-	if derr := s.db.Close(); err == nil {
+	derr := roomForTables(s.wal.dir, bareBelow(s.minFree))
+	if derr == nil {
+		close(s.closing) // else whoever waits for room goes on waiting
+		derr = s.db.Close()
+	}
+	if err == nil {
 		err = derr
 	}
 	if merr := s.mark.f.Close(); err == nil {

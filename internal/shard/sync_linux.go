@@ -2,6 +2,7 @@ package shard
 
 import (
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,4 +21,12 @@ func syncData(f *os.File) error {
 			return err
 		}
 	}
+}
+
+// diskUse returns how many bytes of the disk a file takes: of a log, what is written so far.
+func diskUse(info os.FileInfo) uint64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(max(st.Blocks, 0)) * 512
+	}
+	return uint64(info.Size())
 }

@@ -12,3 +12,6 @@ const commitSyncs = 2
 
 // syncData makes the file's bytes durable.
 func syncData(f *os.File) error { return f.Sync() }
+
+// diskUse returns how many bytes of the disk a file takes, as far as can be told.
+func diskUse(info os.FileInfo) uint64 { return uint64(info.Size()) }
