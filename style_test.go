@@ -191,6 +191,42 @@ func TestOnlyTestsWatch(t *testing.T) {
 	}
 }
 
+// TestEveryCrashPointIsPassedAndDiedAt: each name stands for a place in the code, and for one at
+// which a test kills the process.
+func TestEveryCrashPointIsPassedAndDiedAt(t *testing.T) {
+	var points []string
+	passed, diedAt := make(map[string]bool), make(map[string]bool)
+	for _, s := range sources(t) {
+		ast.Inspect(s.ast, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.ValueSpec:
+				if typ, ok := n.Type.(*ast.Ident); ok && s.ast.Name.Name == "crashpoint" && typ.Name == "Point" {
+					points = append(points, n.Names[0].Name)
+				}
+			case *ast.CallExpr:
+				if calls(n, "crashpoint", "At") {
+					if arg, ok := n.Args[0].(*ast.SelectorExpr); ok && !s.test() {
+						passed[arg.Sel.Name] = true
+					}
+				}
+			case *ast.SelectorExpr:
+				if x, ok := n.X.(*ast.Ident); ok && x.Name == "crashpoint" && filepath.Base(s.path) == "points_test.go" {
+					diedAt[n.Sel.Name] = true
+				}
+			}
+			return true
+		})
+	}
+	for _, p := range points {
+		if !passed[p] || !diedAt[p] {
+			t.Errorf("crashpoint.%s: passed by code %v, died at in a points_test.go %v", p, passed[p], diedAt[p])
+		}
+	}
+	if len(points) < 20 {
+		t.Errorf("only %d points are found: this test shows little", len(points))
+	}
+}
+
 func TestNothingIsPutOff(t *testing.T) {
 	for _, s := range sources(t) {
 		for i, line := range bytes.Split(s.text, []byte("\n")) {
