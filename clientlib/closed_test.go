@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealpost/sealpost/clientlib/internal/state"
 	"github.com/sealpost/sealpost/keyserver"
 	"github.com/sealpost/sealpost/relay"
 )
@@ -120,8 +121,17 @@ func TestQ12_ClosedByAKeyOfNobody(t *testing.T) {
 			t.Errorf("%s accuses somebody: %s", u.name, describe(u.events))
 		}
 	}
-	all[0].must(all[0].eng.call(all[0].ctx(), func() error {
-		if k := all[0].eng.primary(id).policy.Keeper; k.Device == mal.eng.device() {
+	alice := all[0]
+	alice.must(alice.db.View(alice.ctx(), func(tx *state.Tx) error {
+		return each(tx, bucketRoster, func(_ []byte, r *roster) error {
+			if r.votes(mal.eng.device()) || !slices.Contains(r.others(), mal.id) || r.majority() != 2 {
+				t.Error("mallory has a vote, or does not come along")
+			}
+			return nil
+		})
+	}))
+	alice.must(alice.eng.call(alice.ctx(), func() error {
+		if k := alice.eng.primary(id).policy.Keeper; k.Device == mal.eng.device() {
 			t.Error("mallory has the admin key of the next queue, too")
 		}
 		return nil

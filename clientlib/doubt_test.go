@@ -15,6 +15,7 @@ func TestQ06_DoubtOutlivesARestart(t *testing.T) {
 	alice, bob := s.quick("alice"), s.quick("bob")
 	var id ConversationID
 	group8(&id, alice, bob)
+	reach(id, "before", alice, bob)
 	for _, u := range []*user{alice, bob} {
 		u.quiet()
 		u.must(u.eng.call(u.ctx(), func() error {
