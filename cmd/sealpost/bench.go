@@ -74,6 +74,7 @@ func (c *benchRoleCommand) Run(ctx context.Context) error {
 
 // benchRelay serves dir at a free port, with serve's own defaults.
 func benchRelay(ctx context.Context, dir string) (bench.Relay, error) {
+	collectEarly()
 	cfg := defaultConfig()
 	cfg.Data, cfg.Listen = dir, "127.0.0.1:0"
 	if err := cfg.complete(); err != nil {

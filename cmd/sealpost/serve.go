@@ -25,6 +25,13 @@ type serveCommand struct {
 // Looking costs little, since there is little in them to look at.
 const garbage = 25
 
+// collectEarly sets that, unless an operator has said otherwise.
+func collectEarly() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
+}
+
 // settings are the file's, with the flags over them.
 func (c *serveCommand) settings() (serveConfig, error) {
 	cfg := defaultConfig()
@@ -51,9 +58,7 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 	log := newLog(s.err, cfg.Log)
 	stdlog.SetOutput(io.Discard) // libraries write there, and name addresses (ATTACKS R31)
 	keepQuiet(s.err)
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbage)
-	}
+	collectEarly()
 	all, err := openSockets(cfg)
 	if err != nil {
 		return err
