@@ -11,8 +11,12 @@ import (
 	"github.com/sealpost/sealpost/relay"
 )
 
-// maxCandidates bounds how many groups this device joins that say they succeed one.
-const maxCandidates = 8
+// How many groups this device joins that say they succeed one: of each member's account, and of all
+// whom it does not know as members. Else who founds many would keep the one out that the others vote for.
+const (
+	maxCandidates        = 2
+	maxStrangeCandidates = 8
+)
 
 // begin makes a successor and invites all but the author of the commit that shut this device out, or
 // whoever closed the queue.
@@ -106,16 +110,33 @@ func (e *engine) candidate(joined *group) (old *group, err error) {
 	if room, err := e.roomID(old); err != nil || room != s.Room || old.rec.Queue != s.Queue || old.policy.Kind != Group {
 		return nil, errBadSuccessor
 	}
-	n := 0
+	n, founder := 0, old.founderOf(joined)
 	for _, g := range e.groups {
-		if g.rec.Succeeds == old.id && g.id != old.rec.Successor {
+		if g.rec.Succeeds == old.id && g.id != old.rec.Successor && g.id != joined.id && g.rec.State != groupRemoved && old.founderOf(g) == founder {
 			n++
 		}
 	}
-	if n >= maxCandidates && joined.id != old.rec.Successor {
+	limit := maxCandidates
+	if founder == (keyserver.AccountID{}) {
+		limit = maxStrangeCandidates
+	}
+	if n >= limit && joined.id != old.rec.Successor {
 		return nil, errBadSuccessor
 	}
 	return old, nil
+}
+
+// founderOf is the member's account whose device has founded a group that may succeed this one; zero
+// if it is none that this device knows as a member.
+func (g *group) founderOf(s *group) keyserver.AccountID {
+	if s.policy == nil || s.policy.Keeper == nil {
+		return keyserver.AccountID{}
+	}
+	r := g.rosterOf(&keyserver.Credential{})
+	if at := slices.Index(r.Members, s.policy.Keeper.Device); at >= 0 {
+		return r.Accounts[at]
+	}
+	return keyserver.AccountID{}
 }
 
 // enterCandidate is enter for a group that may succeed one. This device says nothing in it until it

@@ -224,3 +224,35 @@ func TestQ03_WhoMustNotSendFindsTheSuccessor(t *testing.T) {
 	all[1].open()
 	inSuccessor(id, all)
 }
+
+// TestQ15_ManySuccessorsOfOneFounder: a member invites Bob to one group after the other that says it
+// succeeds theirs. It is told to stop before there is no room for another member's.
+func TestQ15_ManySuccessorsOfOneFounder(t *testing.T) {
+	t.Parallel()
+	s := startServers(t)
+	alice, bob, mal := s.register("alice"), s.register("bob"), s.register("mallory")
+	var id ConversationID
+	group8(&id, alice, bob, mal)
+	for _, u := range []*user{alice, bob, mal} {
+		u.quiet()
+	}
+	var after succession
+	bob.must(bob.eng.call(bob.ctx(), func() error {
+		g := bob.eng.primary(id)
+		after = succession{Group: g.id, Queue: g.rec.Queue, Room: groupConversation(g.id)}
+		return nil
+	}))
+	joins := func(by *user) {
+		lure := by.lure(bob, lureSpec{after: &after})
+		bob.hasRead(groupID(lure.mls.ID()), lure.at)
+	}
+	for range maxCandidates {
+		joins(mal)
+	}
+	mal.lure(bob, lureSpec{after: &after})
+	bob.awaitKind(EventInvitationRefused, 1)
+	joins(alice)
+	if why := bob.refusals(); len(why) != 1 || why[0] != errBadSuccessor.Error() {
+		t.Errorf("refused as %q", why)
+	}
+}
