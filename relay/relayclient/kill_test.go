@@ -303,7 +303,8 @@ func killed(t *testing.T, opt relayclient.Options) {
 		reading.Go(func() { l.reading(key(readerName(i)), logs[i]) })
 	}
 
-	for range *kills {
+	times := 0
+	for ; times < *kills && !soonOver(t); times++ {
 		before := l.accepted.Load()
 		for l.accepted.Load() == before && ctx.Err() == nil {
 			<-time.After(5 * time.Millisecond) // under load, not while it starts
@@ -326,7 +327,7 @@ func killed(t *testing.T, opt relayclient.Options) {
 	for _, g := range logs {
 		l.compare(g)
 	}
-	t.Logf("kills=%d accepted=%d lost=0 shown_twice=0 gaps=0, unless said above", *kills, len(l.written))
+	t.Logf("kills=%d accepted=%d lost=0 shown_twice=0 gaps=0, unless said above", times, len(l.written))
 }
 
 func readerName(i int) string { return "reader " + string(rune('a'+i)) }

@@ -87,6 +87,13 @@ func doomed(ctx context.Context, t *testing.T, dir, addr string, p place, n int)
 	return ctx.Err() == nil
 }
 
+// soonOver reports whether a test that may take hours has two minutes left of -timeout, in which it
+// is to look at what there is.
+func soonOver(t *testing.T) bool {
+	end, ok := t.Deadline()
+	return ok && time.Until(end) < 2*time.Minute
+}
+
 // TestR25_KilledAtEveryPoint: a relay under load is killed at each crash point. What was answered
 // ACCEPTED is in the log, where the answer said, once; both readers see every seq once, in order;
 // what was acked by all and erased stays so; and each blob that was answered as whole is.
@@ -103,8 +110,14 @@ func TestR25_KilledAtEveryPoint(t *testing.T) {
 	f.begin()
 	first.kill(t)
 	died := make(map[crashpoint.Point]int)
-	for range *pointKills {
+	for round := range *pointKills {
+		if round > 0 {
+			t.Logf("round %d of %d: died so far %v", round, *pointKills, died)
+		}
 		for _, p := range places {
+			if soonOver(t) {
+				break
+			}
 			f.heavy.Store(p.heavy)
 			if doomed(ctx, t, dir, addr, p, 1+random.IntN(p.among)) {
 				died[p.Point]++
