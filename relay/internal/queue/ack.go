@@ -23,7 +23,7 @@ type acks struct {
 	busy  sync.WaitGroup   // flushes that a timer begins; Add under mu while not done
 	delay time.Duration
 	calls int  // of add since the last flush; guarded by mu
-	many  bool // before the last flush there were; guarded by mu
+	many  bool // before the last flush there were, of each reader; guarded by mu
 
 	one sync.Mutex // held by a flush
 }
@@ -54,8 +54,8 @@ func (a *acks) add(q relay.QueueID, reader relay.PublicKey, seq uint64) {
 }
 
 // wait has what gathers written in a while. The next timer begins when that is done: a disk that
-// is slow makes the acks coalesce, and not flushes pile up. Where many come, there is enough to
-// coalesce in less time, and less lies there to be erased. The caller holds mu.
+// is slow makes the acks coalesce, and not flushes pile up. Where each reader sends
+// many, there is enough to coalesce in less time, and less lies there to be erased. The caller holds mu.
 func (a *acks) wait() {
 	a.busy.Add(1)
 	delay := a.delay
@@ -81,7 +81,7 @@ func (a *acks) flush() {
 	a.mu.Lock()
 	waiting := a.seqs
 	a.seqs = make(map[place]uint64)
-	a.many, a.calls = a.calls >= manyAcks, 0
+	a.many, a.calls = a.calls >= manyAcks && a.calls >= manyEach*len(waiting), 0
 	a.mu.Unlock()
 	op := make(ackOp, 0, len(waiting))
 	for p, seq := range waiting {

@@ -49,7 +49,8 @@ const (
 	sweepEvery  = time.Hour // expiry is counted in days
 	ackDelay    = time.Second
 	ackSoon     = 100 * time.Millisecond // while many acks come
-	manyAcks    = 256                    // in one delay
+	manyAcks    = 256                    // in one delay,
+	manyEach    = 4                      // and of each reader: a thousand readers who ack one entry have theirs written once a second
 	ackBatch    = 128                    // acks in one operation: each may rewrite two records
 
 	sweepReaders = 256 // of one queue that a sweep operation removes or forgets
