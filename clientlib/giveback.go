@@ -72,6 +72,9 @@ func (e *engine) relayLost(tx *state.Tx, g *group, s *relayclient.Stream, gap re
 	if err := e.rebase(tx, g); err != nil {
 		return err
 	}
+	if err := e.removeOldReaders(tx, g, d); err != nil {
+		return err
+	}
 	return e.grantAdmins(tx, g, d) // the relay may have forgotten them
 }
 
@@ -272,13 +275,8 @@ func (e *engine) repeated(tx *state.Tx, g *group, k *keptCommit, en *relayclient
 	if err := e.rebase(tx, g); err != nil {
 		return err
 	}
-	if g.policy.isAdmin(e.id.Account) {
-		for _, reader := range k.Removed {
-			row := configureRow{Group: g.id, ID: newIdempotencyID(), RemoveReader: &reader}
-			if err := e.queueConfigure(tx, row, d); err != nil {
-				return err
-			}
-		}
+	if err := e.removeReaders(tx, g, k.Removed, d); err != nil {
+		return err
 	}
 	return g.saveRecord(tx)
 }
