@@ -8,13 +8,13 @@
 // The tests of faults are short in a plain run, and as long as one likes with a flag (the two with
 // a disk of their own are skipped where nothing can be mounted; each needs a -timeout that fits):
 //
-//	go test -run TestR25_KilledAtEveryPoint ./relay/relayclient -pointkills 200   at each point, under load
-//	go test -run TestR25_KilledManyTimes ./relay/relayclient -kills 10000         at random moments
-//	go test -run TestR26 ./relay/internal/queue -cuts 5000                        what was not synced is dropped, kept or torn
-//	go test -run TestR26_DiskThatLosesPower ./relay/relayclient -powercuts 500    an ext4 is shut down without its journal
-//	go test -run TestR27_OthersFillTheDisk ./relay/relayclient -fills 100         to the last block
-//	go test -run TestR28_AnyBitOfARelay ./relay/internal/queue -flips 10000       one bit in any file
-//	go test -run TestR28_BitFlips ./internal/shard -flips 1000                    in each file of a store
+//	go test -run TestR25_KilledAtEveryPoint ./relay/relayclient -pointkills 200            at each point, under load
+//	go test -run TestR25_KilledManyTimes ./relay/relayclient -kills 10000                  at random moments
+//	go test -run TestR26 ./relay/internal/queue -cuts 5000                                 what was not synced is dropped, kept or torn
+//	go test -run TestR26_DiskThatLosesPower ./relay/relayclient -powercuts 500             an ext4 is shut down without its journal
+//	go test -run TestR27_OthersFillTheDisk ./relay/relayclient -fills 100                  to the last block
+//	go test -run TestR28_AnyBitOfARelay ./relay/internal/queue -flips 1000 -flipseed 1     one bit in any file
+//	go test -run TestR28_BitFlips ./internal/shard -flips 1000                             in each file of a store
 package crashpoint
 
 import "flag"
