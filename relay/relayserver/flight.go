@@ -12,7 +12,9 @@ import (
 // the client's QUIC acknowledges it, which a client can put off for as long as it likes, and
 // which no deadline and no budget of ours sees (ATTACKS R09). The library's only bound is the congestion
 // window, which grows as long as it is used up, to ten thousand packets. It is not used up
-// beyond what is written in a round trip: that is bounded here, and so the window.
+// beyond what is written in a round trip: that is bounded here, and so the window. Over TCP the same is
+// in the system's send buffer, which whoever listens bounds (cmd/sealpost, sendBuffer): a session cannot
+// reach its socket below TLS.
 type flight struct {
 	conn *quic.Conn // nil: its round trips are not known
 
