@@ -82,10 +82,10 @@ func (c *simCommand) play(ctx context.Context, binary string, out io.Writer) err
 		})
 	}
 	all.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
 	fmt.Fprintf(out, "seeds=%d failed=%d messages=%d seconds=%.0f\n", tally.played, len(tally.failed), tally.messages, time.Since(begin).Seconds())
+	if err := errors.Join(errs...); err != nil {
+		return err // of Ctrl-C, too: the line is of those that were played
+	}
 	if len(tally.failed) > 0 {
 		return errFailed
 	}
