@@ -9,8 +9,9 @@ import (
 
 // Badger maps the files that it writes, and to write to a mapped file on a disk without a free
 // block is the end of the process. What is stored is refused in time (see Store.checkSpace); here
-// is what Badger writes by itself. A table that is being written in the very moment in which
-// others take the last of some 64 MiB still ends the process, as a kill does: nothing is lost.
+// is what Badger writes by itself. A batch or a table that is being written in the very
+// moment in which others take the last of some 64 MiB still ends the process, as a kill does:
+// nothing is lost.
 
 // bareBelow returns how many free bytes are too few for any operation.
 func bareBelow(minFree uint64) uint64 { return min(minFree/4, leastFree) }
