@@ -37,7 +37,8 @@ type luring struct {
 	before *epochKeys // of the epoch in which the founder is alone
 	keys   *epochKeys
 	reader ed25519.PrivateKey
-	at     relay.Position // of its last commit
+	admin  ed25519.PrivateKey // of its queue
+	at     relay.Position     // of its last commit
 }
 
 // found makes the group and its queue, on the real servers and without any of the checks that
@@ -53,6 +54,7 @@ func (u *user) found(f lureSpec) *luring {
 		Name: "lure", AnyoneAdd: true, Admins: []keyserver.AccountID{f.claims},
 	}
 	queue, admin := g.policy.Queue, newSecret().signer()
+	g.admin = admin
 	device := u.eng.id.Device.signer()
 	if f.claims != u.id {
 		device = newSecret().signer()

@@ -107,7 +107,7 @@ func (e *engine) candidate(joined *group) (old *group, err error) {
 	if old == nil || old.rec.State == groupRemoved {
 		return nil, nil // this device came later, or had left
 	}
-	if room, err := e.roomID(old); err != nil || room != s.Room || old.rec.Queue != s.Queue || old.policy.Kind != Group {
+	if room, err := e.roomID(old); err != nil || old.unfounded() || room != s.Room || old.rec.Queue != s.Queue || old.policy.Kind != Group {
 		return nil, errBadSuccessor
 	}
 	n, founder := 0, old.founderOf(joined)

@@ -117,9 +117,10 @@ func (e *engine) voted(tx *state.Tx, g *group, en *relayclient.Entry, content []
 }
 
 // count founds a successor if a majority has voted for it. Who is not among those who have a vote,
-// or complained of, stays where it is.
+// or complained of, stays where it is. A group that is not founded itself has no successor: it is no
+// conversation that could go on, and whoever made it says who is in it.
 func (e *engine) count(tx *state.Tx, g *group, v *vote, r *roster, d *delivery) error {
-	if g.rec.Successor != (groupID{}) || !r.votes(e.device()) {
+	if g.rec.Successor != (groupID{}) || g.unfounded() || !r.votes(e.device()) {
 		return nil
 	}
 	votes, err := votesFor(tx, g, v.Commit, v.Group)
@@ -176,7 +177,7 @@ func (e *engine) announcements(tx *state.Tx, g *group) (out []*announced, err er
 // against an earlier commit, too.
 func (e *engine) seek(l *link, g *group) {
 	s := g.rec.Stuck
-	if g.rec.State != groupStuck || s == nil || s.By.Device == (keyserver.DeviceID{}) || g.voting || g.policy.Kind != Group || g.rec.Successor != (groupID{}) || !g.caughtUp() {
+	if g.rec.State != groupStuck || g.unfounded() || s == nil || s.By.Device == (keyserver.DeviceID{}) || g.voting || g.policy.Kind != Group || g.rec.Successor != (groupID{}) || !g.caughtUp() {
 		return
 	}
 	var votes []announced

@@ -64,15 +64,9 @@ func TestQ15_GroupThatOnlySaysItSucceeds(t *testing.T) {
 	for _, u := range []*user{alice, bob, mal} {
 		u.quiet()
 	}
-	var after succession
+	after := bob.succession(id)
 	var room string
-	bob.must(bob.eng.call(bob.ctx(), func() error {
-		g := bob.eng.primary(id)
-		room = bob.eng.roomURI(g)
-		r, err := bob.eng.roomID(g)
-		after = succession{Group: g.id, Queue: g.rec.Queue, Room: r}
-		return err
-	}))
+	bob.must(bob.eng.call(bob.ctx(), func() error { room = bob.eng.roomURI(bob.eng.primary(id)); return nil }))
 	lure := mal.lure(bob, lureSpec{after: &after})
 	candidate := groupID(lure.mls.ID())
 	bob.hasRead(candidate, lure.says(room, "as a member"))
@@ -95,6 +89,62 @@ func TestQ15_GroupThatOnlySaysItSucceeds(t *testing.T) {
 		}
 		return nil
 	}))
+}
+
+// TestQ15_CandidateThatCloses: the group that only says it succeeds theirs is closed, and a successor of
+// itself is announced in it. Bob founds and joins nothing on its account, and says what he says as before.
+func TestQ15_CandidateThatCloses(t *testing.T) {
+	t.Parallel()
+	s := startServers(t)
+	s.votes = 2 * time.Second
+	alice, bob, mal := s.register("alice"), s.register("bob"), s.register("mallory")
+	var id ConversationID
+	group8(&id, alice, bob, mal)
+	for _, u := range []*user{alice, bob, mal} {
+		u.quiet()
+	}
+	after := bob.succession(id)
+	lure := mal.lure(bob, lureSpec{after: &after})
+	candidate := groupID(lure.mls.ID())
+	bob.hasRead(candidate, lure.says("", "to be read"))
+	need[relay.Position](t)(lure.conn.Delete(lure.before.queue, newIdempotencyID(), lure.admin).Wait(mal.ctx()))
+	closed := func() (ok bool) {
+		bob.must(bob.eng.call(bob.ctx(), func() error { ok = bob.eng.groups[candidate].rec.Closed; return nil }))
+		return ok
+	}
+	bob.until("the closing to be read", closed)
+	bob.must(bob.eng.call(bob.ctx(), func() error {
+		e, g := bob.eng, bob.eng.groups[candidate]
+		e.seek(e.links[g.rec.Relay], g)
+		if g.begins || e.begun(g) != nil {
+			t.Error("bob founds a successor of a group that is no conversation")
+		}
+		return nil
+	}))
+	second := mal.lure(bob, lureSpec{after: &succession{Group: candidate, Queue: lure.before.queue, Room: after.Room}})
+	bob.say(id, "still here")
+	alice.awaitText("still here")
+	bob.until("the second group to be refused", func() (refused bool) {
+		bob.must(bob.eng.call(bob.ctx(), func() error {
+			if bob.eng.groups[groupID(second.mls.ID())] != nil {
+				t.Fatal("bob has joined what succeeds no conversation")
+			}
+			return nil
+		}))
+		return len(bob.refusals()) > 0
+	})
+}
+
+// succession is what a group says that succeeds a conversation.
+func (u *user) succession(id ConversationID) (after succession) {
+	u.t.Helper()
+	u.must(u.eng.call(u.ctx(), func() error {
+		g := u.eng.primary(id)
+		r, err := u.eng.roomID(g)
+		after = succession{Group: g.id, Queue: g.rec.Queue, Room: r}
+		return err
+	}))
+	return after
 }
 
 // TestQ15_StrangerInTheSuccessor: a friend of the insider announces a successor first, in which there
