@@ -47,6 +47,8 @@ type Config struct {
 	Metrics    *metrics.Store   // as in shard.Config
 	Blobs      *blob.Store      // the blobs' files, which sweeps compare with the records; nil: none
 	Waker      Waker            // hears of readers that are not attached; nil: nobody does
+
+	byHand bool // in tests: nothing is swept by itself
 }
 
 // Authority is what the session has proven besides the key that the mutation names.
@@ -101,7 +103,7 @@ func Open(cfg Config) (*Store, error) {
 		q.wakes = startWakes(s, m.readers, cfg.Waker, log)
 		m.wakes = q.wakes
 	}
-	q.sweeps = startSweeper(s, m, cfg.Blobs, log)
+	q.sweeps = startSweeper(s, m, &cfg, log)
 	return q, nil
 }
 

@@ -26,9 +26,12 @@ type sweeper struct {
 	one     sync.Mutex // held by a sweep: two would share what the machine sums up
 }
 
-func startSweeper(s *shard.Store, m *machine, files *blob.Store, log *slog.Logger) *sweeper {
+func startSweeper(s *shard.Store, m *machine, cfg *Config, log *slog.Logger) *sweeper {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &sweeper{shard: s, machine: m, files: files, log: log, cancel: cancel}
+	w := &sweeper{shard: s, machine: m, files: cfg.Blobs, log: log, cancel: cancel}
+	if cfg.byHand {
+		return w
+	}
 	w.done.Go(func() {
 		tick := time.NewTicker(sweepEvery)
 		defer tick.Stop()

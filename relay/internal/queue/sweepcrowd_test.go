@@ -66,7 +66,7 @@ func TestSweepOfCrowds(t *testing.T) {
 // many places that others need not wait for all of them.
 func TestSweepOfACrowdTakesItsTime(t *testing.T) {
 	const crowd = 2*sweepReaders + 10
-	r := newRig(t)
+	r := newRig(t, func(c *Config) { c.byHand = true })
 	r.crowds(1, crowd, reader{State: readerTicket, Day: 1})
 	for step, op := 1, any(sweepOp{from: []byte{kindHeader}}); op.(sweepOp).from != nil; step++ {
 		var err error
