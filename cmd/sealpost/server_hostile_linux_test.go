@@ -54,17 +54,6 @@ func bareQUIC(t *testing.T, g greeting) *quic.Conn {
 	return c
 }
 
-// opened returns a new stream of c, as soon as the server lets it have one; nil if the server
-// has ended the connection.
-func opened(t *testing.T, c *quic.Conn) *quic.Stream {
-	t.Helper()
-	s, err := c.OpenStreamSync(t.Context())
-	if err != nil && c.Context().Err() == nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
 // frame3 is a frame of HTTP/3 (RFC 9114 section 7.1).
 func frame3(typ uint64, body []byte) []byte {
 	return append(quicvarint.Append(quicvarint.Append(nil, typ), uint64(len(body))), body...)
