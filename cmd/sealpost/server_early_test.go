@@ -76,14 +76,3 @@ func TestR21_NoEarlyData(t *testing.T) {
 		}
 	}
 }
-
-// opened returns a new stream of c, as soon as the server lets it have one; nil if the server
-// has ended the connection.
-func opened(t *testing.T, c *quic.Conn) *quic.Stream {
-	t.Helper()
-	s, err := c.OpenStreamSync(t.Context())
-	if err != nil && c.Context().Err() == nil {
-		t.Fatal(err)
-	}
-	return s
-}
