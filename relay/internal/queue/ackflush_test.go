@@ -15,7 +15,7 @@ func TestAcksWaitForTheirDisk(t *testing.T) {
 	for range 3 {
 		r.must(r.append(q, "w0", "m"))
 	}
-	alice := r.follow(q, "alice", nil)
+	r.follow(q, "alice", nil)
 	r.follow(q, "bob", nil)
 	r.flushAcks() // that they were seen
 	a := r.acks
@@ -56,7 +56,7 @@ func TestAcksWaitForTheirDisk(t *testing.T) {
 		runtime.Gosched()
 	}
 	r.flushAcks() // behind it
-	alice = r.follow(q, "alice", nil)
+	alice := r.follow(q, "alice", nil)
 	if alice.wantGaps("1-3:4"); len(alice.seqs) != 1 || alice.gaps[0].Reason != relay.GapAcked {
 		t.Errorf("alice reads %v", alice.seqs)
 	}
