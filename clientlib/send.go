@@ -53,7 +53,7 @@ func (e *engine) flush(l *link, g *group) {
 		}
 	}
 	for _, r := range e.rows {
-		if under+len(fresh)+len(ready) >= l.pace.messages() {
+		if under+len(fresh)+len(ready) >= l.pace.messages() || r.overtaken(g) {
 			break
 		}
 		switch {
@@ -90,6 +90,12 @@ func (e *engine) flush(l *link, g *group) {
 			e.transmit(l, g, r)
 		}
 	}
+}
+
+// overtaken reports whether the epoch ended while a row was on its way. Its answer may be a refusal,
+// and then it is encrypted again: what was written after it waits for that, or would come first.
+func (r *row) overtaken(g *group) bool {
+	return r.flying && r.rec.State == rowSealed && r.rec.Group == g.id && r.rec.Epoch != g.mls.Epoch()
 }
 
 // mergeRows puts two ordered lists into one.
