@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/sealpost/sealpost/internal/connlimit"
 	"github.com/sealpost/sealpost/internal/metrics"
 	"github.com/sealpost/sealpost/internal/shard"
 	"github.com/sealpost/sealpost/internal/turns"
@@ -24,6 +25,7 @@ type server struct {
 	storage shard.Key // root of all keys that are derived
 	certs   certificates
 	turns   *turns.Turns // of newcomers, over all listeners
+	limits  connlimit.Limits
 	relay   *relayserver.Server
 	keys    *httpserver.Server
 	admin   *operator
@@ -42,7 +44,7 @@ func openServer(cfg serveConfig, restored bool, log *slog.Logger) (*server, erro
 	if err != nil {
 		return nil, err
 	}
-	s := &server{key: id.relay.Public(), storage: id.storage, turns: turns.ForProcess(), log: log, metrics: metrics.New()}
+	s := &server{key: id.relay.Public(), storage: id.storage, turns: turns.ForProcess(), limits: connlimit.ForProcess(), log: log, metrics: metrics.New()}
 	s.conns = s.metrics.Connections()
 	s.turns.CountIn(s.conns)
 	if s.certs, err = openCertificates(cfg, log); err != nil {

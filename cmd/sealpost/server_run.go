@@ -44,7 +44,7 @@ type front struct {
 
 // open puts s behind all sockets, which it closes if it fails.
 func (s *server) open(all []sockets) (*front, error) {
-	counter := connlimit.New(connlimit.ForProcess())
+	counter := connlimit.New(s.limits)
 	counter.CountIn(s.conns)
 	f := &front{web: s.http(), broken: make(chan error, 2*len(all))}
 	for i, socket := range all {
