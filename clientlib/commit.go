@@ -265,7 +265,7 @@ func (e *engine) verifyLater(tx *state.Tx, g *group, c *keyserver.Credential, d 
 // stuck ends reading: what comes next is for an epoch that this device is not in. It asks to be
 // replaced.
 func (e *engine) stuck(tx *state.Tx, g *group, at uint64, why string) error {
-	if g.rec.State == groupStuck {
+	if g.rec.State == groupStuck || g.rec.State == groupRemoved {
 		return nil
 	}
 	if g.leaving() { // and was not invited: whoever is left here may let it in again

@@ -290,7 +290,7 @@ func (e *engine) checkAccepted(tx *state.Tx, g *group) error {
 // unsafe stops sending with this leaf for good: this device sent what the store does not know, so
 // its next key could be one that was used already. It asks for a new leaf.
 func (e *engine) unsafe(tx *state.Tx, g *group) error {
-	if g.rec.State == groupUnsafe {
+	if g.rec.State == groupUnsafe || g.rec.State == groupRemoved {
 		return nil
 	}
 	g.rec.State = groupUnsafe

@@ -237,6 +237,9 @@ func (e *engine) createQueue(l *link, g *group) {
 	call := e.createCall(l.conn, g, g.rec.RequestID)
 	e.answer(l, call, func(start relay.Position, err error) {
 		g.busy = false
+		if g.rec.State != groupCreating {
+			return // given up meanwhile: another successor was founded
+		}
 		if err != nil {
 			e.retryGroup(g, err)
 			return

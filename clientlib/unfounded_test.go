@@ -135,6 +135,38 @@ func TestQ15_CandidateThatCloses(t *testing.T) {
 	})
 }
 
+// TestSuccessorGivenUpWhileItIsMade: the queue of a successor of one's own is being created when
+// another one is founded. What is left of it does not keep the store from being opened.
+func TestSuccessorGivenUpWhileItIsMade(t *testing.T) {
+	t.Parallel()
+	s := startServers(t)
+	alice, bob := s.register("alice"), s.register("bob")
+	var id ConversationID
+	group8(&id, alice, bob)
+	alice.quiet()
+	var own *group
+	alice.must(alice.eng.call(alice.ctx(), func() (err error) {
+		e, g := alice.eng, alice.eng.primary(id)
+		r := g.rosterOf(&keyserver.Credential{})
+		if own, err = e.beginGroup(g.policy.heirs(&r, newQueueID()), g.mls.Suite()); err != nil {
+			return err
+		}
+		e.groups[own.id] = own
+		if err := e.update(func(tx *state.Tx) error { return e.keepCandidate(tx, own) }); err != nil {
+			return err
+		}
+		e.advance(own)
+		return e.update(func(tx *state.Tx) error { return e.discard(tx, own) })
+	}))
+	alice.until("the relay's answer", func() (over bool) {
+		alice.must(alice.eng.call(alice.ctx(), func() error { over = !own.busy; return nil }))
+		return over
+	})
+	alice.reopen()
+	alice.say(id, "still here")
+	bob.awaitText("still here")
+}
+
 // succession is what a group says that succeeds a conversation.
 func (u *user) succession(id ConversationID) (after succession) {
 	u.t.Helper()
