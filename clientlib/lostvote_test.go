@@ -44,6 +44,13 @@ func TestQ06_VotesThatTheRelayLost(t *testing.T) {
 	voted := func() bool { return alice.votesKeptHere() > 0 || read() }
 	// Her successor holds nobody else yet, so she votes for it when the others have been added to it.
 	alice.until("alice to vote", voted)
+	alice.until("the relay's answer", func() (over bool) { // it may come behind the entry
+		alice.must(alice.eng.call(alice.ctx(), func() error {
+			over = !alice.eng.groups[alice.eng.convs[id].Groups[0]].voting
+			return nil
+		}))
+		return over
+	})
 	alice.must(alice.eng.call(alice.ctx(), func() error {
 		e := alice.eng
 		g := e.groups[e.convs[id].Groups[0]]
