@@ -242,6 +242,11 @@ func TestServeSaysWhichPortIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer udp.Close()
+	if tcp, err := net.Listen("tcp", udp.LocalAddr().String()); err != nil {
+		t.Skipf("somebody else has the same port for TCP: %v", err)
+	} else {
+		tcp.Close()
+	}
 	home := t.TempDir()
 	p := start(t, home, "serve", "--listen", udp.LocalAddr().String())
 	if status, _ := p.wait(); status != 1 || !strings.Contains(p.stderr.String(), "taken for UDP") {
