@@ -62,8 +62,8 @@ type Log struct {
 	torn     bool   // there may be something behind end, guarded by mu
 }
 
-// reserve is how much room a log keeps on its disk, in bytes, for some three hundred lines: a disk
-// that others have filled keeps no operator from stopping a queue.
+// reserve is how much room a log keeps on its disk, in bytes, for some three hundred lines: what is
+// tried on a disk that others have filled is written down, though the store may refuse it (below 64 MiB).
 const reserve = 64 << 10
 
 // Open opens the log at path, or makes it, mode 0600. An unfinished last line is of a process

@@ -46,7 +46,8 @@ func (s *Store) newMutation(m relay.Mutation, a Authority) *mutation {
 // Size implements [shard.Op].
 func (op *mutation) Size() int { return op.size }
 
-// Releases implements [shard.Releaser]: a full disk never keeps anybody from leaving.
+// Releases implements [shard.Releaser]: a disk that is nearly full keeps nobody from leaving,
+// until next to nothing is left.
 func (op *mutation) Releases() bool {
 	switch op.m.(type) {
 	case *relay.Delete, *relay.Leave:

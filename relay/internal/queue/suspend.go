@@ -71,8 +71,8 @@ type suspendAnswer struct{ unknown, changed bool }
 // Size implements [shard.Op].
 func (suspendOp) Size() int { return 512 }
 
-// Releases implements [shard.Releaser]: a full disk keeps no queue from being stopped. Resuming
-// writes as many records as there are readers, and waits.
+// Releases implements [shard.Releaser]: a disk that is nearly full keeps no queue from being
+// stopped, until next to nothing is left. Resuming writes as many records as there are readers, and waits.
 func (op suspendOp) Releases() bool { return op.on }
 
 func (m *machine) suspend(tx *shard.Tx, env shard.Env, t meta, op suspendOp) suspendAnswer {
