@@ -19,8 +19,7 @@ const (
 )
 
 // begin makes a successor and invites all but the author of the commit that shut this device out, or
-// whoever closed the queue.
-// Nothing of it is shown until it is founded.
+// whoever closed the queue. Nothing of it is shown until it is founded.
 func (e *engine) begin(g *group) {
 	g.begins = false
 	s := g.rec.Stuck

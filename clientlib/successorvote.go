@@ -171,10 +171,10 @@ func (e *engine) announcements(tx *state.Tx, g *group) (out []*announced, err er
 	return out, nil
 }
 
-// seek is what a member who is shut out does besides knocking, or whose queue was closed, once it has read all of the log: it
-// votes for the successors that it has joined and found all the others in, the earliest first, and
-// after a while it begins one. Who is stuck at a later commit of the same author votes for one
-// against an earlier commit, too.
+// seek is what a member who is shut out does besides knocking, or whose queue was closed, once it
+// has read all of the log: it votes for the successors that it has joined and found all the others
+// in, the earliest first, and after a while it begins one. Who is stuck at a later commit of the
+// same author votes for one against an earlier commit, too.
 func (e *engine) seek(l *link, g *group) {
 	s := g.rec.Stuck
 	if g.rec.State != groupStuck || g.unfounded() || s == nil || s.By.Device == (keyserver.DeviceID{}) || g.voting || g.policy.Kind != Group || g.rec.Successor != (groupID{}) || !g.caughtUp() {
